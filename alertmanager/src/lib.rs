@@ -1,0 +1,1 @@
+//! The shell around the Alertmanager core: API v2, persistence, deliveries.

@@ -1,0 +1,66 @@
+//! One alert as rulers send it and the Alertmanager keeps it.
+use std::cmp::Ordering;
+
+use crate::fingerprint::Fingerprint;
+use crate::labels::Labels;
+use crate::time::Timestamp;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alert {
+    pub labels: Labels,
+    pub annotations: Labels,
+    pub starts_at: Timestamp,
+    /// When it ended, or until when it counts as firing unless it is sent again.
+    pub ends_at: Timestamp,
+    pub updated_at: Timestamp,
+    /// Where the alert comes from; empty where the sender named nothing.
+    pub generator_url: String,
+    /// `ends_at` was not given by the sender but derived from `resolve_timeout`.
+    pub timeout: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AlertStatus {
+    Firing,
+    Resolved,
+}
+
+impl AlertStatus {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Firing => "firing",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+impl Alert {
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.labels.fingerprint()
+    }
+
+    /// An alert is resolved from the very instant of its end.
+    #[must_use]
+    pub fn status(&self, now: Timestamp) -> AlertStatus {
+        if self.ends_at <= now {
+            AlertStatus::Resolved
+        } else {
+            AlertStatus::Firing
+        }
+    }
+}
+
+/// The order of alerts in a notification: by `job`, then `instance`, then the whole label set.
+pub fn sort_alerts(alerts: &mut [Alert]) {
+    alerts.sort_by(|left, right| by_job_and_instance(&left.labels, &right.labels));
+}
+
+fn by_job_and_instance(left: &Labels, right: &Labels) -> Ordering {
+    ["job", "instance"]
+        .iter()
+        .map(|name| left.value(name).cmp(right.value(name)))
+        .find(|order| order.is_ne())
+        .unwrap_or_else(|| left.cmp(right))
+}

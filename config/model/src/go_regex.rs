@@ -1,0 +1,168 @@
+//! Regular expressions that mean what they mean in Go.
+use std::borrow::Cow;
+
+use regex::{Regex, RegexBuilder};
+
+use crate::regex_translation::translate;
+
+/// Memory that one compiled expression may take.
+const SIZE_MAX: usize = 4 * 1024 * 1024;
+/// An expression that is longer than this is refused before it is looked at.
+const LENGTH_MAX: usize = 64 * 1024;
+
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("error parsing regexp: {reason}")]
+pub struct RegexError {
+    pub reason: String,
+}
+
+/// A compiled expression, with shortcuts for the shapes that matchers mostly have.
+#[derive(Clone, Debug)]
+pub struct GoRegex {
+    shape: Shape,
+    regex: Regex,
+}
+
+#[derive(Clone, Debug)]
+enum Shape {
+    /// `a`, `a|b|c`: one of these, nothing else.
+    Alternatives(Vec<String>),
+    /// `.*`
+    Anything,
+    /// `.+`
+    Something,
+    Other,
+}
+
+impl GoRegex {
+    /// Finds the expression anywhere in the text, as Go's `MatchString` does.
+    pub fn unanchored(pattern: &str) -> Result<Self, RegexError> {
+        Self::compile(pattern, pattern, "", "")
+    }
+
+    /// `^(?:pattern)$`: the whole text, and `.` is not a newline (Alertmanager).
+    pub fn anchored(pattern: &str) -> Result<Self, RegexError> {
+        Self::compile(pattern, &format!("^(?:{pattern})$"), "^(?:", ")$")
+    }
+
+    /// `^(?s:pattern)$`: the whole text, and `.` is any character (PromQL, relabelling).
+    pub fn anchored_dot_all(pattern: &str) -> Result<Self, RegexError> {
+        let mut compiled = Self::compile(pattern, &format!("^(?s:{pattern})$"), "^(?s:", ")$")?;
+        compiled.shape = shape(pattern);
+        Ok(compiled)
+    }
+
+    fn compile(pattern: &str, shown: &str, before: &str, after: &str) -> Result<Self, RegexError> {
+        if pattern.len() > LENGTH_MAX {
+            return Err(RegexError {
+                reason: "expression too large".to_owned(),
+            });
+        }
+        let named = |reason: String| RegexError {
+            reason: format!("{reason}: `{shown}`"),
+        };
+        let translated = translate(pattern).map_err(|error| match error.fragment {
+            Some(fragment) => RegexError {
+                reason: format!("{}: `{fragment}`", error.reason),
+            },
+            None => named(error.reason.to_owned()),
+        })?;
+        let regex = RegexBuilder::new(&format!("{before}{translated}{after}"))
+            .size_limit(SIZE_MAX)
+            .build()
+            .map_err(|error| named(reason_of(&error)))?;
+        let shape = if before.is_empty() {
+            Shape::Other
+        } else {
+            literal_shape(pattern)
+        };
+        Ok(Self { shape, regex })
+    }
+
+    #[must_use]
+    pub fn is_match(&self, text: &str) -> bool {
+        match &self.shape {
+            Shape::Alternatives(literals) => literals.iter().any(|literal| literal == text),
+            Shape::Anything => true,
+            Shape::Something => !text.is_empty(),
+            Shape::Other => self.regex.is_match(text),
+        }
+    }
+
+    /// The only values that can match, where the expression is a plain alternation of them.
+    #[must_use]
+    pub fn alternatives(&self) -> Option<&[String]> {
+        match &self.shape {
+            Shape::Alternatives(literals) => Some(literals),
+            Shape::Anything | Shape::Something | Shape::Other => None,
+        }
+    }
+
+    /// Replaces every match; `$1`, `${1}` and `${name}` stand for groups, as in Go (`$1x` is the group named `1x`).
+    #[must_use]
+    pub fn replace_all<'t>(&self, text: &'t str, replacement: &str) -> Cow<'t, str> {
+        self.regex.replace_all(text, replacement)
+    }
+
+    /// Where the expression matches the whole text (it must be an anchored one), `template` with its groups filled in.
+    #[must_use]
+    pub fn expand(&self, text: &str, template: &str) -> Option<String> {
+        let captures = self.regex.captures(text)?;
+        let mut expanded = String::new();
+        captures.expand(template, &mut expanded);
+        Some(expanded)
+    }
+}
+
+fn shape(pattern: &str) -> Shape {
+    match pattern {
+        ".*" => Shape::Anything,
+        ".+" => Shape::Something,
+        _ => literal_shape(pattern),
+    }
+}
+
+fn literal_shape(pattern: &str) -> Shape {
+    let literal = |part: &str| !part.contains(|c: char| r"\.+*?()|[]{}^$".contains(c));
+    if pattern.split('|').all(literal) {
+        Shape::Alternatives(pattern.split('|').map(str::to_owned).collect())
+    } else {
+        Shape::Other
+    }
+}
+
+/// Go's words for the common mistakes; otherwise the crate's own last line.
+fn reason_of(error: &regex::Error) -> String {
+    let text = error.to_string();
+    for (theirs, gos) in [
+        ("unclosed group", "missing closing )"),
+        ("unopened group", "unexpected )"),
+        ("unclosed character class", "missing closing ]"),
+        (
+            "repetition operator missing expression",
+            "missing argument to repetition operator",
+        ),
+        (
+            "invalid character class range",
+            "invalid character class range",
+        ),
+        ("look-around", "invalid or unsupported Perl syntax"),
+        ("backreferences", "invalid escape sequence"),
+        ("unrecognized escape sequence", "invalid escape sequence"),
+        (
+            "incomplete escape sequence",
+            "trailing backslash at end of expression",
+        ),
+        ("exceeds size limit", "expression too large"),
+        ("invalid repetition count range", "invalid repeat count"),
+    ] {
+        if text.contains(theirs) {
+            return gos.to_owned();
+        }
+    }
+    text.lines()
+        .last()
+        .unwrap_or("invalid expression")
+        .trim_start_matches("error: ")
+        .to_owned()
+}

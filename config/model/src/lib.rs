@@ -1,0 +1,31 @@
+//! The words every room shares: time, labels, matchers, samples, alerts, tenants, and the verbs by which
+//! every deciding machine is driven. Pure: nothing here reads a clock, a file, a socket or a random source.
+mod alert;
+pub mod duration;
+mod fingerprint;
+pub mod go_duration;
+pub mod go_json;
+pub mod go_number;
+pub mod go_quote;
+mod go_regex;
+mod label_name;
+mod labels;
+mod machine;
+mod matcher;
+pub mod matcher_syntax;
+mod regex_translation;
+mod sample;
+mod tenant;
+mod time;
+pub mod wire;
+
+pub use alert::{Alert, AlertStatus, sort_alerts};
+pub use fingerprint::Fingerprint;
+pub use go_regex::{GoRegex, RegexError};
+pub use label_name::{is_classic_label_name, is_classic_metric_name, is_label_name};
+pub use labels::{ALERT_NAME, Labels, LabelsBuilder, METRIC_NAME};
+pub use machine::Machine;
+pub use matcher::{MatchOp, Matcher, MatcherDialect, match_all};
+pub use sample::{STALE_NAN, Sample, is_stale_nan, stale_nan};
+pub use tenant::{TenantId, TenantIdError};
+pub use time::{TimeError, Timestamp};

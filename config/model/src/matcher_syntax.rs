@@ -1,0 +1,1 @@
+//! How Alertmanager's users write matchers.

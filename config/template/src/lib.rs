@@ -1,0 +1,1 @@
+//! Go's template language, the functions of Prometheus and Alertmanager, and the default templates.

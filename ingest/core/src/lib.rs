@@ -1,0 +1,1 @@
+//! What is decided about samples: decoding, limits, chunks, postings, the head, log records.

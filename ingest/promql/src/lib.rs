@@ -1,0 +1,1 @@
+//! PromQL: parser, planner and evaluator over a series reader.

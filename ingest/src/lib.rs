@@ -1,0 +1,1 @@
+//! The shell around the ingest core: remote write, the query API, the log.

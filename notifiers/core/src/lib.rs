@@ -1,0 +1,1 @@
+//! Each integration as a small machine from notification to outcome.

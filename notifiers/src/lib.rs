@@ -1,0 +1,1 @@
+//! The shell around the notifiers' core: HTTP and mail.

@@ -1,0 +1,1 @@
+//! What is decided about rules: schedule, active alerts, outbox, restore.

@@ -1,0 +1,1 @@
+//! The shell around the ruler core: rule files, evaluation, sending, the rules API.

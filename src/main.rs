@@ -1,0 +1,2 @@
+//! One binary: all of Watchbell, or any part of it.
+fn main() {}
