@@ -94,7 +94,6 @@ impl Routes {
         &self.table
     }
 
-    #[must_use]
     pub fn into_router(self) -> Router {
         self.router
     }
