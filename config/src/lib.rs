@@ -3,10 +3,13 @@ mod alertmanager;
 mod http;
 mod inhibit;
 mod problem;
+mod prometheus;
 mod receiver;
 mod route;
+mod rules;
 mod time_interval;
 mod value;
+mod watchbell;
 
 pub use alertmanager::{AlertmanagerConfig, Global, TemplateGlobs};
 pub use http::{
@@ -15,14 +18,20 @@ pub use http::{
 };
 pub use inhibit::InhibitRule;
 pub use problem::{Place, Problem, Problems};
+pub use prometheus::{AlertmanagerTargets, PrometheusConfig, RelabelAction, RelabelConfig};
 pub use receiver::{
     EmailSettings, EmailThreading, Integration, IntegrationKind, IntegrationSettings,
     PagerDutyImage, PagerDutyKey, PagerDutyLink, PagerDutySettings, Receiver, SlackAction,
     SlackConfirmation, SlackField, SlackSettings, SlackTarget, WebhookSettings,
 };
 pub use route::{GroupBy, Route, RouteIndex, RouteTree};
+pub use rules::{Placed, RawGroup, RawRule, RawRuleKind, RuleFile};
 pub use time_interval::{Location, NamedTimeInterval, NumberRange, TimeInterval, TimeRange};
 pub use value::{
     HostPort, HostPortError, HttpUrl, HttpUrlError, Secret, SecretSource, TemplateText,
     TemplateValue,
+};
+pub use watchbell::{
+    AlertmanagerSettings, Endpoints, Evaluation, Limits, Log, LogFormat, LogLevel,
+    NotifiersSettings, RulerSettings, Server, Storage, WatchbellConfig,
 };
