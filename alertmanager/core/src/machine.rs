@@ -102,7 +102,7 @@ impl Alertmanager {
         }
     }
 
-    fn group_ids(&self, fingerprint: Fingerprint) -> Vec<GroupId> {
+    pub(crate) fn group_ids(&self, fingerprint: Fingerprint) -> Vec<GroupId> {
         self.alerts
             .get(fingerprint)
             .map(|stored| {
