@@ -1,5 +1,6 @@
 //! Everything an operator may write: raw shapes with places, defaults, resolution, and the list of problems.
 mod alertmanager;
+mod cursor;
 mod http;
 mod inhibit;
 mod problem;
@@ -10,6 +11,7 @@ mod rules;
 mod time_interval;
 mod value;
 mod watchbell;
+mod yaml;
 
 pub use alertmanager::{AlertmanagerConfig, Global, TemplateGlobs};
 pub use http::{
