@@ -1,0 +1,2 @@
+//! Alertmanager's side: its data, its functions, its default templates.
+pub(crate) mod data;

@@ -1,0 +1,2 @@
+//! Prometheus' side: its data and its functions.
+pub(crate) mod data;
