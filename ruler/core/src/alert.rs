@@ -50,7 +50,7 @@ pub enum AlertState {
 }
 
 /// The two durations by which an alert moves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AlertTiming {
     /// `for`.
     pub hold_duration: Duration,

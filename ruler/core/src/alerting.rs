@@ -22,7 +22,7 @@ pub struct AlertElement {
 
 /// What of a rule decides about its alerts.
 #[derive(Clone, Copy, Debug)]
-pub struct AlertPolicy<'a> {
+pub(crate) struct AlertPolicy<'a> {
     pub name: &'a str,
     pub timing: AlertTiming,
     /// How many alerts may be pending or firing; `None` is any number.
@@ -51,7 +51,7 @@ pub struct Transition {
 
 /// What one evaluation made of a rule's alerts.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct AlertStep {
+pub(crate) struct AlertStep {
     /// `ALERTS` and `ALERTS_FOR_STATE` of every alert that is pending or firing.
     pub samples: Vec<SeriesValue>,
     pub transitions: Vec<Transition>,
@@ -59,7 +59,7 @@ pub struct AlertStep {
 
 /// How the alerts of one rule are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sending {
+pub(crate) struct Sending {
     pub resend_delay: Duration,
     /// The group's evaluation interval.
     pub interval: Duration,
@@ -68,21 +68,21 @@ pub struct Sending {
 impl Sending {
     /// A firing alert that is not told again ends by itself after four chances to be told were missed (Prometheus 3.14).
     #[must_use]
-    pub fn valid_until(self, at: Timestamp) -> Timestamp {
+    pub(crate) fn valid_until(self, at: Timestamp) -> Timestamp {
         at + self.interval.max(self.resend_delay) * 4
     }
 }
 
 /// What has changed since it was last saved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AlertChanges {
+pub(crate) struct AlertChanges {
     pub changed: Vec<ActiveAlert>,
     pub forgotten: Vec<Labels>,
 }
 
 /// The active alerts of one alerting rule.
 #[derive(Clone, Debug, Default)]
-pub struct ActiveAlerts {
+pub(crate) struct ActiveAlerts {
     alerts: BTreeMap<Labels, Tracked>,
     forgotten: Vec<Labels>,
 }
@@ -90,7 +90,7 @@ pub struct ActiveAlerts {
 impl ActiveAlerts {
     /// Alerts as they were saved.
     #[must_use]
-    pub fn restored(alerts: impl IntoIterator<Item = ActiveAlert>) -> Self {
+    pub(crate) fn restored(alerts: impl IntoIterator<Item = ActiveAlert>) -> Self {
         Self {
             alerts: alerts
                 .into_iter()
@@ -106,7 +106,7 @@ impl ActiveAlerts {
     /// # Errors
     /// Two elements with the same final labels: nothing has changed. More alive alerts than the limit: all alerts
     /// of the rule are forgotten, and none of them is resolved at the receivers.
-    pub fn step(
+    pub(crate) fn step(
         &mut self,
         policy: AlertPolicy<'_>,
         elements: Vec<AlertElement>,
@@ -159,13 +159,13 @@ impl ActiveAlerts {
     }
 
     /// The alerts that receivers should be told at `at`; they count as told from then on.
-    pub fn take_due(&mut self, sending: Sending, at: Timestamp) -> Vec<OutgoingAlert> {
+    pub(crate) fn take_due(&mut self, sending: Sending, at: Timestamp) -> Vec<OutgoingAlert> {
         self.take_due_if(sending, at, |_| true)
     }
 
     /// Like [`Self::take_due`] for the firing ones alone: what keeps them alive at the receivers while the rule's
     /// query fails.
-    pub fn take_due_firing(&mut self, sending: Sending, at: Timestamp) -> Vec<OutgoingAlert> {
+    pub(crate) fn take_due_firing(&mut self, sending: Sending, at: Timestamp) -> Vec<OutgoingAlert> {
         self.take_due_if(sending, at, |state| {
             matches!(state, AlertState::Firing { .. })
         })
@@ -190,7 +190,7 @@ impl ActiveAlerts {
     }
 
     /// What has to be saved; it counts as saved from then on.
-    pub fn take_changes(&mut self) -> AlertChanges {
+    pub(crate) fn take_changes(&mut self) -> AlertChanges {
         let changed = self
             .alerts
             .values_mut()
@@ -207,7 +207,7 @@ impl ActiveAlerts {
     }
 
     /// The pending alerts begin anew when they are next seen.
-    pub fn forget_pending(&mut self) {
+    pub(crate) fn forget_pending(&mut self) {
         let forgotten = &mut self.forgotten;
         self.alerts.retain(|labels, tracked| {
             let pending = matches!(tracked.alert.state, AlertState::Pending { .. });
@@ -224,18 +224,18 @@ impl ActiveAlerts {
     }
 
     /// Pending, firing and resolved ones, by their labels.
-    pub fn iter(&self) -> impl Iterator<Item = &ActiveAlert> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &ActiveAlert> {
         self.alerts.values().map(|tracked| &tracked.alert)
     }
 
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.alerts.is_empty()
     }
 
     /// The series that the alerts stand in: what a ruler that has just started finds written.
     #[must_use]
-    pub fn written(&self) -> WrittenSeries {
+    pub(crate) fn written(&self) -> WrittenSeries {
         self.alerts
             .values()
             .filter(|tracked| tracked.alert.state.is_alive())
@@ -252,7 +252,7 @@ impl ActiveAlerts {
 /// The message about an alert: `None` for a pending one, of which receivers hear nothing. How long a firing one is
 /// valid counts from when it was last told.
 #[must_use]
-pub fn outgoing(alert: &ActiveAlert, sending: Sending) -> Option<OutgoingAlert> {
+pub(crate) fn outgoing(alert: &ActiveAlert, sending: Sending) -> Option<OutgoingAlert> {
     let (starts_at, ends_at, status) = match alert.state {
         AlertState::Pending { .. } => return None,
         AlertState::Firing {

@@ -7,7 +7,9 @@ use model::{Labels, Timestamp};
 pub enum DecodeError {
     #[error("saved rule state ends too early")]
     Truncated,
-    #[error("saved rule state of version {found} is not understood: this release reads version {known}")]
+    #[error(
+        "saved rule state of version {found} is not understood: this release reads version {known}"
+    )]
     Version { found: u8, known: u8 },
     #[error("saved rule state holds the unknown mark {mark} for {what}")]
     Mark { what: &'static str, mark: u8 },
@@ -49,7 +51,8 @@ impl Encoder {
     }
 
     pub(crate) fn time(&mut self, time: Timestamp) {
-        self.bytes.extend_from_slice(&time.as_millis().to_le_bytes());
+        self.bytes
+            .extend_from_slice(&time.as_millis().to_le_bytes());
     }
 
     pub(crate) fn optional_time(&mut self, time: Option<Timestamp>) {

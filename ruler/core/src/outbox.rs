@@ -19,9 +19,9 @@ pub const BATCH_MAX: usize = 256;
 /// gives way, since its rule tells it again after the resend delay; an end gives way only to ends.
 pub const WAITING_MAX: usize = 10_000;
 /// After the first failure; it doubles with each further one. Short, since a restart of an Alertmanager takes seconds.
-pub const RETRY_PAUSE_MIN: Duration = Duration::from_secs(1);
+pub(crate) const RETRY_PAUSE_MIN: Duration = Duration::from_secs(1);
 /// Half the default resend delay, so that a receiver that is back hears everything within one.
-pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
+pub(crate) const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// An Alertmanager, by the address that alerts are posted to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

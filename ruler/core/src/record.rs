@@ -53,7 +53,7 @@ impl Record {
 
 /// A whole state: the records that build it from nothing.
 #[must_use]
-pub fn snapshot_to_bytes<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<u8> {
+pub(crate) fn snapshot_to_bytes<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<u8> {
     let mut encoder = Encoder::default();
     encoder.mark(VERSION);
     for record in records {
@@ -62,7 +62,7 @@ pub fn snapshot_to_bytes<'a>(records: impl IntoIterator<Item = &'a Record>) -> V
     encoder.finish()
 }
 
-pub fn snapshot_from_bytes(bytes: &[u8]) -> Result<Vec<Record>, DecodeError> {
+pub(crate) fn snapshot_from_bytes(bytes: &[u8]) -> Result<Vec<Record>, DecodeError> {
     let mut decoder = Decoder::new(bytes);
     check_version(&mut decoder)?;
     let mut records = Vec::new();

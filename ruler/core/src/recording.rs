@@ -16,7 +16,7 @@ pub struct RecordedElement {
 ///
 /// # Errors
 /// Two elements that become the same series; more series than `limit`.
-pub fn record(
+pub(crate) fn record(
     name: &str,
     rule_labels: &Labels,
     limit: Option<u64>,

@@ -158,14 +158,20 @@ mod tests {
     fn state() -> impl Strategy<Value = AlertState> {
         prop_oneof![
             time().prop_map(|active_at| AlertState::Pending { active_at }),
-            (time(), time(), prop::option::of(time()), prop::option::of(time())).prop_map(
-                |(active_at, fired_at, unseen_since, sent_at)| AlertState::Firing {
-                    active_at,
-                    fired_at,
-                    unseen_since,
-                    sent_at
-                }
-            ),
+            (
+                time(),
+                time(),
+                prop::option::of(time()),
+                prop::option::of(time())
+            )
+                .prop_map(|(active_at, fired_at, unseen_since, sent_at)| {
+                    AlertState::Firing {
+                        active_at,
+                        fired_at,
+                        unseen_since,
+                        sent_at,
+                    }
+                }),
             (time(), time(), time(), prop::option::of(time())).prop_map(
                 |(active_at, fired_at, resolved_at, sent_at)| AlertState::Resolved {
                     active_at,

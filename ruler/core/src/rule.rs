@@ -98,6 +98,15 @@ impl Group {
 }
 
 impl Rule {
+    /// Of a recording rule, which has no alerts, both durations are zero.
+    #[must_use]
+    pub fn alert_timing(&self) -> AlertTiming {
+        match &self.kind {
+            RuleKind::Alerting { timing, .. } => *timing,
+            RuleKind::Recording => AlertTiming::default(),
+        }
+    }
+
     fn is_same(&self, other: &Self) -> bool {
         self.key == other.key && self.expression == other.expression && self.kind == other.kind
     }

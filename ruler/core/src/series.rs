@@ -27,17 +27,17 @@ impl SampleBatch {
 
 /// The label sets that a rule last wrote, sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct WrittenSeries(Vec<Labels>);
+pub(crate) struct WrittenSeries(Vec<Labels>);
 
 impl WrittenSeries {
     #[must_use]
-    pub fn of(samples: &[SeriesValue]) -> Self {
+    pub(crate) fn of(samples: &[SeriesValue]) -> Self {
         samples.iter().map(|sample| sample.labels.clone()).collect()
     }
 
     /// What stands here and not in `next`.
     #[must_use]
-    pub fn ended(&self, next: &Self) -> Vec<Labels> {
+    pub(crate) fn ended(&self, next: &Self) -> Vec<Labels> {
         if self.0 == next.0 {
             return Vec::new();
         }
@@ -53,19 +53,19 @@ impl WrittenSeries {
     }
 
     /// Without those that the storage refused.
-    pub fn remove(&mut self, refused: &[Labels]) {
+    pub(crate) fn remove(&mut self, refused: &[Labels]) {
         if !refused.is_empty() {
             self.0.retain(|labels| !refused.contains(labels));
         }
     }
 
     #[must_use]
-    pub fn into_labels(self) -> Vec<Labels> {
+    pub(crate) fn into_labels(self) -> Vec<Labels> {
         self.0
     }
 
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }

@@ -238,7 +238,7 @@ fn starts_when_it_fired_and_ends_when_it_resolved_or_after_four_chances() {
 #[test]
 fn only_what_changed_is_saved() {
     let mut alerts = ActiveAlerts::default();
-    let mut saved = |alerts: &mut ActiveAlerts, minute, result: Vec<AlertElement>, send| {
+    let saved = |alerts: &mut ActiveAlerts, minute, result: Vec<AlertElement>, send| {
         alerts.step(policy(0, None), result, at(minute)).unwrap();
         if send {
             alerts.take_due(SENDING, at(minute));
