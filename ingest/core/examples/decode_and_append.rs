@@ -15,20 +15,25 @@ fn main() {
     let mut head = Head::new(Limits::default(), 1);
     let mut expanded = Vec::new();
     let mut log_bytes = 0;
-    let (mut first, mut expanding, mut decoding) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+    let mut first = Duration::ZERO;
+    let [mut expanding, mut decoding, mut staging, mut committing] = [Duration::ZERO; 4];
     let start = now_instant();
     for (number, body) in bodies.iter().enumerate() {
         let begun = now_instant();
         expand(body, 32 << 20, &mut expanded).expect("the body is sound");
         expanding += begun.elapsed();
         let request = WriteRequest::read(&expanded).expect("the body is sound");
-        decoding += begun.elapsed();
+        let decoded = now_instant();
+        decoding += decoded - begun;
         let (staged, records) = head.stage(&request, now).expect("the samples are in order");
         log_bytes += records
             .iter()
             .map(|(_, payload)| payload.len())
             .sum::<usize>();
+        let admitted = now_instant();
+        staging += admitted - decoded;
         head.commit(staged);
+        committing += admitted.elapsed();
         if number == 0 {
             first = begun.elapsed();
         }
@@ -57,6 +62,14 @@ fn main() {
     println!(
         "  decode:       {:6.2} M samples/s",
         per_second(samples, decoding - expanding)
+    );
+    println!(
+        "  stage:        {:6.2} M samples/s",
+        per_second(samples, staging)
+    );
+    println!(
+        "  commit:       {:6.2} M samples/s",
+        per_second(samples, committing)
     );
     println!("log: {:.2} bytes/sample", log_bytes as f64 / samples as f64);
 }
