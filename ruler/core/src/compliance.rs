@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{AlertStatus, Labels, Machine, TenantId, Timestamp};
+use model::{AlertStatus, Labels, TenantId, Timestamp};
 
 use crate::rehearsal::{
     Effect, INTERVAL, Rehearsal, Snapshot, Vector, alerting, group, labels, letter,

@@ -90,6 +90,8 @@ pub(crate) enum Effect {
 
 pub(crate) struct Rehearsal {
     pub(crate) ruler: Ruler,
+    /// Deadlines that lie before it are late.
+    now: Timestamp,
     pub(crate) snapshot: Option<Vec<u8>>,
     pub(crate) records: Vec<Vec<u8>>,
     pub(crate) effects: Vec<(Timestamp, Effect)>,
@@ -118,6 +120,7 @@ impl Rehearsal {
     fn restored(saved: SavedState) -> Self {
         Self {
             ruler: Ruler::new(TenantId::anonymous(), OPTIONS, saved),
+            now: Timestamp::MIN,
             snapshot: None,
             records: Vec::new(),
             effects: Vec::new(),
@@ -152,6 +155,7 @@ impl Rehearsal {
 
     /// An input that asks nothing of any query.
     pub(crate) fn handle(&mut self, input: Input, now: Timestamp) {
+        self.now = now;
         self.ruler.handle(input, now);
         self.settle(now, &mut |_, _| Ok(Vec::new()));
     }
@@ -163,8 +167,9 @@ impl Rehearsal {
         mut query: impl FnMut(&str, &Snapshot<'_>) -> Vector,
     ) {
         while let Some(deadline) = self.ruler.poll_timeout().filter(|at| *at <= until) {
-            self.ruler.handle_timeout(deadline);
-            self.settle(deadline, &mut query);
+            self.now = self.now.max(deadline);
+            self.ruler.handle_timeout(self.now);
+            self.settle(self.now, &mut query);
         }
     }
 
@@ -217,6 +222,7 @@ impl Rehearsal {
     /// The evaluation that was held back comes in.
     pub(crate) fn answer(&mut self, evaluate: &Evaluate, vector: Vector, now: Timestamp) {
         let mut vector = Some(vector);
+        self.now = now;
         self.evaluate(evaluate, now, &mut |_, _| vector.take().unwrap());
         self.settle(now, &mut |_, _| Ok(Vec::new()));
     }
