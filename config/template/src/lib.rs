@@ -4,11 +4,28 @@
 //! [`Template`] once, at load; [`Template::render`] executes it within [`Limits`] as often as needed. What a
 //! template sees is a [`Value`], made from [`NotificationData`] or [`AlertTemplateData`].
 mod alertmanager;
+mod builtins;
+mod dialect;
+mod encoding;
 mod error;
+mod escaper;
+mod float;
+mod format;
+mod function;
+mod go_time;
 mod host;
+mod humanize;
+mod json;
+mod lexer;
 mod limits;
+mod literal;
+mod methods;
+mod parser;
 mod prometheus;
+mod regexes;
+mod render;
 mod set;
+mod syntax;
 mod value;
 
 pub use alertmanager::data::{AlertData, NotificationData};
