@@ -6,8 +6,14 @@ fn main() {
     println!("cargo:rerun-if-changed=.git/logs/HEAD");
     let commit = git(&["rev-parse", "--short=12", "HEAD"]);
     let date = git(&["log", "-1", "--format=%cs"]);
-    println!("cargo:rustc-env=WATCHBELL_COMMIT={}", commit.as_deref().unwrap_or("unknown"));
-    println!("cargo:rustc-env=WATCHBELL_DATE={}", date.as_deref().unwrap_or("unknown"));
+    println!(
+        "cargo:rustc-env=WATCHBELL_COMMIT={}",
+        commit.as_deref().unwrap_or("unknown")
+    );
+    println!(
+        "cargo:rustc-env=WATCHBELL_DATE={}",
+        date.as_deref().unwrap_or("unknown")
+    );
 }
 
 /// `None` outside of a checkout, or without git.

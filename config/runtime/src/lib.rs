@@ -5,6 +5,7 @@
 mod clock;
 mod driver;
 mod files;
+pub mod log;
 mod logging;
 mod metrics;
 mod server;
