@@ -165,7 +165,11 @@ impl ActiveAlerts {
 
     /// Like [`Self::take_due`] for the firing ones alone: what keeps them alive at the receivers while the rule's
     /// query fails.
-    pub(crate) fn take_due_firing(&mut self, sending: Sending, at: Timestamp) -> Vec<OutgoingAlert> {
+    pub(crate) fn take_due_firing(
+        &mut self,
+        sending: Sending,
+        at: Timestamp,
+    ) -> Vec<OutgoingAlert> {
         self.take_due_if(sending, at, |state| {
             matches!(state, AlertState::Firing { .. })
         })
