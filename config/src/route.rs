@@ -61,8 +61,9 @@ pub struct RouteTree {
 }
 
 impl RouteTree {
-    /// `routes` in preorder, the root first.
-    pub(crate) fn new(routes: Vec<Route>) -> Self {
+    /// `routes` in preorder, the root first, with indices that agree.
+    #[must_use]
+    pub fn new(routes: Vec<Route>) -> Self {
         debug_assert!(!routes.is_empty(), "a tree has a root");
         Self { routes }
     }
