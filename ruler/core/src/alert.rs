@@ -114,7 +114,8 @@ impl AlertState {
         }
     }
 
-    /// The end of an alert whose rule is gone: what fires is resolved, what is pending is forgotten.
+    /// The end of an alert whose rule is gone: what fires is resolved and nobody knows it yet, what is pending is
+    /// forgotten.
     #[must_use]
     pub fn end(self, at: Timestamp) -> Option<Self> {
         match self {
@@ -122,13 +123,12 @@ impl AlertState {
             Self::Firing {
                 active_at,
                 fired_at,
-                sent_at,
                 ..
             } => Some(Self::Resolved {
                 active_at,
                 fired_at,
                 resolved_at: at,
-                sent_at,
+                sent_at: None,
             }),
             Self::Resolved { .. } => Some(self),
         }

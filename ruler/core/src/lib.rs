@@ -7,6 +7,9 @@
 mod alert;
 mod alerting;
 mod codec;
+mod compile;
+#[cfg(test)]
+mod compliance;
 mod departed;
 mod evaluation;
 mod event;
@@ -16,6 +19,8 @@ mod plan;
 mod record;
 mod recording;
 mod refusal;
+#[cfg(test)]
+mod rehearsal;
 mod restore;
 mod rule;
 mod rule_state;
@@ -27,6 +32,7 @@ mod view;
 pub use alert::{ActiveAlert, AlertState, AlertTiming, RESOLVED_RETENTION};
 pub use alerting::{AlertElement, OutgoingAlert, Transition};
 pub use codec::DecodeError;
+pub use compile::{GroupDefaults, compile_groups};
 pub use evaluation::{
     Append, AppendReport, Appended, Evaluate, Evaluated, RefusedSample, RuleResult, Ticket,
 };
