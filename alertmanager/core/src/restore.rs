@@ -37,6 +37,7 @@ impl Alertmanager {
             deliveries: Deliveries::new(settings.seed),
             garbage_due: now + settings.garbage_interval,
             settings,
+            seen: None,
             commands: VecDeque::new(),
             events: VecDeque::new(),
         };
