@@ -14,6 +14,7 @@ mod route_reading;
 mod rules;
 #[cfg(test)]
 mod shared_data;
+mod structured;
 mod time_interval;
 mod value;
 mod watchbell;
@@ -36,6 +37,7 @@ pub use receiver::{
 };
 pub use route::{GroupBy, Route, RouteIndex, RouteTree};
 pub use rules::{Placed, RawGroup, RawRule, RawRuleKind, RuleFile};
+pub use structured::structured;
 pub use time_interval::{Location, NamedTimeInterval, NumberRange, TimeInterval, TimeRange};
 pub use value::{
     HostPort, HostPortError, HttpUrl, HttpUrlError, Secret, SecretSource, TemplateText,
