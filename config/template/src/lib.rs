@@ -14,6 +14,7 @@ mod dialect;
 mod encoding;
 mod error;
 mod escaper;
+mod evaluate;
 mod float;
 mod format;
 mod function;

@@ -546,15 +546,15 @@ fn errors_at_run_time_are_gos() {
         &[
             (
                 "{{ query \"bad\" }}",
-                "template: __alert_A:1:115: executing \"__alert_A\" at <query \"bad\">: error calling query: cannot evaluate bad",
+                "error executing template __alert_A: template: __alert_A:1:115: executing \"__alert_A\" at <query \"bad\">: error calling query: cannot evaluate bad",
             ),
             (
                 "{{ humanize \"x\" }}",
-                "template: __alert_A:1:115: executing \"__alert_A\" at <humanize \"x\">: error calling humanize: strconv.ParseFloat: parsing \"x\": invalid syntax",
+                "error executing template __alert_A: template: __alert_A:1:115: executing \"__alert_A\" at <humanize \"x\">: error calling humanize: strconv.ParseFloat: parsing \"x\": invalid syntax",
             ),
             (
                 "{{ query \"nothing\" | first }}",
-                "template: __alert_A:1:133: executing \"__alert_A\" at <first>: error calling first: first() called on vector with no elements",
+                "error executing template __alert_A: template: __alert_A:1:133: executing \"__alert_A\" at <first>: error calling first: first() called on vector with no elements",
             ),
         ],
     );
