@@ -450,6 +450,8 @@ fn parse_errors_are_gos() {
                 "{{template x}}",
                 "template: :1: unexpected \"x\" in template clause",
             ),
+            ("{{ 08 }}", "template: :1: integer overflow: \"08\""),
+            ("{{ 0b12 }}", "template: :1: bad number syntax: \"0b12\""),
             (
                 "{{ 99999999999999999999 }}",
                 "template: :1: integer overflow: \"99999999999999999999\"",
