@@ -11,7 +11,7 @@ use crate::table::{ABSENT, Table, is_absent};
 
 pub(crate) fn choice(node: &Aggregate) -> LabelChoice {
     if node.without {
-        LabelChoice::all_but(&node.grouping)
+        LabelChoice::without(&node.grouping)
     } else {
         LabelChoice::only(&node.grouping)
     }

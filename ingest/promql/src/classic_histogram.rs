@@ -86,7 +86,10 @@ fn rank_of(value: f64, buckets: &[Bucket]) -> f64 {
             return rank;
         }
         if bucket.bound > value {
-            return if begin.is_infinite() || bucket.bound.is_infinite() {
+            // Inside a bucket of infinite width nothing can be interpolated: all of it lies at its finite end.
+            return if begin.is_infinite() {
+                bucket.count
+            } else if bucket.bound.is_infinite() {
                 rank
             } else {
                 rank + (bucket.count - rank) * (value - begin) / (bucket.bound - begin)

@@ -138,9 +138,9 @@ impl<'a> Context<'a> {
             DurationValue::Computed(expr) => expr,
         };
         let millis = self.seconds(expr)? * 1000.0;
-        // Nanoseconds must fit into 63 bits. What is finer than a millisecond is cut off.
+        // Nanoseconds must fit into 63 bits.
         if millis.abs() < 9_223_372_036_854.0 {
-            Ok(millis as i64)
+            Ok(millis.round() as i64)
         } else {
             Err(EvalError::Execution(format!(
                 "{}:{}: duration is out of range",

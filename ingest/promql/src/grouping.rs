@@ -10,7 +10,7 @@ use crate::table::METADATA;
 /// The labels that count.
 #[derive(Clone, Debug)]
 pub(crate) enum LabelChoice {
-    /// All but these and the metadata. Sorted.
+    /// All but these. Sorted.
     AllBut(Vec<String>),
     /// These. Sorted.
     Only(Vec<String>),
@@ -21,13 +21,19 @@ impl LabelChoice {
         Self::Only(sorted(names.iter().cloned()))
     }
 
-    pub(crate) fn all_but(names: &[String]) -> Self {
-        Self::AllBut(sorted(
-            names
-                .iter()
-                .cloned()
-                .chain(METADATA.iter().map(|name| (*name).to_owned())),
-        ))
+    /// `without`: the metadata never count.
+    pub(crate) fn without(names: &[String]) -> Self {
+        Self::all_but(names, &METADATA)
+    }
+
+    /// `ignoring`: the name never counts, but type and unit do.
+    pub(crate) fn ignoring(names: &[String]) -> Self {
+        Self::all_but(names, &METADATA[..1])
+    }
+
+    fn all_but(names: &[String], also: &[&str]) -> Self {
+        let also = also.iter().map(|name| (*name).to_owned());
+        Self::AllBut(sorted(names.iter().cloned().chain(also)))
     }
 
     pub(crate) fn includes(&self, name: &str) -> bool {

@@ -21,7 +21,7 @@ pub(crate) fn combine(
     let choice = if matching.on {
         LabelChoice::only(&matching.labels)
     } else {
-        LabelChoice::all_but(&matching.labels)
+        LabelChoice::ignoring(&matching.labels)
     };
     let mut groups = GroupIndex::new(&choice);
     let mut numbers = |table: &Table| -> Vec<usize> {
@@ -157,12 +157,8 @@ const NOT_UNIQUE: &str = "multiple matches for labels: grouping labels must ensu
 impl Join<'_> {
     fn run(mut self) -> Result<Table, EvalError> {
         let fill = self.matching.fill;
-        // Whose absence is filled, seen from the sides of this join.
-        let (fill_many, fill_one) = if self.swapped {
-            (fill.right, fill.left)
-        } else {
-            (fill.left, fill.right)
-        };
+        // As upstream has it: with `group_right` too, `fill_left` fills in on the side of many.
+        let (fill_many, fill_one) = (fill.left, fill.right);
         for step in 0..self.many.steps {
             self.begin(step)?;
             for row in 0..self.many.rows.len() {

@@ -174,6 +174,9 @@ fn variance(window: &Window<'_>) -> f64 {
 fn median_absolute_deviation(window: &Window<'_>, scratch: &mut Vec<f64>) -> f64 {
     scratch.clear();
     scratch.extend(window.values());
+    if scratch.iter().any(|value| value.is_nan()) {
+        return f64::NAN;
+    }
     let median = quantile(0.5, scratch);
     for value in scratch.iter_mut() {
         *value = (*value - median).abs();
