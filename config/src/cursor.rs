@@ -197,42 +197,81 @@ impl<'a> Cursor<'a> {
         })
     }
 
+    /// The elements of a list; another value is a problem.
     pub(crate) fn list(&self) -> Vec<Self> {
-        match &self.node.value {
-            Value::List(items) => items
-                .iter()
-                .enumerate()
-                .map(|(index, node)| Self {
-                    source: self.source,
-                    node,
-                    path: format!("{}[{index}]", self.path),
-                })
-                .collect(),
-            Value::Null => Vec::new(),
-            Value::Map(_) | Value::Scalar(_) => {
-                let _: Option<()> = self.mismatch("[]string");
-                Vec::new()
-            }
+        if !matches!(self.node.value, Value::List(_) | Value::Null) {
+            let _: Option<()> = self.mismatch("[]string");
         }
+        self.items()
+    }
+
+    /// The elements, where it is a list.
+    pub(crate) fn items(&self) -> Vec<Self> {
+        let Value::List(items) = &self.node.value else {
+            return Vec::new();
+        };
+        let item = |(index, node)| Self {
+            source: self.source,
+            node,
+            path: format!("{}[{index}]", self.path),
+        };
+        items.iter().enumerate().map(item).collect()
     }
 
     pub(crate) fn texts(&self) -> Vec<String> {
         self.list().iter().filter_map(Cursor::text).collect()
     }
 
-    /// Values with their keys, in the order of the file; each key with its place.
+    /// Values with their keys, in the order of the file, each key with its place; another value is a problem.
     pub(crate) fn entries(&self) -> Vec<(String, Place, Self)> {
+        if !matches!(self.node.value, Value::Map(_) | Value::Null) {
+            let _: Option<()> = self.mismatch("map[string]string");
+        }
+        self.map_entries()
+    }
+
+    /// The entries, where it is a map.
+    pub(crate) fn map_entries(&self) -> Vec<(String, Place, Self)> {
+        let Value::Map(entries) = &self.node.value else {
+            return Vec::new();
+        };
+        entries
+            .iter()
+            .map(|entry| (entry.key.text.clone(), entry.place, self.child(entry)))
+            .collect()
+    }
+
+    /// The text, where it is a scalar.
+    pub(crate) fn scalar_text(&self) -> Option<String> {
         match &self.node.value {
-            Value::Map(entries) => entries
-                .iter()
-                .map(|entry| (entry.key.text.clone(), entry.place, self.child(entry)))
-                .collect(),
-            Value::Null => Vec::new(),
-            Value::List(_) | Value::Scalar(_) => {
-                let _: Option<()> = self.mismatch("map[string]string");
-                Vec::new()
+            Value::Scalar(scalar) => Some(scalar.text.clone()),
+            Value::List(_) | Value::Map(_) | Value::Null => None,
+        }
+    }
+
+    /// The node below with this path, or the nearest above it that is written: defaults stand nowhere.
+    pub(crate) fn nearest(&self, path: &str) -> Self {
+        let full = if path.starts_with('[') {
+            format!("{}{path}", self.path)
+        } else {
+            self.path_of(path)
+        };
+        let children = match &self.node.value {
+            Value::List(_) => self.items(),
+            Value::Map(entries) => entries.iter().map(|entry| self.child(entry)).collect(),
+            Value::Null | Value::Scalar(_) => Vec::new(),
+        };
+        for child in children {
+            if let Some(rest) = full.strip_prefix(child.path.as_str()) {
+                match rest.chars().next() {
+                    None => return child,
+                    Some('.') => return child.nearest(&rest[1..]),
+                    Some('[') => return child.nearest(rest),
+                    Some(_) => {}
+                }
             }
         }
+        self.clone()
     }
 
     pub(crate) fn text_map(&self) -> BTreeMap<String, String> {

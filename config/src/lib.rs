@@ -2,6 +2,7 @@
 mod alertmanager;
 mod cursor;
 mod defaults;
+mod files;
 mod global;
 mod http;
 mod inhibit;
@@ -11,6 +12,7 @@ mod prometheus;
 mod receiver;
 mod route;
 mod route_reading;
+mod rule_files;
 mod rules;
 #[cfg(test)]
 mod shared_data;
@@ -19,7 +21,10 @@ mod value;
 mod watchbell;
 mod yaml;
 
-pub use alertmanager::{AlertmanagerConfig, AlertmanagerOptions, Loaded, TemplateGlobs};
+pub use alertmanager::{
+    AlertmanagerConfig, AlertmanagerFiles, AlertmanagerOptions, Loaded, TemplateGlobs,
+};
+pub use files::{Files, MemoryFiles};
 pub use global::{Global, GlobalSmtp};
 pub use http::{
     HeaderValues, HttpAuthorization, HttpConfig, OAuth2, PemSource, ProxyConfig, TlsConfig,
@@ -35,6 +40,7 @@ pub use receiver::{
     template_texts,
 };
 pub use route::{GroupBy, Route, RouteIndex, RouteTree};
+pub use rule_files::load_rule_files;
 pub use rules::{Placed, RawGroup, RawRule, RawRuleKind, RuleFile};
 pub use time_interval::{Location, NamedTimeInterval, NumberRange, TimeInterval, TimeRange};
 pub use value::{

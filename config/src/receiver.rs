@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use model::go_quote::quote;
+use template::{Mode, TemplateSet};
 
 use crate::cursor::{Cursor, Fields};
 use crate::global::Global;
@@ -87,6 +88,8 @@ pub(crate) struct Fallbacks<'a> {
     pub(crate) endpoints: &'a Endpoints,
     /// The configuration file's folder.
     pub(crate) base: &'a Path,
+    /// What templates may call, where they are to be checked.
+    pub(crate) templates: Option<&'a TemplateSet>,
 }
 
 impl Fallbacks<'_> {
@@ -197,11 +200,32 @@ impl Kind {
         let send_resolved = fields.boolean_or("send_resolved", self.send_resolved);
         let settings = (self.read)(&mut fields, fallbacks);
         fields.finish();
-        Some(Integration {
+        let integration = Integration {
             index,
             send_resolved,
             settings: settings?,
-        })
+        };
+        if let Some(set) = fallbacks.templates {
+            check_templates(item, &integration, set);
+        }
+        Some(integration)
+    }
+}
+
+fn check_templates(item: &Cursor<'_>, integration: &Integration, set: &TemplateSet) {
+    for field in template_texts(integration) {
+        let mode = if field.html { Mode::Html } else { Mode::Text };
+        let Err(error) = set.compile("", field.text.as_str(), mode) else {
+            continue;
+        };
+        let is_address = integration.kind() == IntegrationKind::Webhook && field.path == "url";
+        let before = if is_address {
+            "invalid template syntax: "
+        } else {
+            ""
+        };
+        item.nearest(&field.path)
+            .problem(format!("{before}{error}"));
     }
 }
 
