@@ -7,7 +7,7 @@ use model::go_quote::quote;
 use model::matcher_syntax::ParserMode;
 use template::{Mode, TemplateSet};
 
-use crate::cursor::{Cursor, Fields, Source};
+use crate::cursor::{Cursor, Fields};
 use crate::defaults;
 use crate::files::Files;
 use crate::global::Global;
@@ -16,6 +16,7 @@ use crate::problem::{Place, Problem, Problems};
 use crate::receiver::{Fallbacks, Receiver};
 use crate::route::RouteTree;
 use crate::route_reading::{Defined, read_routes};
+use crate::source::Source;
 use crate::time_interval::NamedTimeInterval;
 use crate::watchbell::Endpoints;
 
@@ -187,7 +188,7 @@ fn read_file(
     let (source, node) = Source::open(file, text, "config.plain");
     let base = Path::new(file).parent().unwrap_or(Path::new(""));
     let config = match &node {
-        Some(node) => read_top(&source.root(node), base, options, templates),
+        Some(node) => read_top(&Cursor::root(&source, node), base, options, templates),
         None => {
             if !source.has_problems() {
                 source.add(Problem::new(file, None, "", "no route provided in config"));

@@ -3,7 +3,6 @@
 //! Reading never stops at a mistake. What cannot be read takes its default, so that what stands around it is
 //! checked too; whoever gets the result looks at the list before using it. As for Go's decoders, a null is the same
 //! as an absent key, and a scalar that is wanted as text keeps what was written.
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -11,77 +10,10 @@ use std::time::Duration;
 
 use model::{duration, go_duration};
 
-use crate::problem::{Place, Problem, Problems};
+use crate::problem::Place;
+use crate::source::Source;
 use crate::value::{HttpUrl, Secret, SecretSource, TemplateText, TemplateValue};
-use crate::yaml::{Entry, Node, Resolved, Scalar, Value, YamlProblem, read};
-
-/// One text that is being read.
-pub(crate) struct Source {
-    file: String,
-    problems: RefCell<Problems>,
-    warnings: RefCell<Problems>,
-    /// Every key that was asked for, by path: what a test holds examples and documents against.
-    #[cfg(test)]
-    asked: RefCell<std::collections::BTreeSet<String>>,
-}
-
-impl Source {
-    /// The text's tree, `None` where it is empty or is not YAML. `type_name` is Go's name of the top level.
-    pub(crate) fn open(file: &str, text: &str, type_name: &str) -> (Self, Option<Node>) {
-        let source = Self {
-            file: file.to_owned(),
-            problems: RefCell::default(),
-            warnings: RefCell::default(),
-            #[cfg(test)]
-            asked: RefCell::default(),
-        };
-        let (node, problem) = read(text);
-        match problem {
-            None => {}
-            Some(YamlProblem::DuplicateKey { key, place }) => {
-                let message = format!("field {key} already set in type {type_name}");
-                source.add(Problem::new(file, place, "", message));
-            }
-            Some(YamlProblem::Syntax { message, place }) => {
-                source.add(Problem::new(file, place, "", message));
-            }
-        }
-        (source, node)
-    }
-
-    pub(crate) fn root<'a>(&'a self, node: &'a Node) -> Cursor<'a> {
-        Cursor {
-            source: self,
-            node,
-            path: String::new(),
-        }
-    }
-
-    pub(crate) fn add(&self, problem: Problem) {
-        self.problems.borrow_mut().push(problem);
-    }
-
-    pub(crate) fn problem(&self, place: Option<Place>, path: &str, message: impl Into<String>) {
-        self.add(Problem::new(&self.file, place, path, message));
-    }
-
-    pub(crate) fn has_problems(&self) -> bool {
-        !self.problems.borrow().is_empty()
-    }
-
-    #[cfg(test)]
-    pub(crate) fn asked(&self) -> std::collections::BTreeSet<String> {
-        self.asked.borrow().clone()
-    }
-
-    /// Problems and warnings, each by place.
-    pub(crate) fn close(self) -> (Problems, Problems) {
-        (
-            self.problems.into_inner().sorted(),
-            self.warnings.into_inner().sorted(),
-        )
-    }
-}
+use crate::yaml::{Entry, Node, Resolved, Scalar, Value};
 
 /// One node of the tree.
 #[derive(Clone)]
@@ -92,6 +24,14 @@ pub(crate) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
+    pub(crate) fn root(source: &'a Source, node: &'a Node) -> Self {
+        Self {
+            source,
+            node,
+            path: String::new(),
+        }
+    }
+
     pub(crate) fn place(&self) -> Place {
         self.node.place
     }
@@ -110,13 +50,7 @@ impl<'a> Cursor<'a> {
     }
 
     pub(crate) fn warn(&self, message: impl Into<String>) {
-        let warning = Problem::new(
-            &self.source.file,
-            Some(self.node.place),
-            &self.path,
-            message,
-        );
-        self.source.warnings.borrow_mut().push(warning);
+        self.source.warn(self.node.place, &self.path, message);
     }
 
     pub(crate) fn is_null(&self) -> bool {
@@ -392,7 +326,7 @@ impl<'a> Fields<'a> {
         #[cfg(test)]
         {
             let path = self.cursor.path_of(key);
-            self.cursor.source.asked.borrow_mut().insert(path);
+            self.cursor.source.note_asked(path);
         }
         self.entry(key).map(|entry| self.cursor.child(entry))
     }

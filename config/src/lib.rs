@@ -1,4 +1,10 @@
 //! Everything an operator may write: raw shapes with places, defaults, resolution, and the list of problems.
+//!
+//! A text is parsed into a tree in which every node knows its place (`yaml`), read through cursors that collect every
+//! mistake (`cursor`, `source`), and resolved into immutable types in which defaults and inherited values are filled in.
+//! Ways in: [`AlertmanagerFiles::load`] (with its template files) and [`AlertmanagerConfig::read`] (without),
+//! [`load_rule_files`] and [`RuleFile::read`], [`WatchbellConfig::read`], [`PrometheusConfig::read`]. Files are read by
+//! the caller, behind [`Files`].
 mod alertmanager;
 mod cursor;
 mod defaults;
@@ -16,6 +22,7 @@ mod rule_files;
 mod rules;
 #[cfg(test)]
 mod shared_data;
+mod source;
 mod time_interval;
 mod value;
 mod watchbell;
