@@ -12,7 +12,7 @@ use model::{duration, go_duration};
 
 use crate::problem::Place;
 use crate::source::Source;
-use crate::value::{HttpUrl, Secret, SecretSource, TemplateText, TemplateValue};
+use crate::value::{HttpUrl, HttpUrlError, Secret, SecretSource, TemplateText, TemplateValue};
 use crate::yaml::{Entry, Node, Resolved, Scalar, Value};
 
 /// One node of the tree.
@@ -127,7 +127,14 @@ impl<'a> Cursor<'a> {
             if text == "<secret>" {
                 return Ok(Secret::new(text));
             }
-            HttpUrl::parse(text).map(|url| Secret::new(url.as_str()))
+            match HttpUrl::parse(text) {
+                Ok(url) => Ok(Secret::new(url.as_str())),
+                // The long form quotes the address, which is the secret.
+                Err(HttpUrlError::Malformed(_)) => Err("invalid URL".to_owned()),
+                Err(error @ (HttpUrlError::MissingHost | HttpUrlError::UnsupportedScheme(_))) => {
+                    Err(error.to_string())
+                }
+            }
         })
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 use crate::cursor::{Cursor, Fields};
 use crate::http::HttpConfig;
 use crate::receiver::{Fallbacks, IntegrationSettings, TemplateField};
-use crate::value::{HttpUrl, Secret, SecretSource, TemplateText, TemplateValue};
+use crate::value::{HttpUrl, HttpUrlError, Secret, SecretSource, TemplateText, TemplateValue};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct WebhookSettings {
@@ -55,7 +55,13 @@ pub(super) fn read(
 fn template_url(cursor: &Cursor<'_>) -> Option<Secret> {
     cursor.parsed(|text| {
         if text != "<secret>" && !text.contains("{{") {
-            HttpUrl::parse(text).map_err(|error| format!("invalid URL: {error}"))?;
+            HttpUrl::parse(text).map_err(|error| match error {
+                // The long form quotes the address, which is the secret.
+                HttpUrlError::Malformed(_) => "invalid URL".to_owned(),
+                HttpUrlError::MissingHost | HttpUrlError::UnsupportedScheme(_) => {
+                    format!("invalid URL: {error}")
+                }
+            })?;
         }
         Ok::<_, String>(Secret::new(text))
     })

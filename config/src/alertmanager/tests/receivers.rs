@@ -1,5 +1,5 @@
 //! Receivers: what is refused, and what falls back to what.
-use crate::alertmanager::tests::texts::{check, read, with_receiver, with_top};
+use crate::alertmanager::tests::texts::{check, problems, read, with_receiver, with_top};
 use crate::receiver::{
     EmailThreading, Integration, IntegrationSettings, PagerDutyKey, SlackTarget, template_texts,
 };
@@ -340,4 +340,17 @@ fn templates_of_an_integration_are_listed_with_their_paths() {
         Some(r#"{{ template "slack.default.color" . }}"#)
     );
     assert_eq!(find("message_text"), None);
+}
+
+#[test]
+fn secrets_stand_in_no_message() {
+    for keys in [
+        "webhook_configs: [{url: 'http://hunter2:bad/'}]",
+        "slack_configs: [{api_url: 'http://hunter2:bad/'}]",
+        "slack_configs: [{api_url: [hunter2]}]",
+        "pagerduty_configs: [{service_key: {hunter2: 1}}]",
+    ] {
+        let said = problems(&with_receiver(keys)).join("\n");
+        assert!(!said.is_empty() && !said.contains("hunter2"), "{said}");
+    }
 }
