@@ -12,6 +12,7 @@ mod files;
 mod global;
 mod http;
 mod inhibit;
+mod integration;
 mod matchers;
 mod problem;
 mod prometheus;
@@ -38,13 +39,13 @@ pub use http::{
     TlsVersion,
 };
 pub use inhibit::InhibitRule;
+pub use integration::TemplateField;
 pub use problem::{Place, Problem, Problems};
 pub use prometheus::{AlertmanagerTargets, PrometheusConfig, RelabelAction, RelabelConfig};
 pub use receiver::{
     EmailSettings, EmailThreading, Integration, IntegrationKind, IntegrationSettings,
     PagerDutyImage, PagerDutyKey, PagerDutyLink, PagerDutySettings, Receiver, SlackAction,
-    SlackConfirmation, SlackField, SlackSettings, SlackTarget, TemplateField, WebhookSettings,
-    template_texts,
+    SlackConfirmation, SlackField, SlackSettings, SlackTarget, WebhookSettings, template_texts,
 };
 pub use route::{GroupBy, Route, RouteIndex, RouteTree};
 pub use rule_files::load_rule_files;

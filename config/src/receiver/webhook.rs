@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use crate::cursor::{Cursor, Fields};
 use crate::http::HttpConfig;
-use crate::receiver::{Fallbacks, IntegrationSettings, TemplateField};
+use crate::integration::{Fallbacks, TemplateField};
 use crate::value::{HttpUrl, HttpUrlError, Secret, SecretSource, TemplateText, TemplateValue};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -18,10 +18,7 @@ pub struct WebhookSettings {
     pub payload: Option<TemplateValue>,
 }
 
-pub(super) fn read(
-    fields: &mut Fields<'_>,
-    fallbacks: &Fallbacks<'_>,
-) -> Option<IntegrationSettings> {
+pub(super) fn read(fields: &mut Fields<'_>, fallbacks: &Fallbacks<'_>) -> Option<WebhookSettings> {
     let url = fields
         .get("url")
         .filter(|cursor| cursor.text() != Some(String::new()))
@@ -48,7 +45,7 @@ pub(super) fn read(
             (None, Some(file)) => SecretSource::File(file),
         },
     };
-    Some(IntegrationSettings::Webhook(settings))
+    Some(settings)
 }
 
 /// A template is checked with the other templates, an address at once.
