@@ -99,8 +99,7 @@ impl Global {
     pub(crate) fn read(cursor: &Cursor<'_>, base: &Path, endpoints: &Endpoints) -> Self {
         let default = Self::new(endpoints);
         let mut fields = cursor.fields("config.plain");
-        let mut url =
-            |fields: &mut Fields<'_>, key, default| fields.http_url(key).unwrap_or(default);
+        let url = |fields: &mut Fields<'_>, key, default| fields.http_url(key).unwrap_or(default);
         let global = Self {
             resolve_timeout: fields.duration_or("resolve_timeout", default.resolve_timeout),
             http: fields

@@ -12,6 +12,8 @@ mod receiver;
 mod route;
 mod route_reading;
 mod rules;
+#[cfg(test)]
+mod shared_data;
 mod time_interval;
 mod value;
 mod watchbell;

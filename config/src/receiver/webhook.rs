@@ -24,6 +24,7 @@ pub(super) fn read(
 ) -> Option<IntegrationSettings> {
     let url = fields
         .get("url")
+        .filter(|cursor| cursor.text() != Some(String::new()))
         .map(|cursor| (template_url(&cursor), cursor));
     let file = fields.path("url_file", None);
     let settings = WebhookSettings {

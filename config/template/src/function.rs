@@ -29,7 +29,6 @@ pub(crate) enum Body {
 pub(crate) enum Type {
     Any,
     AnyList,
-    Float,
     Int,
     Samples,
     Sample,
@@ -63,7 +62,6 @@ impl Type {
         match self {
             Self::Any => "interface {}",
             Self::AnyList => "[]interface {}",
-            Self::Float => "float64",
             Self::Int => "int",
             Self::Samples => "template.queryResult",
             Self::Sample => "*template.sample",

@@ -14,6 +14,8 @@ mod format;
 mod function;
 mod go_time;
 mod host;
+mod html;
+mod html_context;
 mod humanize;
 mod json;
 mod lexer;
@@ -26,12 +28,15 @@ mod regexes;
 mod render;
 mod set;
 mod syntax;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub use alertmanager::data::{AlertData, NotificationData};
 pub use error::{Limit, ParseError, RenderError};
+pub use go_time::GoTime;
 pub use host::{AtTime, Host, QueryResult};
 pub use limits::Limits;
 pub use prometheus::data::AlertTemplateData;
 pub use set::{Mode, Template, TemplateSet};
-pub use value::Value;
+pub use value::{AnyMap, List, ListKind, Map, Object, Safety, Value};

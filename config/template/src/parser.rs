@@ -195,11 +195,11 @@ impl Parser<'_> {
                 "block" => return self.block(at).map(Item::Node),
                 "break" => {
                     self.loop_word("{{break}}")?;
-                    return Ok(Item::Node(Node::Break { at }));
+                    return Ok(Item::Node(Node::Break));
                 }
                 "continue" => {
                     self.loop_word("{{continue}}")?;
-                    return Ok(Item::Node(Node::Continue { at }));
+                    return Ok(Item::Node(Node::Continue));
                 }
                 "else" => return self.otherwise().map(Item::Stop),
                 "end" => {

@@ -185,8 +185,8 @@ impl<'a, 'u> Renderer<'a, 'u> {
                 self.at(*at, node);
                 self.body(definition, dot)?;
             }
-            Node::Break { .. } => return Ok(Flow::Break),
-            Node::Continue { .. } => return Ok(Flow::Continue),
+            Node::Break => return Ok(Flow::Break),
+            Node::Continue => return Ok(Flow::Continue),
         }
         Ok(Flow::Next)
     }
@@ -609,20 +609,15 @@ impl<'a, 'u> Renderer<'a, 'u> {
             return match (wanted, value) {
                 (Type::Any, value) => Ok(value.clone()),
                 (Type::Str, Value::Str(_)) | (Type::Int, Value::Int(_)) => Ok(value.clone()),
-                (Type::Float, Value::Float(_)) => Ok(value.clone()),
-                (Type::Float, Value::Int(number)) => Ok(Value::Float(*number as f64)),
                 (Type::Str, _) => Err(self.failed(&format!("expected string; found {operand}"))),
                 (Type::Int, _) => Err(self.failed(&format!("expected integer; found {operand}"))),
-                (Type::Float, _) => Err(self.failed(&format!("expected float; found {operand}"))),
                 _ => {
                     let kind = wanted.name();
                     Err(self.failed(&format!("can't handle {operand} for arg of type {kind}")))
                 }
             };
         }
-        if let (Term::Nil, Type::Str | Type::Int | Type::Float | Type::Time) =
-            (&operand.term, wanted)
-        {
+        if let (Term::Nil, Type::Str | Type::Int | Type::Time) = (&operand.term, wanted) {
             return Err(self.failed(&format!("cannot assign nil to {}", wanted.name())));
         }
         let value = self.operand(operand, dot)?;
@@ -634,7 +629,6 @@ impl<'a, 'u> Renderer<'a, 'u> {
     fn checked(&self, value: Value, wanted: Type) -> Outcome<Value> {
         let fits = match (wanted, &value) {
             (Type::Any, _)
-            | (Type::Float, Value::Float(_))
             | (Type::Int, Value::Int(_))
             | (Type::Str, Value::Str(_))
             | (Type::Time, Value::Time(_)) => true,

@@ -5,10 +5,11 @@ use crate::alertmanager::defaults;
 use crate::dialect::Dialect;
 use crate::error::{ParseError, RenderError};
 use crate::host::Host;
+use crate::html::escape;
 use crate::limits::Limits;
 use crate::parser::{Parsed, parse};
 use crate::render::{Definitions, Job, render};
-use crate::syntax::{Definition, Node};
+use crate::syntax::{Definition, List, Node};
 use crate::value::Value;
 
 /// How the text around the actions is understood.
@@ -85,14 +86,13 @@ impl TemplateSet {
     /// `$externalURL` and `$value` are known. `name` stands in errors: empty for Alertmanager's templates,
     /// `__alert_NAME` for a rule's.
     ///
-    /// A template may call one that the set does not have: that fails when it is rendered.
+    /// A template may call one that the set does not have: in text that fails when it is rendered, in HTML here.
+    /// In HTML the template and all that it calls are also refused where an action stands inside a script or style,
+    /// or where branches leave the document in different places.
     pub fn compile(&self, name: &str, text: &str, mode: Mode) -> Result<Template, ParseError> {
-        if !text.contains("{{") {
-            return Ok(self.constant(name, text));
-        }
         let Parsed { main, defined } = match self.dialect {
-            Dialect::Alertmanager => parse(name, text, self.dialect.functions())?,
-            Dialect::Prometheus => {
+            // Without actions there is nothing that could need the variables.
+            Dialect::Prometheus if text.contains("{{") => {
                 let prefixed = format!("{PREFIX}{text}");
                 parse(name, &prefixed, self.dialect.functions()).map_err(|mut error| {
                     if error.line == 1 {
@@ -101,38 +101,27 @@ impl TemplateSet {
                     error
                 })?
             }
+            Dialect::Alertmanager | Dialect::Prometheus => {
+                parse(name, text, self.dialect.functions())?
+            }
         };
         let mut definitions = Arc::clone(&self.definitions);
         for definition in defined {
             define(Arc::make_mut(&mut definitions), definition);
         }
-        let _ = mode;
+        let (main, definitions) = match mode {
+            Mode::Text => (main, definitions),
+            Mode::Html => {
+                let (main, definitions) = escape(&main, &definitions)?;
+                (main, Arc::new(definitions))
+            }
+        };
         Ok(Template {
             dialect: self.dialect,
             definitions,
+            constant: constant(&main.body),
             main: Arc::new(main),
-            constant: None,
         })
-    }
-
-    fn constant(&self, name: &str, text: &str) -> Template {
-        let source = Arc::new(crate::syntax::Source {
-            name: name.into(),
-            text: text.into(),
-        });
-        Template {
-            dialect: self.dialect,
-            definitions: Arc::clone(&self.definitions),
-            constant: Some(Arc::clone(&source.text)),
-            main: Arc::new(Definition {
-                name: Arc::clone(&source.name),
-                body: crate::syntax::List(vec![Node::Text {
-                    at: 0,
-                    text: Arc::clone(&source.text),
-                }]),
-                source,
-            }),
-        }
     }
 }
 
@@ -161,6 +150,15 @@ impl Template {
             Some(text) if text.len() <= limits.output_bytes_max => Ok(text.to_string()),
             _ => render(job, &self.main),
         }
+    }
+}
+
+/// The text of a body without actions.
+fn constant(body: &List) -> Option<Arc<str>> {
+    match body.0.as_slice() {
+        [] => Some("".into()),
+        [Node::Text { text, .. }] => Some(Arc::clone(text)),
+        _ => None,
     }
 }
 

@@ -54,12 +54,8 @@ pub(crate) enum Node {
         target: Arc<str>,
         pipe: Option<Pipe>,
     },
-    Break {
-        at: usize,
-    },
-    Continue {
-        at: usize,
-    },
+    Break,
+    Continue,
 }
 
 #[derive(Clone, Debug)]
@@ -164,8 +160,8 @@ impl fmt::Display for Node {
                 }
                 formatter.write_str("}}")
             }
-            Self::Break { .. } => formatter.write_str("{{break}}"),
-            Self::Continue { .. } => formatter.write_str("{{continue}}"),
+            Self::Break => formatter.write_str("{{break}}"),
+            Self::Continue => formatter.write_str("{{continue}}"),
         }
     }
 }
