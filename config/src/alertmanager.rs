@@ -196,3 +196,6 @@ fn read_time_intervals(fields: &mut Fields<'_>) -> Vec<NamedTimeInterval> {
     }
     intervals
 }
+
+#[cfg(test)]
+mod tests;

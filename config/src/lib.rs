@@ -45,3 +45,64 @@ pub use watchbell::{
     AlertmanagerSettings, Endpoints, Evaluation, Limits, Log, LogFormat, LogLevel,
     NotifiersSettings, RulerSettings, Server, Storage, WatchbellConfig,
 };
+
+#[cfg(test)]
+mod tests {
+    use crate::alertmanager::{AlertmanagerConfig, AlertmanagerOptions};
+    use crate::problem::Problems;
+    use crate::prometheus::PrometheusConfig;
+    use crate::rules::RuleFile;
+    use crate::watchbell::WatchbellConfig;
+
+    fn read_as_everything(text: &str) {
+        let _ = AlertmanagerConfig::read("a.yml", text, &AlertmanagerOptions::default());
+        let _ = PrometheusConfig::read("p.yml", text, &|_| None);
+        let _ = RuleFile::read("r.yml", text, &mut Problems::new());
+        let _ = WatchbellConfig::read("w.yml", text);
+    }
+
+    /// Keys that every reader knows, and values that few of them want.
+    const PIECES: [&str; 28] = [
+        "route:",
+        "receivers:",
+        "groups:",
+        "global:",
+        "rules:",
+        "- ",
+        "  ",
+        "\n",
+        "name: ",
+        "expr: ",
+        "labels:",
+        "{",
+        "}",
+        "[",
+        "]",
+        ", ",
+        ": ",
+        "&a ",
+        "*a",
+        "<<: *a",
+        "x",
+        "'",
+        "\"",
+        "1",
+        "~",
+        "|\n",
+        "!!str ",
+        "time_intervals:",
+    ];
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics(text in ".*") {
+            read_as_everything(&text);
+        }
+
+        #[test]
+        fn no_yaml_panics(pieces in proptest::collection::vec(0..PIECES.len(), 0..40)) {
+            let text: String = pieces.into_iter().map(|piece| PIECES[piece]).collect();
+            read_as_everything(&text);
+        }
+    }
+}

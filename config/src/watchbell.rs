@@ -512,7 +512,11 @@ mod tests {
                 "the document lacks {path}"
             );
         }
-        let (problems, _) = source.close();
-        assert!(problems.is_empty(), "{problems}");
+        let config = WatchbellConfig::read("watchbell.yml", &example).unwrap();
+        let default = WatchbellConfig::default();
+        assert_eq!(config.storage, default.storage);
+        assert_eq!(config.evaluation, default.evaluation);
+        assert_eq!(config.log, default.log);
+        assert_eq!(config.limits, default.limits);
     }
 }
