@@ -20,6 +20,9 @@ pub(crate) struct Source {
     file: String,
     problems: RefCell<Problems>,
     warnings: RefCell<Problems>,
+    /// Every key that was asked for, by path: what a test holds examples and documents against.
+    #[cfg(test)]
+    asked: RefCell<std::collections::BTreeSet<String>>,
 }
 
 impl Source {
@@ -29,6 +32,8 @@ impl Source {
             file: file.to_owned(),
             problems: RefCell::default(),
             warnings: RefCell::default(),
+            #[cfg(test)]
+            asked: RefCell::default(),
         };
         let (node, problem) = read(text);
         match problem {
@@ -52,10 +57,6 @@ impl Source {
         }
     }
 
-    pub(crate) fn file(&self) -> &str {
-        &self.file
-    }
-
     pub(crate) fn add(&self, problem: Problem) {
         self.problems.borrow_mut().push(problem);
     }
@@ -66,6 +67,11 @@ impl Source {
 
     pub(crate) fn has_problems(&self) -> bool {
         !self.problems.borrow().is_empty()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn asked(&self) -> std::collections::BTreeSet<String> {
+        self.asked.borrow().clone()
     }
 
     /// Problems and warnings, each by place.
@@ -115,10 +121,6 @@ impl<'a> Cursor<'a> {
 
     pub(crate) fn is_null(&self) -> bool {
         self.node.value == Value::Null
-    }
-
-    pub(crate) fn is_map(&self) -> bool {
-        matches!(self.node.value, Value::Map(_))
     }
 
     /// Text as it was written; a null is the empty text.
@@ -240,13 +242,6 @@ impl<'a> Cursor<'a> {
             .collect()
     }
 
-    pub(crate) fn template_map(&self) -> BTreeMap<String, TemplateText> {
-        self.text_map()
-            .into_iter()
-            .map(|(key, text)| (key, TemplateText::new(text)))
-            .collect()
-    }
-
     /// Any value. As for Alertmanager, entries of a map whose key is not text (an unquoted `n`, a number) are dropped;
     /// here a warning says so.
     pub(crate) fn template_value(&self) -> TemplateValue {
@@ -292,12 +287,16 @@ impl<'a> Cursor<'a> {
     }
 
     fn child(&self, entry: &'a Entry) -> Self {
-        let separator = if self.path.is_empty() { "" } else { "." };
         Self {
             source: self.source,
             node: &entry.value,
-            path: format!("{}{separator}{}", self.path, entry.key.text),
+            path: self.path_of(&entry.key.text),
         }
+    }
+
+    fn path_of(&self, key: &str) -> String {
+        let separator = if self.path.is_empty() { "" } else { "." };
+        format!("{}{separator}{key}", self.path)
     }
 
     fn scalar(&self, type_name: &str) -> Option<&'a Scalar> {
@@ -351,6 +350,11 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn get_even_null(&mut self, key: &'static str) -> Option<Cursor<'a>> {
         self.known.push(key);
+        #[cfg(test)]
+        {
+            let path = self.cursor.path_of(key);
+            self.cursor.source.asked.borrow_mut().insert(path);
+        }
         self.entry(key).map(|entry| self.cursor.child(entry))
     }
 
@@ -498,17 +502,19 @@ impl<'a> Fields<'a> {
             .is_some_and(|entry| entry.value.value != Value::Null)
     }
 
-    /// Keys that nobody asked for are problems, in Go's words.
+    /// Keys that nobody asked for are problems; in Go's words where the type has a name in Go.
     pub(crate) fn finish(self) {
-        for key in self.unknown() {
-            let child = self.cursor.child(key);
-            let message = format!(
-                "field {} not found in type {}",
-                key.key.text, self.type_name
-            );
+        for entry in self.unknown() {
+            let key = &entry.key.text;
+            let message = if self.type_name.is_empty() {
+                format!("unknown key {key}")
+            } else {
+                format!("field {key} not found in type {}", self.type_name)
+            };
+            let path = self.cursor.path_of(key);
             self.cursor
                 .source
-                .problem(Some(key.place), &child.path, message);
+                .problem(Some(entry.place), &path, message);
         }
     }
 

@@ -1,5 +1,14 @@
 //! Who is told, and by which means.
 use std::collections::BTreeMap;
+use std::path::Path;
+
+use model::go_quote::quote;
+
+use crate::cursor::{Cursor, Fields};
+use crate::global::Global;
+use crate::http::HttpConfig;
+use crate::value::TemplateText;
+use crate::watchbell::Endpoints;
 
 mod email;
 mod pagerduty;
@@ -70,4 +79,167 @@ impl IntegrationKind {
             Self::Slack => "slack",
         }
     }
+}
+
+/// What an integration takes where its own block says nothing.
+pub(crate) struct Fallbacks<'a> {
+    pub(crate) global: &'a Global,
+    pub(crate) endpoints: &'a Endpoints,
+    /// The configuration file's folder.
+    pub(crate) base: &'a Path,
+}
+
+impl Fallbacks<'_> {
+    /// An integration's own block replaces the global one as a whole.
+    pub(crate) fn http(&self, fields: &mut Fields<'_>) -> HttpConfig {
+        fields.get("http_config").map_or_else(
+            || self.global.http.clone(),
+            |cursor| HttpConfig::read(&cursor, Some(self.base)),
+        )
+    }
+}
+
+/// Reads one element of an integration's list; `None` where a problem leaves nothing to tell with.
+type ReadIntegration = fn(&mut Fields<'_>, &Fallbacks<'_>) -> Option<IntegrationSettings>;
+
+struct Kind {
+    key: &'static str,
+    name: &'static str,
+    send_resolved: bool,
+    read: ReadIntegration,
+}
+
+/// In the order in which integrations are numbered and told.
+const KINDS: [Kind; 4] = [
+    Kind {
+        key: "webhook_configs",
+        name: "webhook",
+        send_resolved: true,
+        read: webhook::read,
+    },
+    Kind {
+        key: "email_configs",
+        name: "email",
+        send_resolved: false,
+        read: email::read,
+    },
+    Kind {
+        key: "pagerduty_configs",
+        name: "pagerduty",
+        send_resolved: true,
+        read: pagerduty::read,
+    },
+    Kind {
+        key: "slack_configs",
+        name: "slack",
+        send_resolved: false,
+        read: slack::read,
+    },
+];
+
+const UNSUPPORTED: [&str; 14] = [
+    "opsgenie_configs",
+    "wechat_configs",
+    "victorops_configs",
+    "pushover_configs",
+    "sns_configs",
+    "telegram_configs",
+    "discord_configs",
+    "webex_configs",
+    "msteams_configs",
+    "msteamsv2_configs",
+    "jira_configs",
+    "incidentio_configs",
+    "rocketchat_configs",
+    "mattermost_configs",
+];
+
+impl Receiver {
+    pub(crate) fn read(cursor: &Cursor<'_>, fallbacks: &Fallbacks<'_>) -> Self {
+        let mut fields = cursor.fields("config.plain");
+        let name = fields.text("name");
+        if name.is_empty() {
+            fields.problem("name", "missing name in receiver");
+        }
+        let labels = read_labels(&mut fields, &name);
+        let mut integrations = Vec::new();
+        for kind in &KINDS {
+            for (index, item) in fields.list(kind.key).iter().enumerate() {
+                integrations.extend(kind.read(item, index, fallbacks));
+            }
+        }
+        for key in UNSUPPORTED {
+            if fields.get(key).is_some() {
+                fields.problem(key, format!("{key} is not supported by this version"));
+            }
+        }
+        fields.finish();
+        Self {
+            name,
+            labels,
+            integrations,
+        }
+    }
+}
+
+impl Kind {
+    fn read(
+        &self,
+        item: &Cursor<'_>,
+        index: usize,
+        fallbacks: &Fallbacks<'_>,
+    ) -> Option<Integration> {
+        if item.is_null() {
+            item.problem(format!("missing {} config", self.name));
+            return None;
+        }
+        let mut fields = item.fields("config.plain");
+        let send_resolved = fields.boolean_or("send_resolved", self.send_resolved);
+        let settings = (self.read)(&mut fields, fallbacks);
+        fields.finish();
+        Some(Integration {
+            index,
+            send_resolved,
+            settings: settings?,
+        })
+    }
+}
+
+fn read_labels(fields: &mut Fields<'_>, name: &str) -> BTreeMap<String, String> {
+    let mut labels = fields.text_map("labels");
+    if let Some(other) = labels.insert("name".to_owned(), name.to_owned())
+        && other != name
+    {
+        let message = format!(
+            "receiver label \"name\" must match receiver name {}, got {}",
+            quote(name),
+            quote(&other)
+        );
+        fields.problem("labels", message);
+    }
+    labels
+}
+
+/// One field that is a template, for whoever checks or expands it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateField {
+    /// The key below the integration: `fields[0].title`.
+    pub path: String,
+    pub text: TemplateText,
+    /// Whether it is expanded with the rules of html/template.
+    pub html: bool,
+}
+
+/// Every template of an integration that stands in the configuration itself; templates that a file holds are read when
+/// they are used.
+#[must_use]
+pub fn template_texts(integration: &Integration) -> Vec<TemplateField> {
+    let mut fields = match &integration.settings {
+        IntegrationSettings::Webhook(settings) => webhook::template_texts(settings),
+        IntegrationSettings::Email(settings) => email::template_texts(settings),
+        IntegrationSettings::PagerDuty(settings) => pagerduty::template_texts(settings),
+        IntegrationSettings::Slack(settings) => slack::template_texts(settings),
+    };
+    fields.retain(|field| !field.text.is_empty());
+    fields
 }

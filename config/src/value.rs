@@ -66,6 +66,28 @@ pub enum TemplateValue {
     Map(BTreeMap<String, Self>),
 }
 
+impl TemplateValue {
+    /// The value's texts with their paths below `path`; keys are texts too.
+    pub(crate) fn collect_texts(&self, path: &str, texts: &mut Vec<(String, TemplateText)>) {
+        match self {
+            Self::Null | Self::Bool(_) | Self::Integer(_) | Self::Float(_) => {}
+            Self::Text(text) => texts.push((path.to_owned(), text.clone())),
+            Self::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    item.collect_texts(&format!("{path}[{index}]"), texts);
+                }
+            }
+            Self::Map(entries) => {
+                for (key, value) in entries {
+                    let path = format!("{path}.{key}");
+                    texts.push((path.clone(), TemplateText::new(key.as_str())));
+                    value.collect_texts(&path, texts);
+                }
+            }
+        }
+    }
+}
+
 /// An absolute `http` or `https` address, kept as it was written.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct HttpUrl {

@@ -1,8 +1,10 @@
 //! `webhook_configs`.
 use std::time::Duration;
 
+use crate::cursor::{Cursor, Fields};
 use crate::http::HttpConfig;
-use crate::value::{SecretSource, TemplateValue};
+use crate::receiver::{Fallbacks, IntegrationSettings, TemplateField};
+use crate::value::{HttpUrl, Secret, SecretSource, TemplateText, TemplateValue};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct WebhookSettings {
@@ -14,4 +16,65 @@ pub struct WebhookSettings {
     pub timeout: Option<Duration>,
     /// What is sent instead of the version 4 body.
     pub payload: Option<TemplateValue>,
+}
+
+pub(super) fn read(
+    fields: &mut Fields<'_>,
+    fallbacks: &Fallbacks<'_>,
+) -> Option<IntegrationSettings> {
+    let url = fields
+        .get("url")
+        .filter(|cursor| cursor.text() != Some(String::new()))
+        .map(|cursor| (template_url(&cursor), cursor));
+    let file = fields.path("url_file", None);
+    let settings = WebhookSettings {
+        http: fallbacks.http(fields),
+        max_alerts: fields
+            .get("max_alerts")
+            .and_then(|cursor| cursor.unsigned())
+            .unwrap_or(0),
+        timeout: fields.go_timeout("timeout"),
+        payload: fields.get("payload").map(|cursor| cursor.template_value()),
+        url: match (url, file) {
+            (Some((_, cursor)), Some(_)) => {
+                cursor.problem("at most one of url & url_file must be configured");
+                return None;
+            }
+            (None, None) => {
+                fields.problem("url", "one of url or url_file must be configured");
+                return None;
+            }
+            (Some((url, _)), None) => SecretSource::Inline(url?),
+            (None, Some(file)) => SecretSource::File(file),
+        },
+    };
+    Some(IntegrationSettings::Webhook(settings))
+}
+
+/// A template is checked with the other templates, an address at once.
+fn template_url(cursor: &Cursor<'_>) -> Option<Secret> {
+    cursor.parsed(|text| {
+        if text != "<secret>" && !text.contains("{{") {
+            HttpUrl::parse(text).map_err(|error| format!("invalid URL: {error}"))?;
+        }
+        Ok::<_, String>(Secret::new(text))
+    })
+}
+
+pub(super) fn template_texts(settings: &WebhookSettings) -> Vec<TemplateField> {
+    let mut texts = Vec::new();
+    if let SecretSource::Inline(url) = &settings.url {
+        texts.push(("url".to_owned(), TemplateText::new(url.reveal())));
+    }
+    if let Some(payload) = &settings.payload {
+        payload.collect_texts("payload", &mut texts);
+    }
+    let fields = texts.into_iter();
+    fields
+        .map(|(path, text)| TemplateField {
+            path,
+            text,
+            html: false,
+        })
+        .collect()
 }

@@ -4,17 +4,39 @@
 //! [`Template`] once, at load; [`Template::render`] executes it within [`Limits`] as often as needed. What a
 //! template sees is a [`Value`], made from [`NotificationData`] or [`AlertTemplateData`].
 mod alertmanager;
+mod builtins;
+mod dialect;
+mod encoding;
 mod error;
+mod escaper;
+mod float;
+mod format;
+mod function;
+mod go_time;
 mod host;
+mod html;
+mod html_context;
+mod humanize;
+mod json;
+mod lexer;
 mod limits;
+mod literal;
+mod methods;
+mod parser;
 mod prometheus;
+mod regexes;
+mod render;
 mod set;
+mod syntax;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub use alertmanager::data::{AlertData, NotificationData};
 pub use error::{Limit, ParseError, RenderError};
+pub use go_time::GoTime;
 pub use host::{AtTime, Host, QueryResult};
 pub use limits::Limits;
 pub use prometheus::data::AlertTemplateData;
 pub use set::{Mode, Template, TemplateSet};
-pub use value::Value;
+pub use value::{AnyMap, List, ListKind, Map, Object, Safety, Value};

@@ -1,1 +1,31 @@
-//! PromQL: parser, planner and evaluator over a series reader.
+//! PromQL as Prometheus 3.14 speaks it: lexer, parser, checker, printer and evaluator, over any store that can
+//! answer "which series match, and their samples in this window".
+//!
+//! The way of a query: [`lexer`] → [`parser`] (with [`duration_parser`]) → [`check`] → [`ast::Expr`], kept in a
+//! [`Query`]. A run first reads every selector's samples once through a [`SeriesReader`], then computes the tree
+//! from the leaves up, all steps of a node at a time.
+mod answer;
+pub mod ast;
+mod check;
+mod duration_parser;
+mod evaluator;
+pub mod function;
+mod lexer;
+mod literal;
+mod options;
+mod parse_error;
+mod parser;
+mod print;
+mod query;
+mod reader;
+mod span;
+mod token;
+
+pub use answer::{Answer, EvalError, QueryValue, VectorSample};
+pub use ast::{Expr, ValueType, VectorSelector};
+pub use options::{ParserOptions, QueryLimits};
+pub use parse_error::ParseError;
+pub use parser::{HEIGHT_MAX, parse};
+pub use query::Query;
+pub use reader::{ReadError, Selection, Series, SeriesReader};
+pub use span::{LineColumn, Span};

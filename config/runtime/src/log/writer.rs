@@ -68,7 +68,10 @@ struct Line {
 /// What the handles, the writer and the syncer share.
 pub(crate) struct Shared {
     line: Mutex<Line>,
+    /// Wakes the writer.
     changed: Condvar,
+    /// Wakes the syncer before its second is over.
+    ended: Condvar,
     /// Written since the last sync.
     dirty: Mutex<Vec<Arc<dyn SegmentFile>>>,
     pub(crate) current: AtomicU64,
@@ -82,6 +85,7 @@ impl Shared {
         Self {
             line: Mutex::new(Line::default()),
             changed: Condvar::new(),
+            ended: Condvar::new(),
             dirty: Mutex::new(Vec::new()),
             current: AtomicU64::new(0),
             bytes_written: AtomicU64::new(0),
@@ -114,7 +118,7 @@ impl Shared {
             commit: Arc::clone(&commit),
         });
         drop(line);
-        self.changed.notify_all();
+        self.changed.notify_one();
         Ok(commit)
     }
 
@@ -126,13 +130,13 @@ impl Shared {
         let rotation = Arc::new(Rotation::new());
         line.work.push_back(Work::Rotate(Arc::clone(&rotation)));
         drop(line);
-        self.changed.notify_all();
+        self.changed.notify_one();
         Ok(rotation)
     }
 
     pub(crate) fn close(&self) {
         self.line.lock().closing = true;
-        self.changed.notify_all();
+        self.changed.notify_one();
     }
 
     fn next_work(&self) -> Option<Work> {
@@ -143,7 +147,7 @@ impl Shared {
             }
             if line.closing {
                 line.written = true;
-                self.changed.notify_all();
+                self.ended.notify_one();
                 return None;
             }
             self.changed.wait(&mut line);
@@ -207,7 +211,7 @@ pub(crate) fn run_syncer(shared: &Shared) {
     loop {
         let mut line = shared.line.lock();
         if !line.written {
-            shared.changed.wait_for(&mut line, SYNC_INTERVAL);
+            shared.ended.wait_for(&mut line, SYNC_INTERVAL);
         }
         let last = line.written;
         drop(line);

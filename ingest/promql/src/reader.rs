@@ -1,0 +1,42 @@
+//! What the evaluator reads through: the head, blocks, both merged, or a test's table.
+use model::{Labels, Matcher, Sample, Timestamp};
+
+/// Which samples a query asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Selection<'a> {
+    /// All of them must hold. At least one does not match the empty string.
+    pub matchers: &'a [Matcher],
+    /// Samples are later than this.
+    pub after: Timestamp,
+    /// Samples are not later than this.
+    pub until: Timestamp,
+}
+
+/// One series and its samples in the order of time, each time at most once. Stale marks are among the samples.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    pub labels: Labels,
+    pub samples: Vec<Sample>,
+}
+
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ReadError {
+    /// The selection holds more samples than the reader was allowed to return.
+    #[error("too many samples")]
+    TooManySamples,
+    #[error("{0}")]
+    Storage(String),
+}
+
+pub trait SeriesReader: Sync {
+    /// Every series that matches and has a sample in the window, with its samples in the window, each label set once,
+    /// in any order.
+    ///
+    /// More than `samples_max` samples in all are a [`ReadError::TooManySamples`]: the reader should notice before it
+    /// has copied them.
+    fn select(
+        &self,
+        selection: &Selection<'_>,
+        samples_max: usize,
+    ) -> Result<Vec<Series>, ReadError>;
+}
