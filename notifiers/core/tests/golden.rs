@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use config::{AlertmanagerConfig, AlertmanagerOptions, Endpoints, Integration, IntegrationKind};
 use model::{Alert, Labels, Timestamp};
+use serde_json::Value as Json;
+use template::TemplateSet;
 use watchbell_notifiers_core::{
     GroupKey, HttpRequest, IntegrationPlan, MailRequest, Memory, Notification, NotificationReason,
     Request, SecretFiles, Step,
 };
-use serde_json::Value as Json;
-use template::TemplateSet;
 
 /// Where the captured Alertmanagers said they are.
 const ALL: Site = Site {
