@@ -42,7 +42,7 @@ pub use answer::{Answer, EvalError, QueryValue, VectorSample};
 pub use ast::{Expr, ValueType, VectorSelector};
 pub use options::{ParserOptions, QueryLimits};
 pub use parse_error::ParseError;
-pub use parser::{HEIGHT_MAX, parse};
+pub use parser::{DEPTH_MAX, HEIGHT_MAX, parse};
 pub use query::Query;
 pub use reader::{ReadError, Selection, Series, SeriesReader};
 pub use span::{LineColumn, Span};
