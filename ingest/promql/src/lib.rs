@@ -9,6 +9,7 @@ mod annotations;
 mod answer;
 mod arithmetic;
 pub mod ast;
+mod boundary_functions;
 mod calendar;
 mod check;
 mod classic_histogram;

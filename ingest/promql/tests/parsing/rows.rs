@@ -333,15 +333,24 @@ fn refuses_with_prometheus_words() {
             "1:3: parse error: unexpected number \"1234567890\"...",
         ),
     ] {
-        let found = parse(text, &ParserOptions::all()).map_or_else(|error| error.to_string(), |expr| expr.to_string());
+        let found = parse(text, &ParserOptions::all())
+            .map_or_else(|error| error.to_string(), |expr| expr.to_string());
         if found != error {
-            wrong.push(format!("{text}
+            wrong.push(format!(
+                "{text}
   wanted {error}
-  got    {found}"));
+  got    {found}"
+            ));
         }
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("
-"));
+    assert!(
+        wrong.is_empty(),
+        "{}",
+        wrong.join(
+            "
+"
+        )
+    );
 }
 
 #[test]
