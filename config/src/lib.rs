@@ -23,8 +23,8 @@ mod rule_files;
 mod rules;
 #[cfg(test)]
 mod shared_data;
-mod structured;
 mod source;
+mod structured;
 mod time_interval;
 mod value;
 mod watchbell;

@@ -56,42 +56,71 @@ pub(crate) fn fold(node: &Aggregate, input: &Table) -> Table {
     let groups = Groups::new(node, input);
     let mut out = groups.table(input);
     match node.op {
-        AggregateOp::Avg => fold_with(input, &groups, &mut out, KahanMean::starting_at, KahanMean::add, |mean| {
-            mean.value()
-        }),
-        AggregateOp::Count => {
-            fold_with(input, &groups, &mut out, |_| 1.0, |count, _| *count += 1.0, |count| *count)
-        }
+        AggregateOp::Avg => fold_with(
+            input,
+            &groups,
+            &mut out,
+            KahanMean::starting_at,
+            KahanMean::add,
+            |mean| mean.value(),
+        ),
+        AggregateOp::Count => fold_with(
+            input,
+            &groups,
+            &mut out,
+            |_| 1.0,
+            |count, _| *count += 1.0,
+            |count| *count,
+        ),
         AggregateOp::Group => fold_with(input, &groups, &mut out, |_| (), |(), _| (), |()| 1.0),
-        AggregateOp::Max => {
-            fold_with(input, &groups, &mut out, |value| value, |max, value| {
+        AggregateOp::Max => fold_with(
+            input,
+            &groups,
+            &mut out,
+            |value| value,
+            |max, value| {
                 if *max < value || max.is_nan() {
                     *max = value;
                 }
-            }, |max| *max)
-        }
-        AggregateOp::Min => {
-            fold_with(input, &groups, &mut out, |value| value, |min, value| {
+            },
+            |max| *max,
+        ),
+        AggregateOp::Min => fold_with(
+            input,
+            &groups,
+            &mut out,
+            |value| value,
+            |min, value| {
                 if *min > value || min.is_nan() {
                     *min = value;
                 }
-            }, |min| *min)
-        }
-        AggregateOp::StdDev => {
-            fold_with(input, &groups, &mut out, Variance::starting_at, Variance::add, |spread| {
-                spread.value().sqrt()
-            })
-        }
-        AggregateOp::StdVar => {
-            fold_with(input, &groups, &mut out, Variance::starting_at, Variance::add, |spread| {
-                spread.value()
-            })
-        }
-        AggregateOp::Sum => {
-            fold_with(input, &groups, &mut out, KahanSum::starting_at, |sum, value| *sum = sum.plus(value), |sum| {
-                sum.value()
-            })
-        }
+            },
+            |min| *min,
+        ),
+        AggregateOp::StdDev => fold_with(
+            input,
+            &groups,
+            &mut out,
+            Variance::starting_at,
+            Variance::add,
+            |spread| spread.value().sqrt(),
+        ),
+        AggregateOp::StdVar => fold_with(
+            input,
+            &groups,
+            &mut out,
+            Variance::starting_at,
+            Variance::add,
+            |spread| spread.value(),
+        ),
+        AggregateOp::Sum => fold_with(
+            input,
+            &groups,
+            &mut out,
+            KahanSum::starting_at,
+            |sum, value| *sum = sum.plus(value),
+            |sum| sum.value(),
+        ),
         AggregateOp::BottomK
         | AggregateOp::CountValues
         | AggregateOp::LimitK
@@ -209,7 +238,11 @@ pub(crate) fn count_values(node: &Aggregate, label: &str, input: &Table) -> Tabl
             }
             out.rows[group].drop_name |= meta.drop_name;
             let count = out.value(group, step);
-            out.set(group, step, if is_absent(count) { 1.0 } else { count + 1.0 });
+            out.set(
+                group,
+                step,
+                if is_absent(count) { 1.0 } else { count + 1.0 },
+            );
         }
     }
     out
@@ -227,7 +260,10 @@ pub(crate) fn counts(params: &[f64]) -> Result<Vec<usize>, EvalError> {
             return error(format!("Scalar value {} overflows int64", format_g(*param)));
         }
         if *param < -9_223_372_036_854_775_808.0 {
-            return error(format!("Scalar value {} underflows int64", format_g(*param)));
+            return error(format!(
+                "Scalar value {} underflows int64",
+                format_g(*param)
+            ));
         }
         counts.push(if *param < 1.0 { 0 } else { *param as usize });
     }

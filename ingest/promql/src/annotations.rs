@@ -37,7 +37,10 @@ impl<'a> Annotations<'a> {
     }
 
     pub(crate) fn warn(&mut self, span: Span, message: &str) {
-        let text = format!("PromQL warning: {message} ({})", span.line_column(self.text));
+        let text = format!(
+            "PromQL warning: {message} ({})",
+            span.line_column(self.text)
+        );
         self.warnings.insert(text);
     }
 

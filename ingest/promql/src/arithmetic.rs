@@ -27,9 +27,11 @@ pub(crate) fn compute(op: BinaryOp, left: f64, right: f64) -> Computed {
         BinaryOp::NotEqual => Computed::Holds(left != right),
         BinaryOp::Pow => Computed::Value(left.powf(right)),
         BinaryOp::Sub => Computed::Value(left - right),
-        BinaryOp::And | BinaryOp::Or | BinaryOp::TrimLower | BinaryOp::TrimUpper | BinaryOp::Unless => {
-            Computed::Undefined
-        }
+        BinaryOp::And
+        | BinaryOp::Or
+        | BinaryOp::TrimLower
+        | BinaryOp::TrimUpper
+        | BinaryOp::Unless => Computed::Undefined,
     }
 }
 

@@ -43,7 +43,10 @@ pub(crate) fn quantile(quantile: f64, buckets: &mut Vec<Bucket>) -> (f64, Option
     if index == last {
         return (buckets[last - 1].bound, raised);
     }
-    let Bucket { bound: end, mut count } = buckets[index];
+    let Bucket {
+        bound: end,
+        mut count,
+    } = buckets[index];
     if index == 0 && end <= 0.0 {
         return (end, raised);
     }
@@ -104,7 +107,10 @@ fn rank_of(value: f64, buckets: &[Bucket]) -> f64 {
 /// Whether there is a bucket for everything.
 fn sort_and_coalesce(buckets: &mut Vec<Bucket>) -> bool {
     buckets.sort_by(|left, right| left.bound.total_cmp(&right.bound));
-    if buckets.last().is_none_or(|last| last.bound != f64::INFINITY) {
+    if buckets
+        .last()
+        .is_none_or(|last| last.bound != f64::INFINITY)
+    {
         return false;
     }
     // Equal bounds come from different spellings, `1` and `1.0`.

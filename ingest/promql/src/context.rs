@@ -4,7 +4,9 @@ use std::cell::Cell;
 use model::Timestamp;
 
 use crate::answer::EvalError;
-use crate::ast::{AtModifier, DurationExpr, DurationKind, DurationOp, DurationValue, Offset, Subquery};
+use crate::ast::{
+    AtModifier, DurationExpr, DurationKind, DurationOp, DurationValue, Offset, Subquery,
+};
 use crate::options::QueryLimits;
 use crate::table::Steps;
 
@@ -114,7 +116,9 @@ impl<'a> Context<'a> {
                 .max(1),
         };
         let after = moved.start.saturating_sub(range);
-        let start = (after.div_euclid(interval)).saturating_add(1).saturating_mul(interval);
+        let start = (after.div_euclid(interval))
+            .saturating_add(1)
+            .saturating_mul(interval);
         Ok(Steps::between(start, moved.last(), interval))
     }
 
@@ -170,7 +174,9 @@ impl<'a> Context<'a> {
             DurationKind::Negate(inner) => -self.seconds(inner)?,
             DurationKind::Number(number) => number.value,
             DurationKind::Plus(inner) => self.seconds(inner)?,
-            DurationKind::Range => Timestamp::from_millis(self.end - self.query.start).as_secs_f64(),
+            DurationKind::Range => {
+                Timestamp::from_millis(self.end - self.query.start).as_secs_f64()
+            }
             DurationKind::Step => Timestamp::from_millis(self.step).as_secs_f64(),
         })
     }

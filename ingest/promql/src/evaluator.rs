@@ -3,7 +3,9 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::time::Duration;
 
-use model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher, Sample, Timestamp, is_stale_nan};
+use model::{
+    Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher, Sample, Timestamp, is_stale_nan,
+};
 
 use crate::aggregate;
 use crate::annotations::Annotations;
@@ -177,12 +179,15 @@ impl<'a> Evaluator<'a> {
             Expr::Aggregate(node) => self.aggregate(node, steps).map(Value::Vector),
             Expr::Binary(node) => self.binary(node, steps),
             Expr::Call(node) => self.call(node, steps),
-            Expr::Matrix(_) | Expr::Subquery(_) => self.range_values(expr, steps).map(Value::Ranges),
+            Expr::Matrix(_) | Expr::Subquery(_) => {
+                self.range_values(expr, steps).map(Value::Ranges)
+            }
             Expr::Number(node) => Ok(Value::Scalar(vec![node.value; steps.count])),
             Expr::Paren(node) => self.computed(&node.expr, steps),
             Expr::Selector(node) => {
                 let series = self.sources.of(node);
-                let table = instant_values(&self.context, &series, node, steps, |sample| sample.value)?;
+                let table =
+                    instant_values(&self.context, &series, node, steps, |sample| sample.value)?;
                 Ok(Value::Vector(table))
             }
             Expr::Text(node) => Ok(Value::Text(node.value.clone())),
@@ -235,17 +240,20 @@ impl<'a> Evaluator<'a> {
                 }
                 Ok(Value::Scalar(left))
             }
-            (Value::Vector(table), Value::Scalar(scalars)) => {
-                self.with_scalar(node, table, &scalars, false).map(Value::Vector)
-            }
-            (Value::Scalar(scalars), Value::Vector(table)) => {
-                self.with_scalar(node, table, &scalars, true).map(Value::Vector)
-            }
+            (Value::Vector(table), Value::Scalar(scalars)) => self
+                .with_scalar(node, table, &scalars, false)
+                .map(Value::Vector),
+            (Value::Scalar(scalars), Value::Vector(table)) => self
+                .with_scalar(node, table, &scalars, true)
+                .map(Value::Vector),
             (Value::Vector(left), Value::Vector(right)) => {
                 let matching = node.matching.clone().unwrap_or_default();
-                vector_matching::combine(node, &matching, left, right, self.delayed).map(Value::Vector)
+                vector_matching::combine(node, &matching, left, right, self.delayed)
+                    .map(Value::Vector)
             }
-            (Value::Ranges(_) | Value::Text(_), _) | (_, Value::Ranges(_) | Value::Text(_)) => Err(mistyped()),
+            (Value::Ranges(_) | Value::Text(_), _) | (_, Value::Ranges(_) | Value::Text(_)) => {
+                Err(mistyped())
+            }
         }
     }
 
@@ -286,7 +294,10 @@ impl<'a> Evaluator<'a> {
         if node.op == AggregateOp::CountValues {
             let label = text_of(param);
             if !model::is_label_name(label) || label.contains('\u{fffd}') {
-                return error(format!("invalid label name {}", model::go_quote::quote(label)));
+                return error(format!(
+                    "invalid label name {}",
+                    model::go_quote::quote(label)
+                ));
             }
             let input = self.vector(&node.expr, steps)?;
             return Ok(aggregate::count_values(node, label, &input));
@@ -369,12 +380,18 @@ impl<'a> Evaluator<'a> {
             FunctionKind::Start => constant(seconds(self.context.query_start())),
             FunctionKind::Step => constant(seconds(self.context.query_step())),
             FunctionKind::Time => Ok(Value::Scalar(
-                (0..steps.count).map(|step| seconds(steps.at(step))).collect(),
+                (0..steps.count)
+                    .map(|step| seconds(steps.at(step)))
+                    .collect(),
             )),
             FunctionKind::MaxOf | FunctionKind::MinOf => {
                 let mut left = self.scalars(&node.args[0], steps)?;
                 let right = self.scalars(&node.args[1], steps)?;
-                let choose = if kind == FunctionKind::MaxOf { larger } else { smaller };
+                let choose = if kind == FunctionKind::MaxOf {
+                    larger
+                } else {
+                    smaller
+                };
                 for (left, right) in left.iter_mut().zip(right) {
                     *left = choose(*left, right);
                 }
@@ -385,7 +402,12 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    fn vector_call(&self, node: &Call, kind: FunctionKind, steps: Steps) -> Result<Table, EvalError> {
+    fn vector_call(
+        &self,
+        node: &Call,
+        kind: FunctionKind,
+        steps: Steps,
+    ) -> Result<Table, EvalError> {
         if node.function.args.contains(&ValueType::Matrix) {
             return self.window_call(node, kind, steps);
         }
@@ -403,7 +425,14 @@ impl<'a> Evaluator<'a> {
                 let input = self.vector(&node.args[2], steps)?;
                 let span = node.args[2].span();
                 let mut annotations = self.annotations.borrow_mut();
-                histogram_functions::fractions(&lower, &upper, &input, span, &mut annotations, self.delayed)
+                histogram_functions::fractions(
+                    &lower,
+                    &upper,
+                    &input,
+                    span,
+                    &mut annotations,
+                    self.delayed,
+                )
             }
             FunctionKind::HistogramQuantile => {
                 let quantiles = self.scalars(&node.args[0], steps)?;
@@ -436,7 +465,14 @@ impl<'a> Evaluator<'a> {
                     Some(Expr::Selector(selector)) => Some(selector),
                     Some(_) | None => None,
                 };
-                crate::info::join(&self.context, self.reader, base, &node.args[0], selector, steps)
+                crate::info::join(
+                    &self.context,
+                    self.reader,
+                    base,
+                    &node.args[0],
+                    selector,
+                    steps,
+                )
             }
             FunctionKind::LabelJoin => {
                 let mut table = self.vector(&node.args[0], steps)?;
@@ -467,14 +503,23 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Functions of one number, at each step with the values that their scalar arguments have there.
-    fn number_call(&self, node: &Call, kind: FunctionKind, steps: Steps) -> Result<Table, EvalError> {
+    fn number_call(
+        &self,
+        node: &Call,
+        kind: FunctionKind,
+        steps: Steps,
+    ) -> Result<Table, EvalError> {
         let Some(first) = node.args.first() else {
             // Only the functions of a date may come without an argument: theirs is the time.
             let mut table = Table::new(steps.count);
             table.add_row(Labels::default(), false);
             for step in 0..steps.count {
                 let at = Timestamp::from_millis(steps.at(step)).as_secs_f64();
-                table.set(0, step, number_functions::date_part(kind, at).unwrap_or(ABSENT));
+                table.set(
+                    0,
+                    step,
+                    number_functions::date_part(kind, at).unwrap_or(ABSENT),
+                );
             }
             return Ok(table);
         };
@@ -484,7 +529,11 @@ impl<'a> Evaluator<'a> {
             scalars.push(self.scalars(arg, steps)?);
         }
         // The nearest integer, where nothing else is asked for.
-        let at = |index: usize, step: usize| scalars.get(index).map_or(1.0, |values: &Vec<f64>| values[step]);
+        let at = |index: usize, step: usize| {
+            scalars
+                .get(index)
+                .map_or(1.0, |values: &Vec<f64>| values[step])
+        };
         table.map(|step, value| {
             let (first, second) = (at(0, step), at(1, step));
             if kind == FunctionKind::Clamp && second < first {
@@ -552,10 +601,14 @@ impl<'a> Evaluator<'a> {
                 nan_last(left, right).then_with(|| ascending(right, left))
             }),
             FunctionKind::SortByLabel => {
-                order.sort_by(|left, right| label_functions::order_by(labels(left), labels(right), &names));
+                order.sort_by(|left, right| {
+                    label_functions::order_by(labels(left), labels(right), &names)
+                });
             }
             _ => {
-                order.sort_by(|left, right| label_functions::order_by(labels(right), labels(left), &names));
+                order.sort_by(|left, right| {
+                    label_functions::order_by(labels(right), labels(left), &names)
+                });
             }
         }
         let mut sorted = Table::new(1);
@@ -591,7 +644,12 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Functions of range vectors: one series after the other, the window sliding over its samples.
-    fn window_call(&self, node: &Call, kind: FunctionKind, steps: Steps) -> Result<Table, EvalError> {
+    fn window_call(
+        &self,
+        node: &Call,
+        kind: FunctionKind,
+        steps: Steps,
+    ) -> Result<Table, EvalError> {
         let mut matrix = &node.args[0];
         let mut scalars = Vec::new();
         let mut scalar_spans = Vec::new();
@@ -637,7 +695,12 @@ impl<'a> Evaluator<'a> {
                 let value = if window.samples.is_empty() {
                     None
                 } else {
-                    window_functions::compute(kind, &window, [at(0, step), at(1, step)], &mut scratch)
+                    window_functions::compute(
+                        kind,
+                        &window,
+                        [at(0, step), at(1, step)],
+                        &mut scratch,
+                    )
                 };
                 values.push(value.unwrap_or(ABSENT));
             }
@@ -658,7 +721,9 @@ impl<'a> Evaluator<'a> {
             Ok(())
         })?;
         for name in not_counters {
-            self.annotations.borrow_mut().not_a_counter(matrix.span(), &name);
+            self.annotations
+                .borrow_mut()
+                .not_a_counter(matrix.span(), &name);
         }
         match kind {
             FunctionKind::AbsentOverTime => {
@@ -682,8 +747,13 @@ impl<'a> Evaluator<'a> {
         match kind {
             FunctionKind::QuantileOverTime => self.check_quantiles(args[0], &scalars[0]),
             FunctionKind::DoubleExponentialSmoothing => {
-                for (values, name, short) in [(&scalars[0], "smoothing", "sf"), (&scalars[1], "trend", "tf")] {
-                    if let Some(wrong) = values.iter().find(|value| **value <= 0.0 || **value >= 1.0) {
+                for (values, name, short) in [
+                    (&scalars[0], "smoothing", "sf"),
+                    (&scalars[1], "trend", "tf"),
+                ] {
+                    if let Some(wrong) =
+                        values.iter().find(|value| **value <= 0.0 || **value >= 1.0)
+                    {
                         return Err(EvalError::Execution(format!(
                             "invalid {name} factor. Expected: 0 < {short} < 1, got: {wrong:.6}"
                         )));
@@ -762,7 +832,10 @@ impl<'a> Evaluator<'a> {
             Ok(())
         })?;
         found.sort_by(|left, right| left.labels.cmp(&right.labels));
-        if found.windows(2).any(|pair| pair[0].labels == pair[1].labels) {
+        if found
+            .windows(2)
+            .any(|pair| pair[0].labels == pair[1].labels)
+        {
             return Err(EvalError::Execution(crate::table::SAME_LABELS.to_owned()));
         }
         Ok(found)
@@ -846,7 +919,8 @@ fn is_invariant(expr: &Expr) -> bool {
         Expr::Selector(node) => node.at.is_some(),
         Expr::Subquery(node) => node.at.is_some(),
         Expr::Call(node) => {
-            !looks_at_time(node.function.kind, node.args.len()) && node.args.iter().all(is_invariant)
+            !looks_at_time(node.function.kind, node.args.len())
+                && node.args.iter().all(is_invariant)
         }
         Expr::Aggregate(_) | Expr::Binary(_) | Expr::Paren(_) | Expr::Unary(_) => {
             expr.children().into_iter().all(is_invariant)
@@ -859,7 +933,10 @@ fn looks_at_time(kind: FunctionKind, args: usize) -> bool {
     (date && args == 0)
         || matches!(
             kind,
-            FunctionKind::Info | FunctionKind::PredictLinear | FunctionKind::Time | FunctionKind::TimestampOf
+            FunctionKind::Info
+                | FunctionKind::PredictLinear
+                | FunctionKind::Time
+                | FunctionKind::TimestampOf
         )
 }
 
@@ -895,7 +972,10 @@ fn absent(selected: &Expr, present: &[bool]) -> Table {
     };
     let mut builder = LabelsBuilder::default();
     let mut demanded: Vec<&str> = Vec::new();
-    for matcher in matchers.iter().filter(|matcher| matcher.name() != METRIC_NAME) {
+    for matcher in matchers
+        .iter()
+        .filter(|matcher| matcher.name() != METRIC_NAME)
+    {
         if matcher.op() == MatchOp::Equal && !demanded.contains(&matcher.name()) {
             builder.set(matcher.name(), matcher.value());
             demanded.push(matcher.name());
@@ -916,7 +996,12 @@ fn absent(selected: &Expr, present: &[bool]) -> Table {
 /// NaN where there is one, then the largest and the smallest.
 fn extremes_of(values: &[f64]) -> Vec<f64> {
     let numbers = || values.iter().copied().filter(|value| !value.is_nan());
-    let mut extremes: Vec<f64> = values.iter().copied().filter(|value| value.is_nan()).take(1).collect();
+    let mut extremes: Vec<f64> = values
+        .iter()
+        .copied()
+        .filter(|value| value.is_nan())
+        .take(1)
+        .collect();
     extremes.extend(numbers().max_by(f64::total_cmp));
     extremes.extend(numbers().min_by(f64::total_cmp));
     extremes

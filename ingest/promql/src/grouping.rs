@@ -37,7 +37,8 @@ impl LabelChoice {
     }
 
     pub(crate) fn includes(&self, name: &str) -> bool {
-        let listed = |names: &Vec<String>| names.binary_search_by(|own| own.as_str().cmp(name)).is_ok();
+        let listed =
+            |names: &Vec<String>| names.binary_search_by(|own| own.as_str().cmp(name)).is_ok();
         match self {
             Self::AllBut(names) => !listed(names),
             Self::Only(names) => listed(names),

@@ -41,13 +41,15 @@ pub(crate) fn quantiles(
                     continue;
                 }
                 let (value, raised) = classic_histogram::quantile(*quantile, &mut buckets);
-                let row = *rows.entry(label.map_or(0, |_| quantile.to_bits())).or_insert_with(|| {
-                    let mut builder = LabelsBuilder::new(&histogram.labels);
-                    if let Some(label) = label {
-                        builder.set(label, &model::go_number::format_f(*quantile));
-                    }
-                    out.add_row(builder.build(), histogram.drop_name)
-                });
+                let row = *rows
+                    .entry(label.map_or(0, |_| quantile.to_bits()))
+                    .or_insert_with(|| {
+                        let mut builder = LabelsBuilder::new(&histogram.labels);
+                        if let Some(label) = label {
+                            builder.set(label, &model::go_number::format_f(*quantile));
+                        }
+                        out.add_row(builder.build(), histogram.drop_name)
+                    });
                 out.set(row, step, value);
                 if let Some(raised) = raised {
                     let at = steps.at(step);

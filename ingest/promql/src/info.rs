@@ -17,7 +17,12 @@ pub(crate) fn join(
     _selector: Option<&VectorSelector>,
     steps: Steps,
 ) -> Result<Table, EvalError> {
-    let _ = (HashMap::<Labels, LabelsBuilder>::new(), METRIC_NAME, MatchOp::Equal, MatcherDialect::PromQl);
+    let _ = (
+        HashMap::<Labels, LabelsBuilder>::new(),
+        METRIC_NAME,
+        MatchOp::Equal,
+        MatcherDialect::PromQl,
+    );
     let _: Option<Matcher> = None;
     Ok(Table::new(steps.count))
 }

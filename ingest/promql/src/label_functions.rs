@@ -50,7 +50,10 @@ pub(crate) fn join(
         return Err(invalid("destination label name", "label_join", target));
     }
     for row in &mut table.rows {
-        let values: Vec<&str> = sources.iter().map(|source| row.labels.value(source)).collect();
+        let values: Vec<&str> = sources
+            .iter()
+            .map(|source| row.labels.value(source))
+            .collect();
         let mut builder = LabelsBuilder::new(&row.labels);
         builder.set(target, &values.join(separator));
         row.labels = builder.build();
@@ -116,4 +119,3 @@ fn run(text: &str) -> (&str, &str) {
         .unwrap_or(text.len());
     text.split_at(end)
 }
-

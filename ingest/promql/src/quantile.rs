@@ -25,7 +25,8 @@ pub(crate) fn quantile(quantile: f64, values: &mut [f64]) -> f64 {
     let rank = quantile * (values.len() - 1) as f64;
     let weight = rank - rank.floor();
     let lower = (rank.floor().max(0.0) as usize).min(values.len() - 1);
-    let (_, at_lower, above) = values.select_nth_unstable_by(lower, |left, right| ascending(*left, *right));
+    let (_, at_lower, above) =
+        values.select_nth_unstable_by(lower, |left, right| ascending(*left, *right));
     let at_lower = *at_lower;
     let at_upper = above
         .iter()

@@ -39,7 +39,9 @@ impl Sources {
         for (selector, after, until) in wanted {
             context.check_cancelled()?;
             let known = readings.iter().find(|reading| {
-                reading.matchers == selector.matchers && reading.after == after && reading.until == until
+                reading.matchers == selector.matchers
+                    && reading.after == after
+                    && reading.until == until
             });
             let series = match known {
                 Some(reading) => Rc::clone(&reading.series),
@@ -80,12 +82,13 @@ pub(crate) fn read(
         after: Timestamp::from_millis(after),
         until: Timestamp::from_millis(until),
     };
-    let mut series = reader
-        .select(&selection, context.samples_left())
-        .map_err(|error| match error {
-            ReadError::TooManySamples => EvalError::TooManySamples,
-            error @ ReadError::Storage(_) => EvalError::Read(error),
-        })?;
+    let mut series =
+        reader
+            .select(&selection, context.samples_left())
+            .map_err(|error| match error {
+                ReadError::TooManySamples => EvalError::TooManySamples,
+                error @ ReadError::Storage(_) => EvalError::Read(error),
+            })?;
     context.charge(series.iter().map(|series| series.samples.len()).sum())?;
     if !series.is_sorted_by(|left, right| left.labels <= right.labels) {
         series.sort_by(|left, right| left.labels.cmp(&right.labels));
@@ -170,7 +173,9 @@ pub(crate) fn instant_values(
         for step in 0..steps.count {
             let at = times.at(step);
             if steps.count == 1 {
-                next = one.samples.partition_point(|sample| sample.timestamp.as_millis() <= at);
+                next = one
+                    .samples
+                    .partition_point(|sample| sample.timestamp.as_millis() <= at);
             } else {
                 while next < one.samples.len() && one.samples[next].timestamp.as_millis() <= at {
                     next += 1;
@@ -192,4 +197,3 @@ pub(crate) fn instant_values(
     }
     Ok(table)
 }
-

@@ -130,7 +130,8 @@ impl Table {
             }
             if kept != row {
                 self.rows.swap(kept, row);
-                self.values.copy_within(row * steps..(row + 1) * steps, kept * steps);
+                self.values
+                    .copy_within(row * steps..(row + 1) * steps, kept * steps);
             }
             kept += 1;
         }

@@ -34,9 +34,14 @@ pub(crate) fn combine(
     let left_groups = numbers(&left);
     let right_groups = numbers(&right);
     let mut table = match node.op {
-        BinaryOp::And | BinaryOp::Or | BinaryOp::Unless => {
-            combine_sets(node.op, left, right, &left_groups, &right_groups, groups.len())?
-        }
+        BinaryOp::And | BinaryOp::Or | BinaryOp::Unless => combine_sets(
+            node.op,
+            left,
+            right,
+            &left_groups,
+            &right_groups,
+            groups.len(),
+        )?,
         _ => {
             let swapped = matching.cardinality == Cardinality::OneToMany;
             let (many, one, many_groups, one_groups) = if swapped {
@@ -151,7 +156,8 @@ enum Side {
     Row(usize),
 }
 
-const ONE_TO_ONE: &str = "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)";
+const ONE_TO_ONE: &str =
+    "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)";
 const NOT_UNIQUE: &str = "multiple matches for labels: grouping labels must ensure unique matches";
 
 impl Join<'_> {
@@ -194,9 +200,8 @@ impl Join<'_> {
         }
         // Where nothing can match nothing is wrong.
         let fill = self.matching.fill;
-        let empty = |table: &Table| {
-            (0..table.rows.len()).all(|row| is_absent(table.value(row, step)))
-        };
+        let empty =
+            |table: &Table| (0..table.rows.len()).all(|row| is_absent(table.value(row, step)));
         if fill.left.is_none() && fill.right.is_none() && empty(&self.many) {
             return Ok(());
         }

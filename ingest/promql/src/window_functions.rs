@@ -65,12 +65,16 @@ pub(crate) fn compute(
         FunctionKind::SumOverTime => Some(sum(window)),
         FunctionKind::TsOfFirstOverTime => Some(window.first().timestamp.as_secs_f64()),
         FunctionKind::TsOfLastOverTime => Some(window.last().timestamp.as_secs_f64()),
-        FunctionKind::TsOfMaxOverTime => {
-            Some(extreme(window, |value, best| value >= best).timestamp.as_secs_f64())
-        }
-        FunctionKind::TsOfMinOverTime => {
-            Some(extreme(window, |value, best| value <= best).timestamp.as_secs_f64())
-        }
+        FunctionKind::TsOfMaxOverTime => Some(
+            extreme(window, |value, best| value >= best)
+                .timestamp
+                .as_secs_f64(),
+        ),
+        FunctionKind::TsOfMinOverTime => Some(
+            extreme(window, |value, best| value <= best)
+                .timestamp
+                .as_secs_f64(),
+        ),
         _ => None,
     }
 }

@@ -22,7 +22,10 @@ fn prometheus_scripts_pass_but_for_the_ledger() {
     let mut files: Vec<PathBuf> = fs::read_dir(&folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "test"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "test")
+        })
         .collect();
     files.sort();
     let mut wrong = Vec::new();
@@ -30,7 +33,10 @@ fn prometheus_scripts_pass_but_for_the_ledger() {
     for path in files {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let outcomes = run::run(&fs::read_to_string(&path).unwrap());
-        let passed = outcomes.iter().filter(|outcome| outcome.failure.is_none()).count();
+        let passed = outcomes
+            .iter()
+            .filter(|outcome| outcome.failure.is_none())
+            .count();
         println!("{name}: {passed} of {}", outcomes.len());
         passed_all += passed;
         total_all += outcomes.len();
@@ -48,17 +54,32 @@ fn prometheus_scripts_pass_but_for_the_ledger() {
         }
     }
     println!("all: {passed_all} of {total_all}");
-    wrong.extend(ledger.keys().map(|place| format!("{place} stands in the ledger but is no eval")));
-    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    wrong.extend(
+        ledger
+            .keys()
+            .map(|place| format!("{place} stands in the ledger but is no eval")),
+    );
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 /// A folder beside the project; where it is missing the test is skipped, loudly, but not in CI.
 fn shared(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../../shared")
+        .join(name);
     if path.is_dir() {
         return Some(path);
     }
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "{} is missing", path.display());
+    assert!(
+        std::env::var("CI").as_deref() != Ok("true"),
+        "{} is missing",
+        path.display()
+    );
     eprintln!("SKIPPED: {} is missing", path.display());
     None
 }

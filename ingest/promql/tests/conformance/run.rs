@@ -4,7 +4,9 @@ use std::time::Duration;
 use model::{Labels, Sample, Timestamp};
 use watchbell_promql::ast::AtModifier;
 use watchbell_promql::function::FunctionKind;
-use watchbell_promql::{Answer, Expr, ParserOptions, Query, QueryLimits, QueryValue, Series, parse};
+use watchbell_promql::{
+    Answer, Expr, ParserOptions, Query, QueryLimits, QueryValue, Series, parse,
+};
 
 use crate::script::{Cell, Command, Eval, Expected, TextRule, Times, commands};
 use crate::storage::Storage;
@@ -162,8 +164,12 @@ fn annotations(kind: &str, got: &[String], rules: &[TextRule], none: bool) -> Re
     if rules.is_empty() {
         return Ok(());
     }
-    let all_expected = got.iter().all(|text| rules.iter().any(|rule| rule.holds(text)));
-    let all_came = rules.iter().all(|rule| got.iter().any(|text| rule.holds(text)));
+    let all_expected = got
+        .iter()
+        .all(|text| rules.iter().any(|rule| rule.holds(text)));
+    let all_came = rules
+        .iter()
+        .all(|rule| got.iter().any(|text| rule.holds(text)));
     if all_expected && all_came {
         Ok(())
     } else {
@@ -216,7 +222,13 @@ fn compare_vector(
     Ok(())
 }
 
-fn compare_matrix(eval: &Eval, got: &[Series], start: i64, end: i64, step: i64) -> Result<(), String> {
+fn compare_matrix(
+    eval: &Eval,
+    got: &[Series],
+    start: i64,
+    end: i64,
+    step: i64,
+) -> Result<(), String> {
     let expected: Vec<(Labels, Vec<(i64, Cell)>)> = match &eval.expected {
         Expected::Series(series) => series
             .iter()
@@ -244,7 +256,9 @@ fn compare_matrix(eval: &Eval, got: &[Series], start: i64, end: i64, step: i64) 
                 format!("{} {values:?}", series.labels)
             })
             .collect();
-        Err(format!("{reason}: expected {expected:?}, got {shown:?} (to {end})"))
+        Err(format!(
+            "{reason}: expected {expected:?}, got {shown:?} (to {end})"
+        ))
     };
     if !got.is_sorted_by(|left, right| left.labels < right.labels) {
         return wrong("not sorted");

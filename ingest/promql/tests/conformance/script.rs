@@ -77,7 +77,11 @@ pub fn commands(script: &str) -> Vec<Command> {
         }
         let block = &lines[begin..at];
         // Commands without anything beneath may follow each other directly.
-        let word = block[0].split_whitespace().next().unwrap_or_default().to_lowercase();
+        let word = block[0]
+            .split_whitespace()
+            .next()
+            .unwrap_or_default()
+            .to_lowercase();
         match word.as_str() {
             "clear" => {
                 commands.push(Command::Clear);
@@ -129,7 +133,11 @@ fn eval(block: &[&str], line: usize) -> (Eval, usize) {
         }
         "range" => {
             let words: Vec<&str> = rest.split_whitespace().take(6).collect();
-            assert_eq!([words[0], words[2], words[4]], ["from", "to", "step"], "line {line}");
+            assert_eq!(
+                [words[0], words[2], words[4]],
+                ["from", "to", "step"],
+                "line {line}"
+            );
             let mut expr = rest;
             for word in &words {
                 expr = expr.trim_start().strip_prefix(word).unwrap();
@@ -165,7 +173,9 @@ fn eval(block: &[&str], line: usize) -> (Eval, usize) {
         } else if let Some(text) = text.strip_prefix("expected_fail_message") {
             eval.fail = Some(TextRule::Exactly(text.trim().to_owned()));
         } else if let Some(pattern) = text.strip_prefix("expected_fail_regexp") {
-            eval.fail = Some(TextRule::Finds(model::GoRegex::unanchored(pattern.trim()).unwrap()));
+            eval.fail = Some(TextRule::Finds(
+                model::GoRegex::unanchored(pattern.trim()).unwrap(),
+            ));
         } else if let Some(value) = number(text).filter(|(_, rest)| rest.is_empty()) {
             eval.expected = Expected::Scalar(value.0);
             return (eval, index + 1);
@@ -205,7 +215,10 @@ fn expectation(eval: &mut Eval, rule: &str) {
         },
         "range" => {
             let words: Vec<&str> = rest.split_whitespace().collect();
-            assert_eq!([words[0], words[1], words[3], words[5]], ["vector", "from", "to", "step"]);
+            assert_eq!(
+                [words[0], words[1], words[3], words[5]],
+                ["vector", "from", "to", "step"]
+            );
             eval.matrix_times = Some((millis(words[2]), millis(words[4]), millis(words[6])));
         }
         _ => panic!("line {}: unknown expectation {rule}", eval.line),
@@ -271,7 +284,10 @@ fn cell<'a>(text: &'a str, cells: &mut Vec<Cell>) -> &'a str {
     }
     if let Some(rest) = text.strip_prefix("stale") {
         let (count, rest) = times(rest);
-        cells.extend(std::iter::repeat_n(Cell::Value(stale_nan()), count.map_or(1, |count| count + 1)));
+        cells.extend(std::iter::repeat_n(
+            Cell::Value(stale_nan()),
+            count.map_or(1, |count| count + 1),
+        ));
         return rest;
     }
     if text.starts_with("{{") {
@@ -280,7 +296,10 @@ fn cell<'a>(text: &'a str, cells: &mut Vec<Cell>) -> &'a str {
             rest = after_histogram(&rest[1..]);
         }
         let (count, rest) = times(rest);
-        cells.extend(std::iter::repeat_n(Cell::Histogram, count.map_or(1, |count| count + 1)));
+        cells.extend(std::iter::repeat_n(
+            Cell::Histogram,
+            count.map_or(1, |count| count + 1),
+        ));
         return rest;
     }
     let (mut value, rest) = number(text).unwrap_or_else(|| panic!("not a value: {text:?}"));
@@ -310,7 +329,9 @@ fn times(text: &str) -> (Option<usize>, &str) {
     let Some(rest) = text.strip_prefix('x') else {
         return (None, text);
     };
-    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let end = rest
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(rest.len());
     (rest[..end].parse().ok(), &rest[end..])
 }
 
@@ -345,7 +366,8 @@ fn number(text: &str) -> Option<(f64, &str)> {
     };
     let digits = &unsigned[..length];
     let rest = &unsigned[length..];
-    let ends = rest.is_empty() || rest.starts_with(|c: char| c.is_whitespace() || "x+-".contains(c));
+    let ends =
+        rest.is_empty() || rest.starts_with(|c: char| c.is_whitespace() || "x+-".contains(c));
     let value: f64 = digits.parse().ok().filter(|_| ends)?;
     Some((if text.starts_with('-') { -value } else { value }, rest))
 }

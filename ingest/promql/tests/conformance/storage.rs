@@ -30,7 +30,8 @@ impl SeriesReader for Storage {
             if !match_all(selection.matchers, labels) || selection.after >= selection.until {
                 continue;
             }
-            let window = selection.after.as_millis().saturating_add(1)..=selection.until.as_millis();
+            let window =
+                selection.after.as_millis().saturating_add(1)..=selection.until.as_millis();
             let samples: Vec<Sample> = samples
                 .range(window)
                 .map(|(millis, value)| Sample {
