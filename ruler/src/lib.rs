@@ -2,6 +2,7 @@
 mod api;
 mod backend;
 mod evaluate;
+mod files;
 mod journal;
 mod metrics;
 mod sender;
@@ -9,10 +10,13 @@ mod service;
 mod shell;
 mod story;
 mod views;
+mod watch;
 
 pub use api::routes;
 pub use backend::{Answering, Backend, instant_vector};
+pub use files::{FileContents, LoadedRules, RuleFiles};
 pub use journal::{RECORD_KIND, SNAPSHOT_KIND, SavedTenants};
 pub use metrics::RulerMetrics;
 pub use sender::{SEND_TIMEOUT, Sender};
 pub use service::{CheckpointError, RulerService, ServiceParts, ServiceSettings};
+pub use watch::{RuleFileWatch, WATCH_INTERVAL};
