@@ -3,9 +3,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::time::Duration;
 
-use model::{
-    Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher, Sample, Timestamp, is_stale_nan,
-};
+use model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher, Sample, Timestamp};
 
 use crate::aggregate;
 use crate::annotations::Annotations;
@@ -467,7 +465,14 @@ impl<'a> Evaluator<'a> {
                     Some(Expr::Selector(selector)) => Some(selector),
                     Some(_) | None => None,
                 };
-                info::join(&self.context, self.reader, base, selector, steps)
+                info::join(
+                    &self.context,
+                    self.reader,
+                    base,
+                    &node.args[0],
+                    selector,
+                    steps,
+                )
             }
             FunctionKind::LabelJoin => {
                 let mut table = self.vector(&node.args[0], steps)?;
