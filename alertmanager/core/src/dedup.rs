@@ -150,7 +150,13 @@ mod tests {
     fn follows_alertmanagers_table() {
         let f123 = |minutes_ago| Some(logged(minutes_ago, &[1, 2, 3], &[]));
         let f12_r3 = || Some(logged(1, &[1, 2], &[3]));
-        type Row = (Option<Entry>, &'static [u64], &'static [u64], Verdict, Verdict);
+        type Row = (
+            Option<Entry>,
+            &'static [u64],
+            &'static [u64],
+            Verdict,
+            Verdict,
+        );
         #[rustfmt::skip]
         let rows: [Row; 16] = [
             (None, &[1], &[], FIRST, FIRST),

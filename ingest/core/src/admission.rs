@@ -112,6 +112,8 @@ pub struct Report {
     /// Samples that the series has already, with the same value.
     pub repeated: usize,
     pub refused: BTreeMap<Reason, Refused>,
+    /// Where samples were judged one by one: which of them were refused, by their place from 0 on.
+    pub refused_samples: Vec<(usize, Reason)>,
     pub ignored: Ignored,
 }
 

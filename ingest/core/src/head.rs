@@ -147,13 +147,14 @@ impl Head {
         );
         let mut label_bytes = Vec::new();
         let mut outcome = Ok(());
-        for (labels, sample) in samples {
+        for (place, (labels, sample)) in samples.enumerate() {
+            stage.place = place;
             label_bytes.clear();
             push_labels(&mut label_bytes, labels);
             outcome = match self.find_or_create(&label_bytes) {
                 Ok(id) => self.stage_series(&mut stage, id, &[sample]),
                 Err(reason) => {
-                    stage.report.refuse(reason, 1, || labels.to_string());
+                    stage.refuse_sample(reason, labels);
                     Ok(())
                 }
             };
@@ -473,10 +474,7 @@ impl Head {
                     stage.samples.push((id, *sample));
                 }
                 (Some(error), OnRefusal::Sample) => {
-                    let labels = &series.labels;
-                    stage
-                        .report
-                        .refuse(Reason::Sample(error), 1, || labels.to_string());
+                    stage.refuse_sample(Reason::Sample(error), &series.labels);
                 }
                 (Some(error), OnRefusal::Whole) => {
                     return Err(WriteError::Sample {
@@ -559,6 +557,8 @@ impl SnapshotPart {
 struct Stage {
     admission: Admission,
     on_refusal: OnRefusal,
+    /// Of the sample that is looked at, where samples are judged one by one.
+    place: usize,
     samples: Vec<(SeriesId, Sample)>,
     /// The newest sample of each series before this request, to take the request back.
     before: Vec<(SeriesId, Option<Sample>)>,
@@ -574,6 +574,7 @@ impl Stage {
         Self {
             admission,
             on_refusal,
+            place: 0,
             samples: Vec::with_capacity(samples),
             before: Vec::with_capacity(samples),
             definitions: Vec::new(),
@@ -582,6 +583,11 @@ impl Stage {
             records: SamplesWriter::with_capacity(samples),
             report: Report::default(),
         }
+    }
+
+    fn refuse_sample(&mut self, reason: Reason, labels: &Labels) {
+        self.report.refuse(reason, 1, || labels.to_string());
+        self.report.refused_samples.push((self.place, reason));
     }
 
     fn define(&mut self, id: SeriesId, labels: &Labels) {

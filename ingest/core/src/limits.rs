@@ -3,40 +3,49 @@ use std::time::Duration;
 
 use model::Labels;
 
-/// Each has a default that a healthy service does not reach; an operator sets them per tenant.
+/// Past each of them comes a counted refusal. The figures and their reasons are `config`'s.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// A request's body as it is sent; Prometheus' own bound.
+    /// A request's body as it is sent.
     pub body_bytes_max: usize,
     /// And after it is expanded.
     pub expanded_bytes_max: usize,
-    /// Prometheus sends 2,000 by default and others up to 10,000; this only stops what is absurd.
     pub samples_per_request_max: usize,
-    /// Series in memory. One takes about 2 kB with two hours of samples.
+    /// Series in memory.
     pub series_max: usize,
-    /// Mimir's default is 30; Kubernetes' own metrics come near it.
     pub labels_per_series_max: usize,
     pub label_name_bytes_max: usize,
     pub label_value_bytes_max: usize,
-    /// How far ahead of our clock a sample may be (Prometheus' `maxAheadTime`).
+    /// How far ahead of our clock a sample may be.
     pub ahead_max: Duration,
     /// Samples older than this are refused and forgotten.
     pub retention: Duration,
 }
 
+/// Prometheus' `maxAheadTime`.
+const AHEAD_MAX: Duration = Duration::from_secs(10 * 60);
+
+impl Limits {
+    #[must_use]
+    pub fn new(limits: &config::Limits, retention: Duration) -> Self {
+        Self {
+            body_bytes_max: limits.write_body_bytes_max,
+            expanded_bytes_max: limits.write_decompressed_bytes_max,
+            samples_per_request_max: limits.write_samples_max,
+            series_max: limits.series_max,
+            labels_per_series_max: limits.labels_max,
+            label_name_bytes_max: limits.label_name_bytes_max,
+            label_value_bytes_max: limits.label_value_bytes_max,
+            ahead_max: AHEAD_MAX,
+            retention,
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            body_bytes_max: 32 * 1024 * 1024,
-            expanded_bytes_max: 32 * 1024 * 1024,
-            samples_per_request_max: 1_000_000,
-            series_max: 1_500_000,
-            labels_per_series_max: 64,
-            label_name_bytes_max: 1024,
-            label_value_bytes_max: 4096,
-            ahead_max: Duration::from_secs(10 * 60),
-            retention: Duration::from_secs(15 * 24 * 3600),
-        }
+        let config = config::WatchbellConfig::default();
+        Self::new(&config.limits, config.storage.retention)
     }
 }
 

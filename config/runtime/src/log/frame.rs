@@ -71,9 +71,9 @@ pub(crate) fn push_frame(bytes: &mut Vec<u8>, record: &Record<'_>) {
     bytes[start + CHECKSUM_AT..start + FRAME_HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
 }
 
-/// The frame that begins at `bytes[0]`, and its whole length.
-pub(crate) fn read_frame(bytes: &[u8]) -> Result<(Frame<'_>, usize), FrameFault> {
-    let header = bytes.get(..FRAME_HEADER_BYTES).ok_or(FrameFault::Cut)?;
+/// The whole length of the frame that begins with this header.
+pub(crate) fn frame_length(header: &[u8]) -> Result<usize, FrameFault> {
+    let header = header.get(..FRAME_HEADER_BYTES).ok_or(FrameFault::Cut)?;
     if header[0] != MARKER {
         return Err(FrameFault::Marker);
     }
@@ -82,8 +82,14 @@ pub(crate) fn read_frame(bytes: &[u8]) -> Result<(Frame<'_>, usize), FrameFault>
     if payload_length > PAYLOAD_BYTES_MAX {
         return Err(FrameFault::Length);
     }
-    let payload_at = FRAME_HEADER_BYTES + tenant_length;
-    let end = payload_at + payload_length;
+    Ok(FRAME_HEADER_BYTES + tenant_length + payload_length)
+}
+
+/// The frame that begins at `bytes[0]`, and its whole length.
+pub(crate) fn read_frame(bytes: &[u8]) -> Result<(Frame<'_>, usize), FrameFault> {
+    let end = frame_length(bytes)?;
+    let header = &bytes[..FRAME_HEADER_BYTES];
+    let payload_at = FRAME_HEADER_BYTES + usize::from(header[2]);
     let tenant = bytes
         .get(FRAME_HEADER_BYTES..payload_at)
         .ok_or(FrameFault::Cut)?;

@@ -57,7 +57,7 @@ pub enum OpenError {
 }
 
 /// What a crash had left half written at the end, and was cut off. None of it had been acknowledged
-/// (after a power cut with [`SyncPolicy::EverySecond`]: the last second may have been).
+/// (after a power cut with [`SyncPolicy::Every`]: the last interval may have been).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TornTail {
     pub path: PathBuf,
@@ -150,14 +150,12 @@ impl Log {
             let shared = Arc::clone(&shared);
             move || run_writer(&shared, tail)
         });
-        let syncer = spawn("log-syncer", {
+        let mut threads = vec![writer.map_err(failed(folder))?];
+        if let SyncPolicy::Every(interval) = settings.sync {
             let shared = Arc::clone(&shared);
-            move || run_syncer(&shared)
-        });
-        let threads = [writer, syncer]
-            .into_iter()
-            .collect::<io::Result<Vec<_>>>()
-            .map_err(failed(folder))?;
+            let syncer = spawn("log-syncer", move || run_syncer(&shared, interval));
+            threads.push(syncer.map_err(failed(folder))?);
+        }
         Ok(Self(Arc::new(Inner {
             shared,
             folder: folder.to_owned(),

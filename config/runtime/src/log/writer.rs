@@ -20,17 +20,35 @@ use crate::log::segment::{Disk, HEADER_BYTES, SegmentFile, SegmentHeader, Segmen
 pub(crate) const QUEUED_BYTES_MAX: usize = 2 * PAYLOAD_BYTES_MAX;
 /// A buffer that one large group has made larger than this is given back to the allocator.
 const SPARE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// What a power cut may take where nothing else is set.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
 /// When records go from the kernel to the disk. Either way they survive `kill -9` once they are acknowledged;
 /// the difference is a power cut.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SyncPolicy {
     /// Before they are acknowledged: a power cut loses nothing that was acknowledged.
     Always,
-    /// Once a second: a power cut loses at most the last second.
-    #[default]
-    EverySecond,
+    /// At this interval: a power cut loses at most what was acknowledged within it.
+    Every(Duration),
+}
+
+impl SyncPolicy {
+    /// Zero means before they are acknowledged.
+    #[must_use]
+    pub const fn within(interval: Duration) -> Self {
+        if interval.is_zero() {
+            Self::Always
+        } else {
+            Self::Every(interval)
+        }
+    }
+}
+
+impl Default for SyncPolicy {
+    fn default() -> Self {
+        Self::Every(SYNC_INTERVAL)
+    }
 }
 
 /// Why records were not written. None of a failed call's records will be replayed.
@@ -70,7 +88,7 @@ pub(crate) struct Shared {
     line: Mutex<Line>,
     /// Wakes the writer.
     changed: Condvar,
-    /// Wakes the syncer before its second is over.
+    /// Wakes the syncer before its interval is over.
     ended: Condvar,
     /// Written since the last sync.
     dirty: Mutex<Vec<Arc<dyn SegmentFile>>>,
@@ -206,12 +224,12 @@ pub(crate) fn run_writer(shared: &Shared, mut tail: Tail) {
     }
 }
 
-/// Syncs once a second what was written, beside the writer, so that nobody's answer waits for the disk.
-pub(crate) fn run_syncer(shared: &Shared) {
+/// Syncs at every interval what was written, beside the writer, so that nobody's answer waits for the disk.
+pub(crate) fn run_syncer(shared: &Shared, interval: Duration) {
     loop {
         let mut line = shared.line.lock();
         if !line.written {
-            shared.ended.wait_for(&mut line, SYNC_INTERVAL);
+            shared.ended.wait_for(&mut line, interval);
         }
         let last = line.written;
         drop(line);
@@ -265,11 +283,11 @@ impl Tail {
         let (file, length) = self.open_for(bytes.len() as u64, shared)?;
         let written = file.append(bytes).and_then(|()| match self.policy {
             SyncPolicy::Always => file.sync(),
-            SyncPolicy::EverySecond => Ok(()),
+            SyncPolicy::Every(_) => Ok(()),
         });
         match written {
             Ok(()) => {
-                if self.policy == SyncPolicy::EverySecond {
+                if self.policy != SyncPolicy::Always {
                     shared.mark_dirty(&file);
                 }
                 self.state = TailState::Open {

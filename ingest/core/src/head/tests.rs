@@ -297,6 +297,10 @@ fn samples_of_rules_are_judged_one_by_one() {
         staged.report.refused[&Reason::Sample(SampleError::OutOfOrder)].first,
         "{__name__=\"up\"}"
     );
+    assert_eq!(
+        staged.report.refused_samples,
+        [(0, Reason::Sample(SampleError::OutOfOrder))]
+    );
     head.commit(staged);
     assert_eq!(
         (ages(&head, "up"), ages(&head, "new")),
