@@ -97,7 +97,7 @@ fn write_configuration(folder: &Path, real: &Path, fakes: &Fakes) {
     );
     fs::write(folder.join("alertmanager.yml"), alertmanager).expect("a file can be written");
     let watchbell = format!(
-        "external_url: http://alerts.example.test\n\
+        "server: {{external_url: http://alerts.example.test}}\n\
          evaluation: {{interval: 1s, resend_delay: 5s}}\n\
          rule_files: ['{}/alerts/*.yml']\n\
          alertmanager: {{config_file: alertmanager.yml}}\n\
