@@ -330,7 +330,9 @@ impl Deliveries {
         let before = self.uncertain.get(key).cloned().unwrap_or_default();
         let after = before.union(&delivery.message.firing);
         let newly_uncertain = (after != before).then(|| after.clone());
-        self.uncertain.insert(key.clone(), after);
+        if newly_uncertain.is_some() {
+            self.uncertain.insert(key.clone(), after);
+        }
         delivery.attempts = delivery.attempts.saturating_add(1);
         delivery.state = State::Attempting {
             id,

@@ -26,6 +26,9 @@ mod store;
 mod telling;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 pub use codec::CodecError;
 pub use delivery::DeliveryId;
 pub use hashes::AlertHashes;

@@ -10,6 +10,7 @@
 //! alerts and log, so that nothing told is told again and nothing owed is forgotten.
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::{Alert, AlertStatus, Fingerprint, Machine, Timestamp};
 use notifiers_core::Notification;
@@ -32,6 +33,8 @@ use crate::view::View;
 
 /// Flushes, and attempts, that one call of `handle_timeout` does; what is left is due again at once.
 const WORK_MAX: usize = 256;
+/// States that only time changes (a silence that ends) are seen this late at most.
+const VIEW_AGE_MAX: Duration = Duration::from_millis(100);
 
 pub struct Alertmanager {
     pub(crate) settings: Settings,
@@ -43,6 +46,8 @@ pub struct Alertmanager {
     pub(crate) groups: Dispatcher,
     pub(crate) deliveries: Deliveries,
     pub(crate) garbage_due: Timestamp,
+    /// What the last reader saw, as long as nothing has happened since.
+    pub(crate) seen: Option<Arc<View>>,
     pub(crate) commands: VecDeque<Command>,
     pub(crate) events: VecDeque<Event>,
 }
@@ -102,7 +107,7 @@ impl Alertmanager {
         }
     }
 
-    fn group_ids(&self, fingerprint: Fingerprint) -> Vec<GroupId> {
+    pub(crate) fn group_ids(&self, fingerprint: Fingerprint) -> Vec<GroupId> {
         self.alerts
             .get(fingerprint)
             .map(|stored| {
@@ -350,6 +355,9 @@ impl Machine for Alertmanager {
     type Event = Event;
 
     fn handle(&mut self, input: Input, now: Timestamp) {
+        if !matches!(input, Input::Look { .. } | Input::SnapshotWanted { .. }) {
+            self.seen = None;
+        }
         match input {
             Input::AlertsPosted { ticket, alerts } => self.post(ticket, alerts, now),
             Input::Configured(policy) => self.configure(*policy, now),
@@ -359,10 +367,18 @@ impl Machine for Alertmanager {
                 memory,
             } => self.end_attempt(id, outcome, memory, now),
             Input::Look { ticket } => {
-                let view = Arc::new(self.view(now));
+                let view = match self.seen.take() {
+                    Some(seen) if now.saturating_since(seen.at) < VIEW_AGE_MAX => seen,
+                    Some(_) | None => Arc::new(self.view(now)),
+                };
+                self.seen = Some(Arc::clone(&view));
                 self.answer(ticket, Answer::View(view));
             }
             Input::SilenceExpired { ticket, id } => self.expire_silence(ticket, &id, now),
+            Input::SnapshotWanted { ticket } => {
+                let snapshot = self.snapshot(now);
+                self.answer(ticket, Answer::Snapshot(snapshot));
+            }
             Input::SilenceSet {
                 ticket,
                 draft,
@@ -372,6 +388,7 @@ impl Machine for Alertmanager {
     }
 
     fn handle_timeout(&mut self, now: Timestamp) {
+        self.seen = None;
         for _ in 0..WORK_MAX {
             match self.deliveries.take_due(now) {
                 Some(attempt) => self.attempt(attempt),

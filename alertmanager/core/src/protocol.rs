@@ -75,6 +75,10 @@ pub enum Input {
         ticket: Ticket,
         id: SilenceId,
     },
+    /// The log is to be made short.
+    SnapshotWanted {
+        ticket: Ticket,
+    },
     SilenceSet {
         ticket: Ticket,
         draft: SilenceDraft,
@@ -110,6 +114,7 @@ pub enum Answer {
     Alerts(AlertsAnswer),
     SilenceExpired(Result<(), SilenceError>),
     SilenceSet(Result<SilenceId, SilenceError>),
+    Snapshot(Vec<Record>),
     View(Arc<View>),
 }
 

@@ -4,7 +4,7 @@
 //! replaces or outranks an earlier one, so a snapshot may be followed by records that it already holds.
 use std::collections::BTreeMap;
 
-use model::{Alert, Fingerprint, MatchOp, Matcher, MatcherDialect};
+use model::{Alert, Fingerprint, MatchOp, Matcher, MatcherDialect, Timestamp};
 use notifiers_core::{GroupKey, Memory, Remembered};
 
 use crate::codec::{CodecError, Reader, Writer};
@@ -20,6 +20,8 @@ const VERSION: u8 = 1;
 pub enum Record {
     /// As merged with what was known before.
     Alerts(Vec<Alert>),
+    /// The process lived at this instant.
+    Alive(Timestamp),
     /// An attempt is about to tell that these fire. Where its end was never recorded, the vendor may know them.
     Attempted {
         key: LogKey,
@@ -70,6 +72,10 @@ impl Record {
                 writer.byte(4);
                 write_silence(&mut writer, silence);
             }
+            Self::Alive(at) => {
+                writer.byte(5);
+                writer.time(*at);
+            }
         }
         writer.finish()
     }
@@ -92,6 +98,7 @@ impl Record {
                 entry: read_entry(&mut reader)?,
             },
             4 => Self::Silenced(read_silence(&mut reader)?),
+            5 => Self::Alive(reader.time()?),
             tag => return Err(CodecError::Tag(tag)),
         };
         reader.end()?;

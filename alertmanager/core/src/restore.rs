@@ -37,6 +37,7 @@ impl Alertmanager {
             deliveries: Deliveries::new(settings.seed),
             garbage_due: now + settings.garbage_interval,
             settings,
+            seen: None,
             commands: VecDeque::new(),
             events: VecDeque::new(),
         };
@@ -61,12 +62,15 @@ impl Alertmanager {
         machine
     }
 
-    /// All that [`Alertmanager::restore`] needs, in place of every record stored before.
+    /// All that [`Alertmanager::restore`] needs, in place of every record stored until `now`.
     #[must_use]
-    pub fn snapshot(&self) -> Vec<Record> {
+    pub fn snapshot(&self, now: Timestamp) -> Vec<Record> {
         let alerts: Vec<Alert> = self
             .alerts
             .iter()
+            .filter(|(fingerprint, stored)| {
+                stored.alert.status(now) == AlertStatus::Firing || self.is_owed(*fingerprint)
+            })
             .map(|(_, stored)| (*stored.alert).clone())
             .collect();
         let alerts = alerts
@@ -85,16 +89,30 @@ impl Alertmanager {
                 firing: firing.clone(),
             });
         let silences = self.silences.iter().cloned().map(Record::Silenced);
-        alerts
+        [Record::Alive(now)]
+            .into_iter()
+            .chain(alerts)
             .chain(entries)
             .chain(uncertain)
             .chain(silences)
             .collect()
     }
 
+    /// Whether somebody is still to be told that a resolved alert is.
+    fn is_owed(&self, fingerprint: Fingerprint) -> bool {
+        self.alerts.get(fingerprint).is_some_and(|stored| {
+            self.group_ids(fingerprint).iter().any(|id| {
+                self.groups
+                    .get(id)
+                    .is_some_and(|group| self.owes(&group.targets, stored.hash))
+            })
+        })
+    }
+
     /// Takes a stored record in; answers until when the process was surely alive.
     fn take_record(&mut self, record: Record) -> Timestamp {
         match record {
+            Record::Alive(at) => at,
             Record::Alerts(alerts) => {
                 let alive = alerts.iter().map(|alert| alert.updated_at).max();
                 for alert in alerts {

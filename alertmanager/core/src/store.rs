@@ -16,6 +16,14 @@ pub struct StoredAlert {
     pub memberships: u32,
 }
 
+impl StoredAlert {
+    /// Resolved, and nobody is to be told of it any more.
+    #[must_use]
+    pub(crate) fn is_garbage(&self, now: Timestamp) -> bool {
+        self.memberships == 0 && self.alert.status(now) == AlertStatus::Resolved
+    }
+}
+
 /// A later word on an alert that changes nothing but how long it lasts: what a sender's repetition mostly is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extension {
@@ -142,11 +150,11 @@ impl AlertStore {
     pub fn collect_garbage(&mut self, now: Timestamp) -> Vec<(Fingerprint, Arc<Alert>)> {
         let mut collected = Vec::new();
         self.alerts.retain(|fingerprint, stored| {
-            let keep = stored.memberships > 0 || stored.alert.status(now) == AlertStatus::Firing;
-            if !keep {
+            let garbage = stored.is_garbage(now);
+            if garbage {
                 collected.push((*fingerprint, Arc::clone(&stored.alert)));
             }
-            keep
+            !garbage
         });
         collected
     }

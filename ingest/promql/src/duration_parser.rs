@@ -62,8 +62,7 @@ fn value(
     if !(number.value.abs() < SECONDS_MAX) {
         return Err(parser.error(number.span, "duration out of range"));
     }
-    // What is finer than a millisecond is cut off.
-    Ok(DurationValue::Millis((number.value * 1000.0) as i64))
+    Ok(DurationValue::Millis((number.value * 1000.0).round() as i64))
 }
 
 fn is_plain_call(expr: &DurationExpr) -> bool {

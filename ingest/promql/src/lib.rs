@@ -4,28 +4,46 @@
 //! The way of a query: [`lexer`] → [`parser`] (with [`duration_parser`]) → [`check`] → [`ast::Expr`], kept in a
 //! [`Query`]. A run first reads every selector's samples once through a [`SeriesReader`], then computes the tree
 //! from the leaves up, all steps of a node at a time.
+mod aggregate;
+mod annotations;
 mod answer;
+mod arithmetic;
 pub mod ast;
+mod boundary_functions;
+mod calendar;
 mod check;
+mod classic_histogram;
+mod context;
 mod duration_parser;
 mod evaluator;
 pub mod function;
+mod grouping;
+mod histogram_functions;
+mod info;
+mod kahan;
+mod label_functions;
 mod lexer;
 mod literal;
+mod number_functions;
 mod options;
 mod parse_error;
 mod parser;
 mod print;
+mod quantile;
 mod query;
 mod reader;
+mod selection;
 mod span;
+mod table;
 mod token;
+mod vector_matching;
+mod window_functions;
 
 pub use answer::{Answer, EvalError, QueryValue, VectorSample};
 pub use ast::{Expr, ValueType, VectorSelector};
 pub use options::{ParserOptions, QueryLimits};
 pub use parse_error::ParseError;
-pub use parser::{HEIGHT_MAX, parse};
+pub use parser::{DEPTH_MAX, HEIGHT_MAX, parse};
 pub use query::Query;
 pub use reader::{ReadError, Selection, Series, SeriesReader};
 pub use span::{LineColumn, Span};

@@ -425,6 +425,18 @@ fn a_hole_in_the_log_is_closed_by_a_snapshot() {
     assert_eq!(rehearsal.replayed(), rehearsal.ruler.saved());
 }
 
+#[test]
+fn a_snapshot_takes_the_place_of_all_records_before_it() {
+    let mut rehearsal = Rehearsal::new(web(vec![alerting("Down", 0), alerting("Slow", 600)]), NOW);
+    evaluate(&mut rehearsal, 0, "ss");
+    let now = slot(&rehearsal, 1);
+    rehearsal.handle(Input::SnapshotWanted, now);
+    assert!(rehearsal.records.is_empty());
+    assert_eq!(rehearsal.replayed(), rehearsal.ruler.saved());
+    evaluate(&mut rehearsal, 2, "su");
+    assert_eq!(rehearsal.replayed(), rehearsal.ruler.saved());
+}
+
 /// One thing that happens to a ruler.
 #[derive(Clone, Debug)]
 enum Happening {
