@@ -168,6 +168,28 @@ mod tests {
     }
 
     #[test]
+    fn real_rule_files_are_without_a_mistake() {
+        let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/real");
+        if !real.is_dir() {
+            let missing = format!(
+                "{} is missing: real rule files are not read",
+                real.display()
+            );
+            assert!(std::env::var("CI").is_err(), "{missing}");
+            eprintln!("{missing}");
+            return;
+        }
+        let files = RuleFiles {
+            patterns: vec!["rules/*.yml".into(), "gds/alerts/*.yml".into()],
+            ..files(&real)
+        };
+        match files.load() {
+            Ok(loaded) => assert!(loaded.files > 50 && loaded.groups.len() > 50),
+            Err(problems) => panic!("{problems}"),
+        }
+    }
+
+    #[test]
     fn a_changed_added_or_removed_file_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
         let files = files(folder.path());

@@ -49,6 +49,9 @@ groups:
     expr: absent(up)
 "#;
 
+/// A series and its value.
+type TableRow<'a> = (&'a [(&'a str, &'a str)], f64);
+
 /// Answers by the query's text.
 #[derive(Default)]
 struct Table {
@@ -57,7 +60,7 @@ struct Table {
 }
 
 impl Table {
-    fn set(&self, query: &str, answer: Result<&[(&[(&str, &str)], f64)], &str>) {
+    fn set(&self, query: &str, answer: Result<&[TableRow<'_>], &str>) {
         let answer = answer.map_err(str::to_owned).map(|elements| {
             elements
                 .iter()
