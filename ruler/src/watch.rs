@@ -4,6 +4,7 @@ use std::time::Duration;
 use config::Problems;
 use model::TenantId;
 use runtime::Stop;
+use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
 use crate::files::{FileContents, RuleFiles};
@@ -40,10 +41,7 @@ impl RuleFileWatch {
     }
 
     /// Reads everything anew, and takes it over if it is without a mistake.
-    ///
-    /// # Errors
-    /// All mistakes; the rules of before stay.
-    pub async fn reload(&mut self, service: &RulerService) -> Result<(), Problems> {
+    async fn reload(&mut self, service: &RulerService) -> Result<(), Problems> {
         let files = self.files.clone();
         let loading = tokio::task::spawn_blocking(move || (files.contents(), files.load()));
         let (contents, loaded) = loading
@@ -57,28 +55,8 @@ impl RuleFileWatch {
         Ok(())
     }
 
-    /// Other patterns or defaults from here on.
-    ///
-    /// # Errors
-    /// As [`RuleFileWatch::reload`]; then the patterns of before stay too.
-    pub async fn replace(
-        &mut self,
-        files: RuleFiles,
-        service: &RulerService,
-    ) -> Result<(), Problems> {
-        let before = std::mem::replace(&mut self.files, files);
-        let outcome = self.reload(service).await;
-        if outcome.is_err() {
-            self.files = before;
-        }
-        outcome
-    }
-
     /// Reloads where a file has changed since the last look.
-    ///
-    /// # Errors
-    /// As [`RuleFileWatch::reload`].
-    pub async fn look(&mut self, service: &RulerService) -> Result<(), Problems> {
+    async fn look(&mut self, service: &RulerService) -> Result<(), Problems> {
         let files = self.files.clone();
         let looking = tokio::task::spawn_blocking(move || files.contents());
         match looking.await {
@@ -87,18 +65,51 @@ impl RuleFileWatch {
         }
     }
 
-    /// Looks at the files now and then until the end.
-    pub async fn run(mut self, service: RulerService, mut stop: Stop) {
+    /// Other patterns and defaults from here on; if their files have a mistake, those of before.
+    async fn replace(&mut self, files: RuleFiles, service: &RulerService) -> Result<(), Problems> {
+        let before = std::mem::replace(&mut self.files, files);
+        let outcome = self.reload(service).await;
+        if outcome.is_err() {
+            self.files = before;
+        }
+        outcome
+    }
+
+    /// Looks at the files now and then, and whenever it is asked to, until the end.
+    pub async fn run(
+        mut self,
+        service: RulerService,
+        mut reloads: mpsc::Receiver<ReloadRequest>,
+        mut stop: Stop,
+    ) {
         loop {
             tokio::select! {
-                () = tokio::time::sleep(WATCH_INTERVAL) => {}
                 () = stop.stopped() => return,
-            }
-            if let Err(problems) = self.look(&service).await {
-                for problem in &problems {
-                    error!(tenant = %self.tenant, %problem, "rule file not loaded, previous rules stay");
+                Some(request) = reloads.recv() => {
+                    let outcome = match request.files {
+                        Some(files) => self.replace(files, &service).await,
+                        None => self.reload(&service).await,
+                    };
+                    // Whoever asked may have gone.
+                    let _ = request.answer.send(outcome);
+                }
+                () = tokio::time::sleep(WATCH_INTERVAL) => {
+                    if let Err(problems) = self.look(&service).await {
+                        for problem in &problems {
+                            error!(tenant = %self.tenant, %problem, "rule file not loaded, previous rules stay");
+                        }
+                    }
                 }
             }
         }
     }
+}
+
+/// Asks for everything to be read anew (`POST /-/reload`, SIGHUP).
+#[derive(Debug)]
+pub struct ReloadRequest {
+    /// In place of the patterns and defaults so far, where the configuration has changed.
+    pub files: Option<RuleFiles>,
+    /// Hears of all mistakes; then the rules of before stay.
+    pub answer: oneshot::Sender<Result<(), Problems>>,
 }
