@@ -105,9 +105,15 @@ impl Head {
         }
         let mut stage = Stage::new(samples, OnRefusal::Whole, self.admission(now), self.next_id);
         let mut outcome = Ok(());
-        // A series without samples (it may have had histograms) is none.
-        let with_samples = request.series().filter(|series| !series.samples.is_empty());
-        for series in with_samples {
+        for series in request.series() {
+            // A series without samples is none yet; it may have had histograms.
+            if series.samples.is_empty() {
+                if read_labels(series.label_bytes) == Err(LabelError::Malformed) {
+                    outcome = Err(WriteError::MalformedLabels);
+                    break;
+                }
+                continue;
+            }
             outcome = match self.find_or_create(series.label_bytes) {
                 Ok(id) => self.stage_series(&mut stage, id, series.samples),
                 Err(Reason::Labels(LabelError::Malformed)) => Err(WriteError::MalformedLabels),
