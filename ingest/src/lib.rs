@@ -3,6 +3,7 @@
 //! [`Engine`] is the handle: [`Engine::open`] reads everything back, [`Engine::push`] and [`Engine::append`] write,
 //! [`Engine::query`] and [`Engine::reader`] read, [`Engine::maintain`] runs beside them, and [`routes`] serves all of
 //! it over HTTP. What is decided about samples stands in `ingest-core`; here it meets locks, disk and sockets.
+mod api;
 mod engine;
 mod metrics;
 mod push;
@@ -12,6 +13,7 @@ mod settings;
 mod tenant_store;
 mod wal;
 
+pub use api::routes;
 pub use engine::{Engine, IngestError};
 pub use query::{QueryError, QueryOptions, QueryTimes};
 pub use reader::HeadReader;

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use config::{Problem, Problems, RuleFile};
+use config::{Files as _, Problem, Problems, RuleFile};
 use promql::ParserOptions;
 use ruler_core::{Group, GroupDefaults, compile_groups};
 use runtime::DiskFiles;
