@@ -103,9 +103,17 @@ impl Head {
                 max: self.limits.samples_per_request_max,
             });
         }
-        let mut stage = Stage::new(samples, OnRefusal::Whole, self.admission(now));
+        let mut stage = Stage::new(samples, OnRefusal::Whole, self.admission(now), self.next_id);
         let mut outcome = Ok(());
         for series in request.series() {
+            // A series without samples is none yet; it may have had histograms.
+            if series.samples.is_empty() {
+                if read_labels(series.label_bytes) == Err(LabelError::Malformed) {
+                    outcome = Err(WriteError::MalformedLabels);
+                    break;
+                }
+                continue;
+            }
             outcome = match self.find_or_create(series.label_bytes) {
                 Ok(id) => self.stage_series(&mut stage, id, series.samples),
                 Err(Reason::Labels(LabelError::Malformed)) => Err(WriteError::MalformedLabels),
@@ -144,6 +152,7 @@ impl Head {
             samples.size_hint().0,
             OnRefusal::Sample,
             self.admission(now),
+            self.next_id,
         );
         let mut label_bytes = Vec::new();
         let mut outcome = Ok(());
@@ -444,9 +453,6 @@ impl Head {
         let Some(series) = self.table.get_mut(id) else {
             return Ok(());
         };
-        if samples.is_empty() {
-            return Ok(());
-        }
         stage.before.push((id, series.newest));
         if !series.is_defined && stage.defined_last != Some(id) {
             stage.define(id, &series.labels);
@@ -506,6 +512,13 @@ impl Head {
                     series.newest = newest;
                 }
             }
+            for id in (stage.first_new..self.next_id).rev().map(SeriesId) {
+                if let Some(series) = self.table.remove(id) {
+                    self.index.remove_last(id, &series.labels);
+                    self.unlink(id, &series);
+                }
+            }
+            self.next_id = stage.first_new;
             return Err(error);
         }
         let mut report = stage.report;
@@ -555,6 +568,8 @@ impl SnapshotPart {
 
 /// A request on its way through [`Head::stage`].
 struct Stage {
+    /// The series from this number on are new with this request.
+    first_new: u32,
     admission: Admission,
     on_refusal: OnRefusal,
     /// Of the sample that is looked at, where samples are judged one by one.
@@ -570,8 +585,9 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(samples: usize, on_refusal: OnRefusal, admission: Admission) -> Self {
+    fn new(samples: usize, on_refusal: OnRefusal, admission: Admission, first_new: u32) -> Self {
         Self {
+            first_new,
             admission,
             on_refusal,
             place: 0,

@@ -15,7 +15,7 @@ mod table;
 
 pub use admission::{Reason, Refused, Report, SampleError, WriteError};
 pub use chunk::{Chunk, ChunkError, ChunkSamples, OpenChunk, SAMPLES_PER_CHUNK};
-pub use decode::{DecodeError, Ignored, SeriesSamples, WriteRequest, expand};
+pub use decode::{DecodeError, Ignored, SeriesSamples, WriteRequest, expand, expanded_len};
 pub use head::{Head, HeadStats, Records, SnapshotPart, Staged};
 pub use label_bytes::{LabelError, LabelHasher};
 pub use limits::{Limits, SizeError};

@@ -3,25 +3,25 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::time::Duration;
 
-use model::{
-    Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher, Sample, Timestamp, is_stale_nan,
-};
+use model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher, Sample, Timestamp};
 
 use crate::aggregate;
 use crate::annotations::Annotations;
 use crate::answer::{Answer, EvalError, QueryValue, VectorSample};
 use crate::arithmetic::{Computed, compute, scalar, truth};
-use crate::ast::{Aggregate, AggregateOp, Binary, Call, Expr, Unary, ValueType};
+use crate::ast::{Aggregate, AggregateOp, Binary, Boundary, Call, Expr, Unary, ValueType};
+use crate::boundary_functions;
 use crate::context::Context;
 use crate::function::FunctionKind;
 use crate::histogram_functions;
+use crate::info;
 use crate::label_functions;
 use crate::number_functions::{self, larger, smaller};
 use crate::options::QueryLimits;
 use crate::quantile::ascending;
 use crate::query::Query;
 use crate::reader::{Series, SeriesReader};
-use crate::selection::{Sources, instant_values};
+use crate::selection::{Sources, instant_values, without_stale};
 use crate::table::{ABSENT, Row, Steps, Table, is_absent};
 use crate::vector_matching;
 use crate::window_functions::{self, Window};
@@ -465,7 +465,7 @@ impl<'a> Evaluator<'a> {
                     Some(Expr::Selector(selector)) => Some(selector),
                     Some(_) | None => None,
                 };
-                crate::info::join(
+                info::join(
                     &self.context,
                     self.reader,
                     base,
@@ -662,6 +662,10 @@ impl<'a> Evaluator<'a> {
             }
         }
         self.check_window_arguments(kind, &scalars, &scalar_spans)?;
+        if let Expr::Matrix(node_matrix) = matrix.unwrapped() {
+            boundary_functions::check(kind, node_matrix.selector.boundary, node.function.name)
+                .map_err(EvalError::Execution)?;
+        }
         let at = |index: usize, step: usize| scalars.get(index).map_or(0.0, |values| values[step]);
         let mut table = Table::new(steps.count);
         let mut scratch = Vec::new();
@@ -674,15 +678,24 @@ impl<'a> Evaluator<'a> {
                 let end = range.ends.at(step);
                 let start = end.saturating_sub(range.millis);
                 let samples = range.samples.as_ref();
+                // Edges that are made of neighbours need those that the lookback reaches.
+                let (after, until) = match range.boundary {
+                    Boundary::Plain => (start, end),
+                    Boundary::Anchored => (start.saturating_sub(self.context.lookback), end),
+                    Boundary::Smoothed => (
+                        start.saturating_sub(self.context.lookback),
+                        end.saturating_add(self.context.lookback),
+                    ),
+                };
                 if steps.count == 1 {
-                    low = samples.partition_point(|sample| sample.timestamp.as_millis() <= start);
-                    high = samples.partition_point(|sample| sample.timestamp.as_millis() <= end);
+                    low = samples.partition_point(|sample| sample.timestamp.as_millis() <= after);
+                    high = samples.partition_point(|sample| sample.timestamp.as_millis() <= until);
                 } else {
-                    while low < samples.len() && samples[low].timestamp.as_millis() <= start {
+                    while low < samples.len() && samples[low].timestamp.as_millis() <= after {
                         low += 1;
                     }
                     high = high.max(low);
-                    while high < samples.len() && samples[high].timestamp.as_millis() <= end {
+                    while high < samples.len() && samples[high].timestamp.as_millis() <= until {
                         high += 1;
                     }
                 }
@@ -692,15 +705,15 @@ impl<'a> Evaluator<'a> {
                     end,
                     at: steps.at(step),
                 };
-                let value = if window.samples.is_empty() {
-                    None
-                } else {
-                    window_functions::compute(
+                let value = match range.boundary {
+                    _ if window.samples.is_empty() => None,
+                    Boundary::Plain => window_functions::compute(
                         kind,
                         &window,
                         [at(0, step), at(1, step)],
                         &mut scratch,
-                    )
+                    ),
+                    boundary => boundary_functions::compute(kind, boundary, &window),
                 };
                 values.push(value.unwrap_or(ABSENT));
             }
@@ -785,6 +798,7 @@ impl<'a> Evaluator<'a> {
                         samples: without_stale(&series.samples),
                         ends,
                         millis,
+                        boundary: selector.boundary,
                     })?;
                 }
                 Ok(())
@@ -803,6 +817,7 @@ impl<'a> Evaluator<'a> {
                         samples: Cow::Owned(samples_of(table.row_values(row), inner)),
                         ends,
                         millis,
+                        boundary: Boundary::Plain,
                     })?;
                 }
                 Ok(())
@@ -863,6 +878,7 @@ struct RangeSeries<'a> {
     ends: Steps,
     /// How long the windows are.
     millis: i64,
+    boundary: Boundary,
 }
 
 /// Parsing has seen to it that this does not happen.
@@ -880,15 +896,6 @@ fn samples_of(values: &[f64], steps: Steps) -> Vec<Sample> {
             value: *value,
         })
         .collect()
-}
-
-fn without_stale(samples: &[Sample]) -> Cow<'_, [Sample]> {
-    let fresh = |sample: &&Sample| !is_stale_nan(sample.value);
-    if samples.iter().all(|sample| fresh(&sample)) {
-        Cow::Borrowed(samples)
-    } else {
-        Cow::Owned(samples.iter().filter(fresh).copied().collect())
-    }
 }
 
 /// The value of one step at every step.

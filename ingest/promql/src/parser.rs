@@ -2,13 +2,14 @@
 //!
 //! Every rule of the grammar is a method that reads its tokens or stops with the one error that is shown. Each
 //! returns with the tree its height, and no tree grows higher than [`HEIGHT_MAX`]: whoever walks or drops one may
-//! recurse without fear for the stack.
+//! recurse without fear for the stack. The parser itself recurses less deep still ([`DEPTH_MAX`]).
+use model::go_quote::quote;
 use model::{METRIC_NAME, MatchOp, Matcher, MatcherDialect, Timestamp};
 
 use crate::ast::{
-    Aggregate, AggregateOp, AtModifier, Binary, BinaryOp, Boundary, Call, Cardinality, Expr, Fill,
-    MatrixSelector, NumberLiteral, Paren, Subquery, TextLiteral, Unary, VectorMatching,
-    VectorSelector,
+    Aggregate, AggregateOp, AtModifier, Binary, BinaryOp, Boundary, Call, Cardinality,
+    DurationValue, Expr, Fill, MatrixSelector, NumberLiteral, Paren, Subquery, TextLiteral, Unary,
+    VectorMatching, VectorSelector,
 };
 use crate::check::check;
 use crate::duration_parser;
@@ -18,11 +19,13 @@ use crate::literal;
 use crate::options::ParserOptions;
 use crate::parse_error::ParseError;
 use crate::span::Span;
-use crate::token::{Keyword, Token, TokenKind};
+use crate::token::{Keyword, Token, TokenKind, word};
 
-/// How deep an expression may be nested. Rules in the wild stay below 30; a generated chain of `or` may have some
-/// hundred parts; a stack of two megabytes holds several times as many.
+/// How high a tree may be. A generated chain of `or` may have some hundred parts.
 pub const HEIGHT_MAX: usize = 500;
+/// How deep parentheses, calls and signs may be nested. Rules in the wild stay below 30. A level takes some two
+/// kilobytes of stack, so all of them take half a megabyte of the two that a thread mostly has.
+pub const DEPTH_MAX: usize = 250;
 
 /// Parses and checks a whole query.
 pub fn parse(text: &str, options: &ParserOptions) -> Result<Expr, ParseError> {
@@ -123,7 +126,7 @@ impl Parser<'_> {
             let op_span = self.advance();
             let (return_bool, matching) = self.binary_modifiers(op)?;
             // Powers group from the right.
-            let right = self.expression(strength.above())?;
+            let right = self.nested(|parser| parser.expression(strength.above()))?;
             let height = self.grown(left.height.max(right.height), op_span)?;
             let binary = Binary {
                 op,
@@ -257,23 +260,20 @@ impl Parser<'_> {
         // Words that are keywords too are found whatever their case.
         let found = function::find(&name).or_else(|| {
             let lower = name.to_ascii_lowercase();
-            matches!(crate::token::word(&name), TokenKind::Keyword(_))
+            matches!(word(&name), TokenKind::Keyword(_))
                 .then(|| function::find(&lower))
                 .flatten()
         });
         let Some(function) = found else {
             return Err(self.error(
                 name_span,
-                format!(
-                    "unknown function with name {}",
-                    model::go_quote::quote(&name)
-                ),
+                format!("unknown function with name {}", quote(&name)),
             ));
         };
         if function.experimental && !self.options.experimental_functions {
             return Err(self.error(
                 name_span,
-                format!("function {} is not enabled", model::go_quote::quote(&name)),
+                format!("function {} is not enabled", quote(&name)),
             ));
         }
         let span = Span::new(name_span.start, self.last_closing);
@@ -389,10 +389,7 @@ impl Parser<'_> {
                 TokenKind::MetricIdentifier => {
                     return Err(self.error(
                         token.span,
-                        format!(
-                            "invalid label name for grouping: {}",
-                            model::go_quote::quote(text)
-                        ),
+                        format!("invalid label name for grouping: {}", quote(text)),
                     ));
                 }
                 kind if kind.names_label() => labels.push(text.to_owned()),
@@ -499,7 +496,17 @@ impl Parser<'_> {
         };
         if self.kind() == TokenKind::LeftBrace {
             self.advance();
-            self.matchers(&mut selector.matchers)?;
+            let names = self.matchers(&mut selector.matchers)?;
+            if let [first, second, ..] = names.as_slice() {
+                return Err(self.error(
+                    Span::new(start, self.last_closing),
+                    format!(
+                        "metric name must not be set twice: {} or {}",
+                        quote(first),
+                        quote(second)
+                    ),
+                ));
+            }
         }
         selector.span = Span::new(start, self.last_closing);
         if let Some(name) = &selector.name {
@@ -508,32 +515,35 @@ impl Parser<'_> {
         Ok(selector)
     }
 
-    fn matchers(&mut self, matchers: &mut Vec<Matcher>) -> Result<(), ParseError> {
+    /// What stands between braces. Returns the metric names that are quoted there.
+    fn matchers(&mut self, matchers: &mut Vec<Matcher>) -> Result<Vec<String>, ParseError> {
         const CONTEXT: &str = "label matching";
+        let mut names = Vec::new();
         loop {
             let token = self.token();
             match token.kind {
                 TokenKind::RightBrace => break,
                 TokenKind::Identifier | TokenKind::Text => {
                     self.advance();
-                    matchers.push(self.matcher(token)?);
+                    let alone = matches!(self.kind(), TokenKind::Comma | TokenKind::RightBrace);
+                    let matcher = self.matcher(token)?;
+                    if alone {
+                        names.push(matcher.value().to_owned());
+                    }
+                    matchers.push(matcher);
                 }
                 _ => return Err(self.unexpected(CONTEXT, "identifier or \"}\"")),
             }
             match self.kind() {
                 TokenKind::Comma => {
-                    let comma = self.advance();
-                    if self.kind() == TokenKind::Comma {
-                        let _ = comma;
-                        return Err(self.unexpected(CONTEXT, "identifier or \"}\""));
-                    }
+                    self.advance();
                 }
                 TokenKind::RightBrace => {}
                 _ => return Err(self.unexpected(CONTEXT, "\",\" or \"}\"")),
             }
         }
         self.advance();
-        Ok(())
+        Ok(names)
     }
 
     /// `name op "value"`, or a quoted metric name alone.
@@ -756,7 +766,7 @@ impl Parser<'_> {
     fn matrix(
         &self,
         tree: Tree<Expr>,
-        range: crate::ast::DurationValue,
+        range: DurationValue,
         brackets: Span,
     ) -> Result<Tree<Expr>, ParseError> {
         let Expr::Selector(selector) = tree.expr else {
@@ -784,7 +794,11 @@ impl Parser<'_> {
         &mut self,
         rule: impl FnOnce(&mut Self) -> Result<T, ParseError>,
     ) -> Result<T, ParseError> {
-        self.depth = self.grown(self.depth, self.token().span)?;
+        if self.depth == DEPTH_MAX {
+            let message = format!("expression is nested more than {DEPTH_MAX} levels deep");
+            return Err(self.error(self.token().span, message));
+        }
+        self.depth += 1;
         let result = rule(self);
         self.depth -= 1;
         result
@@ -797,7 +811,7 @@ impl Parser<'_> {
         } else {
             Err(self.error(
                 span,
-                format!("expression is nested more than {HEIGHT_MAX} levels deep"),
+                format!("expression is more than {HEIGHT_MAX} levels high"),
             ))
         }
     }

@@ -1,11 +1,13 @@
 //! Which samples the selectors of a query need, fetched once before anything is computed.
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use model::{Matcher, Sample, Timestamp, is_stale_nan};
+use model::{Labels, Matcher, Sample, Timestamp, is_stale_nan};
 
 use crate::answer::EvalError;
 use crate::ast::{Boundary, Expr, VectorSelector};
+use crate::boundary_functions::smoothed_value;
 use crate::context::Context;
 use crate::reader::{ReadError, Selection, Series, SeriesReader};
 use crate::table::{ABSENT, Steps, Table, is_absent};
@@ -169,6 +171,15 @@ pub(crate) fn instant_values(
     for one in series {
         context.charge(steps.count)?;
         values.clear();
+        if selector.boundary == Boundary::Smoothed {
+            let fresh = without_stale(&one.samples);
+            for step in 0..steps.count {
+                let near = near(context, &fresh, times.at(step));
+                values.push(smoothed_value(near, times.at(step)).unwrap_or(ABSENT));
+            }
+            add_values(&mut table, &one.labels, &values);
+            continue;
+        }
         let mut next = 0;
         for step in 0..steps.count {
             let at = times.at(step);
@@ -188,12 +199,33 @@ pub(crate) fn instant_values(
                 .filter(|sample| !is_stale_nan(sample.value));
             values.push(fresh.map_or(ABSENT, &value_of));
         }
-        if values.iter().all(|value| is_absent(*value)) {
-            continue;
-        }
-        let row = table.add_row(one.labels.clone(), false);
-        let begin = row * steps.count;
-        table.values[begin..begin + steps.count].copy_from_slice(&values);
+        add_values(&mut table, &one.labels, &values);
     }
     Ok(table)
+}
+
+/// A row, unless it would be empty.
+fn add_values(table: &mut Table, labels: &Labels, values: &[f64]) {
+    if values.iter().all(|value| is_absent(*value)) {
+        return;
+    }
+    let row = table.add_row(labels.clone(), false);
+    let begin = row * table.steps;
+    table.values[begin..].copy_from_slice(values);
+}
+
+/// The samples that the lookback reaches, before and behind.
+fn near<'a>(context: &Context<'_>, samples: &'a [Sample], at: i64) -> &'a [Sample] {
+    let up_to =
+        |limit: i64| samples.partition_point(|sample| sample.timestamp.as_millis() <= limit);
+    &samples[up_to(at.saturating_sub(context.lookback))..up_to(at.saturating_add(context.lookback))]
+}
+
+pub(crate) fn without_stale(samples: &[Sample]) -> Cow<'_, [Sample]> {
+    let fresh = |sample: &&Sample| !is_stale_nan(sample.value);
+    if samples.iter().all(|sample| fresh(&sample)) {
+        Cow::Borrowed(samples)
+    } else {
+        Cow::Owned(samples.iter().filter(fresh).copied().collect())
+    }
 }

@@ -199,7 +199,7 @@ fn extreme(window: &Window<'_>, better: impl Fn(f64, f64) -> bool) -> Sample {
     best
 }
 
-fn changes(window: &Window<'_>) -> f64 {
+pub(crate) fn changes(window: &Window<'_>) -> f64 {
     let changed = |pair: &&[Sample]| {
         let (before, after) = (pair[0].value, pair[1].value);
         before != after && !(before.is_nan() && after.is_nan())
@@ -207,7 +207,7 @@ fn changes(window: &Window<'_>) -> f64 {
     window.samples.windows(2).filter(changed).count() as f64
 }
 
-fn resets(window: &Window<'_>) -> f64 {
+pub(crate) fn resets(window: &Window<'_>) -> f64 {
     window
         .samples
         .windows(2)
