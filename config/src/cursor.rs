@@ -3,7 +3,6 @@
 //! Reading never stops at a mistake. What cannot be read takes its default, so that what stands around it is
 //! checked too; whoever gets the result looks at the list before using it. As for Go's decoders, a null is the same
 //! as an absent key, and a scalar that is wanted as text keeps what was written.
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -11,77 +10,10 @@ use std::time::Duration;
 
 use model::{duration, go_duration};
 
-use crate::problem::{Place, Problem, Problems};
-use crate::value::{HttpUrl, Secret, SecretSource, TemplateText, TemplateValue};
-use crate::yaml::{Entry, Node, Resolved, Scalar, Value, YamlProblem, read};
-
-/// One text that is being read.
-pub(crate) struct Source {
-    file: String,
-    problems: RefCell<Problems>,
-    warnings: RefCell<Problems>,
-    /// Every key that was asked for, by path: what a test holds examples and documents against.
-    #[cfg(test)]
-    asked: RefCell<std::collections::BTreeSet<String>>,
-}
-
-impl Source {
-    /// The text's tree, `None` where it is empty or is not YAML. `type_name` is Go's name of the top level.
-    pub(crate) fn open(file: &str, text: &str, type_name: &str) -> (Self, Option<Node>) {
-        let source = Self {
-            file: file.to_owned(),
-            problems: RefCell::default(),
-            warnings: RefCell::default(),
-            #[cfg(test)]
-            asked: RefCell::default(),
-        };
-        let (node, problem) = read(text);
-        match problem {
-            None => {}
-            Some(YamlProblem::DuplicateKey { key, place }) => {
-                let message = format!("field {key} already set in type {type_name}");
-                source.add(Problem::new(file, place, "", message));
-            }
-            Some(YamlProblem::Syntax { message, place }) => {
-                source.add(Problem::new(file, place, "", message));
-            }
-        }
-        (source, node)
-    }
-
-    pub(crate) fn root<'a>(&'a self, node: &'a Node) -> Cursor<'a> {
-        Cursor {
-            source: self,
-            node,
-            path: String::new(),
-        }
-    }
-
-    pub(crate) fn add(&self, problem: Problem) {
-        self.problems.borrow_mut().push(problem);
-    }
-
-    pub(crate) fn problem(&self, place: Option<Place>, path: &str, message: impl Into<String>) {
-        self.add(Problem::new(&self.file, place, path, message));
-    }
-
-    pub(crate) fn has_problems(&self) -> bool {
-        !self.problems.borrow().is_empty()
-    }
-
-    #[cfg(test)]
-    pub(crate) fn asked(&self) -> std::collections::BTreeSet<String> {
-        self.asked.borrow().clone()
-    }
-
-    /// Problems and warnings, each by place.
-    pub(crate) fn close(self) -> (Problems, Problems) {
-        (
-            self.problems.into_inner().sorted(),
-            self.warnings.into_inner().sorted(),
-        )
-    }
-}
+use crate::problem::Place;
+use crate::source::Source;
+use crate::value::{HttpUrl, HttpUrlError, Secret, SecretSource, TemplateText, TemplateValue};
+use crate::yaml::{Entry, Node, Resolved, Scalar, Value};
 
 /// One node of the tree.
 #[derive(Clone)]
@@ -92,6 +24,14 @@ pub(crate) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
+    pub(crate) fn root(source: &'a Source, node: &'a Node) -> Self {
+        Self {
+            source,
+            node,
+            path: String::new(),
+        }
+    }
+
     pub(crate) fn place(&self) -> Place {
         self.node.place
     }
@@ -110,13 +50,7 @@ impl<'a> Cursor<'a> {
     }
 
     pub(crate) fn warn(&self, message: impl Into<String>) {
-        let warning = Problem::new(
-            &self.source.file,
-            Some(self.node.place),
-            &self.path,
-            message,
-        );
-        self.source.warnings.borrow_mut().push(warning);
+        self.source.warn(self.node.place, &self.path, message);
     }
 
     pub(crate) fn is_null(&self) -> bool {
@@ -193,46 +127,92 @@ impl<'a> Cursor<'a> {
             if text == "<secret>" {
                 return Ok(Secret::new(text));
             }
-            HttpUrl::parse(text).map(|url| Secret::new(url.as_str()))
+            match HttpUrl::parse(text) {
+                Ok(url) => Ok(Secret::new(url.as_str())),
+                // The long form quotes the address, which is the secret.
+                Err(HttpUrlError::Malformed(_)) => Err("invalid URL".to_owned()),
+                Err(error @ (HttpUrlError::MissingHost | HttpUrlError::UnsupportedScheme(_))) => {
+                    Err(error.to_string())
+                }
+            }
         })
     }
 
+    /// The elements of a list; another value is a problem.
     pub(crate) fn list(&self) -> Vec<Self> {
-        match &self.node.value {
-            Value::List(items) => items
-                .iter()
-                .enumerate()
-                .map(|(index, node)| Self {
-                    source: self.source,
-                    node,
-                    path: format!("{}[{index}]", self.path),
-                })
-                .collect(),
-            Value::Null => Vec::new(),
-            Value::Map(_) | Value::Scalar(_) => {
-                let _: Option<()> = self.mismatch("[]string");
-                Vec::new()
-            }
+        if !matches!(self.node.value, Value::List(_) | Value::Null) {
+            let _: Option<()> = self.mismatch("[]string");
         }
+        self.items()
+    }
+
+    /// The elements, where it is a list.
+    pub(crate) fn items(&self) -> Vec<Self> {
+        let Value::List(items) = &self.node.value else {
+            return Vec::new();
+        };
+        let item = |(index, node)| Self {
+            source: self.source,
+            node,
+            path: format!("{}[{index}]", self.path),
+        };
+        items.iter().enumerate().map(item).collect()
     }
 
     pub(crate) fn texts(&self) -> Vec<String> {
         self.list().iter().filter_map(Cursor::text).collect()
     }
 
-    /// Values with their keys, in the order of the file; each key with its place.
+    /// Values with their keys, in the order of the file, each key with its place; another value is a problem.
     pub(crate) fn entries(&self) -> Vec<(String, Place, Self)> {
+        if !matches!(self.node.value, Value::Map(_) | Value::Null) {
+            let _: Option<()> = self.mismatch("map[string]string");
+        }
+        self.map_entries()
+    }
+
+    /// The entries, where it is a map.
+    pub(crate) fn map_entries(&self) -> Vec<(String, Place, Self)> {
+        let Value::Map(entries) = &self.node.value else {
+            return Vec::new();
+        };
+        entries
+            .iter()
+            .map(|entry| (entry.key.text.clone(), entry.place, self.child(entry)))
+            .collect()
+    }
+
+    /// The text, where it is a scalar.
+    pub(crate) fn scalar_text(&self) -> Option<String> {
         match &self.node.value {
-            Value::Map(entries) => entries
-                .iter()
-                .map(|entry| (entry.key.text.clone(), entry.place, self.child(entry)))
-                .collect(),
-            Value::Null => Vec::new(),
-            Value::List(_) | Value::Scalar(_) => {
-                let _: Option<()> = self.mismatch("map[string]string");
-                Vec::new()
+            Value::Scalar(scalar) => Some(scalar.text.clone()),
+            Value::List(_) | Value::Map(_) | Value::Null => None,
+        }
+    }
+
+    /// The node below with this path, or the nearest above it that is written: defaults stand nowhere.
+    pub(crate) fn nearest(&self, path: &str) -> Self {
+        let full = if path.starts_with('[') {
+            format!("{}{path}", self.path)
+        } else {
+            self.path_of(path)
+        };
+        let children = match &self.node.value {
+            Value::List(_) => self.items(),
+            Value::Map(entries) => entries.iter().map(|entry| self.child(entry)).collect(),
+            Value::Null | Value::Scalar(_) => Vec::new(),
+        };
+        for child in children {
+            if let Some(rest) = full.strip_prefix(child.path.as_str()) {
+                match rest.chars().next() {
+                    None => return child,
+                    Some('.') => return child.nearest(&rest[1..]),
+                    Some('[') => return child.nearest(rest),
+                    Some(_) => {}
+                }
             }
         }
+        self.clone()
     }
 
     pub(crate) fn text_map(&self) -> BTreeMap<String, String> {
@@ -353,7 +333,7 @@ impl<'a> Fields<'a> {
         #[cfg(test)]
         {
             let path = self.cursor.path_of(key);
-            self.cursor.source.asked.borrow_mut().insert(path);
+            self.cursor.source.note_asked(path);
         }
         self.entry(key).map(|entry| self.cursor.child(entry))
     }

@@ -7,10 +7,11 @@ use model::go_quote::quote;
 use model::{GoRegex, Labels};
 
 use crate::alertmanager::Loaded;
-use crate::cursor::{Cursor, Fields, Source};
+use crate::cursor::{Cursor, Fields};
 use crate::defaults;
 use crate::http::HttpConfig;
 use crate::problem::Problems;
+use crate::source::Source;
 use crate::value::HttpUrl;
 
 /// `rule_files`, `alerting` and three keys of `global`; the rest of the file is not looked at.
@@ -119,7 +120,7 @@ impl PrometheusConfig {
         let (source, node) = Source::open(file, text, "config.plain");
         let base = Path::new(file).parent().unwrap_or(Path::new(""));
         let value = match &node {
-            Some(node) => read_top(&source.root(node), base, environment),
+            Some(node) => read_top(&Cursor::root(&source, node), base, environment),
             None => Self::default(),
         };
         let (problems, warnings) = source.close();

@@ -1,14 +1,11 @@
 //! Who is told, and by which means.
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use model::go_quote::quote;
+use template::{Mode, TemplateSet};
 
 use crate::cursor::{Cursor, Fields};
-use crate::global::Global;
-use crate::http::HttpConfig;
-use crate::value::TemplateText;
-use crate::watchbell::Endpoints;
+use crate::integration::{Fallbacks, TemplateField};
 
 mod email;
 mod pagerduty;
@@ -81,24 +78,6 @@ impl IntegrationKind {
     }
 }
 
-/// What an integration takes where its own block says nothing.
-pub(crate) struct Fallbacks<'a> {
-    pub(crate) global: &'a Global,
-    pub(crate) endpoints: &'a Endpoints,
-    /// The configuration file's folder.
-    pub(crate) base: &'a Path,
-}
-
-impl Fallbacks<'_> {
-    /// An integration's own block replaces the global one as a whole.
-    pub(crate) fn http(&self, fields: &mut Fields<'_>) -> HttpConfig {
-        fields.get("http_config").map_or_else(
-            || self.global.http.clone(),
-            |cursor| HttpConfig::read(&cursor, Some(self.base)),
-        )
-    }
-}
-
 /// Reads one element of an integration's list; `None` where a problem leaves nothing to tell with.
 type ReadIntegration = fn(&mut Fields<'_>, &Fallbacks<'_>) -> Option<IntegrationSettings>;
 
@@ -115,25 +94,29 @@ const KINDS: [Kind; 4] = [
         key: "webhook_configs",
         name: "webhook",
         send_resolved: true,
-        read: webhook::read,
+        read: |fields, fallbacks| {
+            webhook::read(fields, fallbacks).map(IntegrationSettings::Webhook)
+        },
     },
     Kind {
         key: "email_configs",
         name: "email",
         send_resolved: false,
-        read: email::read,
+        read: |fields, fallbacks| email::read(fields, fallbacks).map(IntegrationSettings::Email),
     },
     Kind {
         key: "pagerduty_configs",
         name: "pagerduty",
         send_resolved: true,
-        read: pagerduty::read,
+        read: |fields, fallbacks| {
+            pagerduty::read(fields, fallbacks).map(IntegrationSettings::PagerDuty)
+        },
     },
     Kind {
         key: "slack_configs",
         name: "slack",
         send_resolved: false,
-        read: slack::read,
+        read: |fields, fallbacks| slack::read(fields, fallbacks).map(IntegrationSettings::Slack),
     },
 ];
 
@@ -197,11 +180,32 @@ impl Kind {
         let send_resolved = fields.boolean_or("send_resolved", self.send_resolved);
         let settings = (self.read)(&mut fields, fallbacks);
         fields.finish();
-        Some(Integration {
+        let integration = Integration {
             index,
             send_resolved,
             settings: settings?,
-        })
+        };
+        if let Some(set) = fallbacks.templates {
+            check_templates(item, &integration, set);
+        }
+        Some(integration)
+    }
+}
+
+fn check_templates(item: &Cursor<'_>, integration: &Integration, set: &TemplateSet) {
+    for field in template_texts(integration) {
+        let mode = if field.html { Mode::Html } else { Mode::Text };
+        let Err(error) = set.compile("", field.text.as_str(), mode) else {
+            continue;
+        };
+        let is_address = integration.kind() == IntegrationKind::Webhook && field.path == "url";
+        let before = if is_address {
+            "invalid template syntax: "
+        } else {
+            ""
+        };
+        item.nearest(&field.path)
+            .problem(format!("{before}{error}"));
     }
 }
 
@@ -218,16 +222,6 @@ fn read_labels(fields: &mut Fields<'_>, name: &str) -> BTreeMap<String, String> 
         fields.problem("labels", message);
     }
     labels
-}
-
-/// One field that is a template, for whoever checks or expands it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TemplateField {
-    /// The key below the integration: `fields[0].title`.
-    pub path: String,
-    pub text: TemplateText,
-    /// Whether it is expanded with the rules of html/template.
-    pub html: bool,
 }
 
 /// Every template of an integration that stands in the configuration itself; templates that a file holds are read when

@@ -5,8 +5,9 @@ use std::time::Duration;
 use model::go_quote::quote;
 use model::{METRIC_NAME, is_label_name};
 
-use crate::cursor::{Cursor, Fields, Source};
+use crate::cursor::{Cursor, Fields};
 use crate::problem::{Place, Problem, Problems};
+use crate::source::Source;
 
 /// One file. It may be looked at further (expressions, templates) while problems are being collected, but it is
 /// to be used only where the list stays empty.
@@ -81,7 +82,7 @@ impl RuleFile {
     pub fn read(file: &str, text: &str, problems: &mut Problems) -> Self {
         let (source, node) = Source::open(file, text, "rulefmt.RuleGroups");
         let groups = node
-            .map(|node| read_groups(&source.root(&node)))
+            .map(|node| read_groups(&Cursor::root(&source, &node)))
             .unwrap_or_default();
         problems.extend(source.close().0);
         Self {

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use model::{Labels, is_label_name};
 
-use crate::cursor::{Cursor, Fields, Source};
+use crate::cursor::{Cursor, Fields};
 use crate::defaults;
 use crate::problem::Problems;
+use crate::source::Source;
 use crate::value::{HostPort, HttpUrl};
 
 /// Its `Default` is what runs without a file.
@@ -216,7 +217,7 @@ impl WatchbellConfig {
         let (source, node) = Source::open(file, text, "watchbell.yml");
         let base = Path::new(file).parent().unwrap_or(Path::new(""));
         let config = node
-            .map(|node| read_top(&source.root(&node), base))
+            .map(|node| read_top(&Cursor::root(&source, &node), base))
             .unwrap_or_default();
         let (problems, _) = source.close();
         if problems.is_empty() {
@@ -431,7 +432,8 @@ mod tests {
     use std::time::Duration;
 
     use super::{LogFormat, WatchbellConfig, read_top};
-    use crate::cursor::Source;
+    use crate::cursor::Cursor;
+    use crate::source::Source;
 
     fn problems(text: &str) -> Vec<String> {
         match WatchbellConfig::read("w.yml", text) {
@@ -497,7 +499,7 @@ mod tests {
         let document = std::fs::read_to_string(project().join("docs/configuration.md")).unwrap();
         let (source, node) = Source::open("watchbell.yml", &example, "");
         let node = node.unwrap();
-        read_top(&source.root(&node), Path::new(""));
+        read_top(&Cursor::root(&source, &node), Path::new(""));
         let asked = source.asked();
         assert!(asked.len() > 40, "{asked:?}");
         for path in asked {

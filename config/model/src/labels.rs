@@ -51,11 +51,13 @@ impl Labels {
     }
 
     #[must_use]
+    #[inline]
     pub fn iter(&self) -> Iter<'_> {
         Iter { rest: &self.0 }
     }
 
     #[must_use]
+    #[inline]
     pub fn get(&self, name: &str) -> Option<&str> {
         for (own, value) in self.iter() {
             match own.cmp(name) {
@@ -69,6 +71,7 @@ impl Labels {
 
     /// The value of a label, empty where the label is absent: what matchers and templates see.
     #[must_use]
+    #[inline]
     pub fn value(&self, name: &str) -> &str {
         self.get(name).unwrap_or("")
     }
@@ -212,6 +215,7 @@ pub struct Iter<'a> {
 impl<'a> Iterator for Iter<'a> {
     type Item = (&'a str, &'a str);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.rest.is_empty() {
             return None;
@@ -241,6 +245,7 @@ fn push_part(packed: &mut String, part: &str) {
     packed.push_str(part);
 }
 
+#[inline]
 fn take_part<'a>(rest: &mut &'a str) -> &'a str {
     let bytes = rest.as_bytes();
     let mut length = 0_usize;

@@ -7,7 +7,7 @@ use crate::cursor::Fields;
 use crate::defaults;
 use crate::global::read_host_port;
 use crate::http::TlsConfig;
-use crate::receiver::{Fallbacks, IntegrationSettings, TemplateField};
+use crate::integration::{Fallbacks, TemplateField};
 use crate::value::{HostPort, SecretSource, TemplateText};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -46,10 +46,7 @@ pub enum EmailThreading {
     GroupAndDay,
 }
 
-pub(super) fn read(
-    fields: &mut Fields<'_>,
-    fallbacks: &Fallbacks<'_>,
-) -> Option<IntegrationSettings> {
+pub(super) fn read(fields: &mut Fields<'_>, fallbacks: &Fallbacks<'_>) -> Option<EmailSettings> {
     let global = &fallbacks.global.smtp;
     let to = fields.template("to");
     if to.is_empty() {
@@ -93,7 +90,7 @@ pub(super) fn read(
         |cursor| TlsConfig::read(&cursor, Some(fallbacks.base)),
     );
     let smarthost = smarthost?;
-    Some(IntegrationSettings::Email(EmailSettings {
+    Some(EmailSettings {
         to,
         from,
         hello: or_global(hello, &global.hello),
@@ -110,7 +107,7 @@ pub(super) fn read(
         require_tls,
         tls,
         threading,
-    }))
+    })
 }
 
 /// By canonical name, in which each name may come once.

@@ -6,7 +6,7 @@ use crate::cursor::{Cursor, Fields};
 use crate::defaults;
 use crate::global::known;
 use crate::http::HttpConfig;
-use crate::receiver::{Fallbacks, IntegrationSettings, TemplateField};
+use crate::integration::{Fallbacks, TemplateField};
 use crate::value::{HttpUrl, SecretSource, TemplateText, TemplateValue};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -57,7 +57,7 @@ pub struct PagerDutyLink {
 pub(super) fn read(
     fields: &mut Fields<'_>,
     fallbacks: &Fallbacks<'_>,
-) -> Option<IntegrationSettings> {
+) -> Option<PagerDutySettings> {
     let routing = fields.secret_or_file("routing_key", "routing_key_file");
     let service = fields.secret_or_file("service_key", "service_key_file");
     if routing.is_none() && service.is_none() {
@@ -86,7 +86,7 @@ pub(super) fn read(
     let timeout = fields.go_timeout("timeout");
     let service = service.map(PagerDutyKey::Service);
     let key = service.or_else(|| routing.map(PagerDutyKey::Routing))?;
-    Some(IntegrationSettings::PagerDuty(PagerDutySettings {
+    Some(PagerDutySettings {
         http,
         key,
         url,
@@ -106,7 +106,7 @@ pub(super) fn read(
         component,
         group,
         timeout,
-    }))
+    })
 }
 
 fn read_details(fields: &mut Fields<'_>) -> BTreeMap<String, TemplateValue> {

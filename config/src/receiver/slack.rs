@@ -4,7 +4,7 @@ use std::time::Duration;
 use crate::cursor::{Cursor, Fields};
 use crate::defaults;
 use crate::http::HttpConfig;
-use crate::receiver::{Fallbacks, IntegrationSettings, TemplateField};
+use crate::integration::{Fallbacks, TemplateField};
 use crate::value::{HttpUrl, SecretSource, TemplateText};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -71,10 +71,7 @@ pub struct SlackConfirmation {
     pub dismiss_text: TemplateText,
 }
 
-pub(super) fn read(
-    fields: &mut Fields<'_>,
-    fallbacks: &Fallbacks<'_>,
-) -> Option<IntegrationSettings> {
+pub(super) fn read(fields: &mut Fields<'_>, fallbacks: &Fallbacks<'_>) -> Option<SlackSettings> {
     let http = fallbacks.http(fields);
     let target = read_target(fields, fallbacks, &http);
     let update_message = fields.boolean_or("update_message", false);
@@ -118,7 +115,7 @@ pub(super) fn read(
         http,
         target: target?,
     };
-    Some(IntegrationSettings::Slack(settings))
+    Some(settings)
 }
 
 /// The integration's own token, its own address, the global token (unless the integration authorizes itself in

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use crate::cursor::{Cursor, Fields};
 use crate::http::HttpConfig;
-use crate::receiver::{Fallbacks, IntegrationSettings, TemplateField};
-use crate::value::{HttpUrl, Secret, SecretSource, TemplateText, TemplateValue};
+use crate::integration::{Fallbacks, TemplateField};
+use crate::value::{HttpUrl, HttpUrlError, Secret, SecretSource, TemplateText, TemplateValue};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct WebhookSettings {
@@ -18,10 +18,7 @@ pub struct WebhookSettings {
     pub payload: Option<TemplateValue>,
 }
 
-pub(super) fn read(
-    fields: &mut Fields<'_>,
-    fallbacks: &Fallbacks<'_>,
-) -> Option<IntegrationSettings> {
+pub(super) fn read(fields: &mut Fields<'_>, fallbacks: &Fallbacks<'_>) -> Option<WebhookSettings> {
     let url = fields
         .get("url")
         .filter(|cursor| cursor.text() != Some(String::new()))
@@ -48,14 +45,20 @@ pub(super) fn read(
             (None, Some(file)) => SecretSource::File(file),
         },
     };
-    Some(IntegrationSettings::Webhook(settings))
+    Some(settings)
 }
 
 /// A template is checked with the other templates, an address at once.
 fn template_url(cursor: &Cursor<'_>) -> Option<Secret> {
     cursor.parsed(|text| {
         if text != "<secret>" && !text.contains("{{") {
-            HttpUrl::parse(text).map_err(|error| format!("invalid URL: {error}"))?;
+            HttpUrl::parse(text).map_err(|error| match error {
+                // The long form quotes the address, which is the secret.
+                HttpUrlError::Malformed(_) => "invalid URL".to_owned(),
+                HttpUrlError::MissingHost | HttpUrlError::UnsupportedScheme(_) => {
+                    format!("invalid URL: {error}")
+                }
+            })?;
         }
         Ok::<_, String>(Secret::new(text))
     })

@@ -67,12 +67,19 @@ pub(crate) fn function(name: &str) -> Option<&'static Function> {
     FUNCTIONS.iter().find(|function| function.name == name)
 }
 
-/// The arguments as one text, as the escaping functions see them.
+/// The arguments as one text, as the escaping functions see them: no value is a text to them.
 fn joined(world: &mut dyn World, values: &[Value]) -> Result<String, Failure> {
-    match values {
-        [Value::Str(text)] => Ok(text.to_string()),
-        _ => format::print(values, world.text_max()),
+    if let [Value::Str(text)] = values {
+        return Ok(text.to_string());
     }
+    let shown: Vec<Value> = values
+        .iter()
+        .map(|value| match value {
+            Value::Nil => "<no value>".into(),
+            value => value.clone(),
+        })
+        .collect();
+    format::print(&shown, world.text_max())
 }
 
 fn call(_: &mut dyn World, values: &[Value]) -> Result<Value, Failure> {

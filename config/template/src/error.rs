@@ -25,6 +25,22 @@ pub enum RenderError {
     Limit { limit: Limit, text: String },
 }
 
+impl RenderError {
+    /// The error as Prometheus words it for a rule's template.
+    pub(crate) fn of_expansion(self, name: &str) -> Self {
+        let expansion = |text| format!("error executing template {name}: {text}");
+        match self {
+            Self::Failed { text } => Self::Failed {
+                text: expansion(text),
+            },
+            Self::Limit { limit, text } => Self::Limit {
+                limit,
+                text: expansion(text),
+            },
+        }
+    }
+}
+
 /// Which of the [`Limits`](crate::Limits) was passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {

@@ -195,6 +195,8 @@ impl Reader<'_> {
         };
         self.rest = &self.rest[verb.len_utf8()..];
         spec.verb = verb;
+        // With `%v` the flag asks for field names, which no value here has.
+        spec.plus &= verb != 'v';
         if verb == '%' {
             out.push("%");
         } else if !good_index {

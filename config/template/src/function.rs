@@ -51,6 +51,8 @@ pub(crate) trait World {
     fn root(&self) -> &Value;
     /// Bytes that a text may have.
     fn text_max(&self) -> usize;
+    /// Counts work that is more than a node's.
+    fn work(&mut self, steps: u64) -> Result<(), Failure>;
     /// Renders a template of the set.
     fn execute(&mut self, name: &str, dot: Value) -> Result<String, Failure>;
     /// Renders the label of that name that is written at the route.

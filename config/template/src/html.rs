@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use crate::error::ParseError;
 use crate::escaper::Escaper;
+use crate::evaluate::Definitions;
 use crate::html_context::{Context, Delimiter, State};
 use crate::limits::PARSE_DEPTH_MAX;
-use crate::render::Definitions;
 use crate::syntax::{Command, Definition, List, Node, Pipe, Source, Term};
 
 /// The template and all that it calls, escaped.

@@ -3,12 +3,18 @@
 //! A [`TemplateSet`] holds named templates; [`TemplateSet::compile`] turns a string of the configuration into a
 //! [`Template`] once, at load; [`Template::render`] executes it within [`Limits`] as often as needed. What a
 //! template sees is a [`Value`], made from [`NotificationData`] or [`AlertTemplateData`].
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "functions take one or two of the eleven kinds of values and refuse all others alike"
+)]
+
 mod alertmanager;
 mod builtins;
 mod dialect;
 mod encoding;
 mod error;
 mod escaper;
+mod evaluate;
 mod float;
 mod format;
 mod function;

@@ -5,7 +5,8 @@ use crate::value::Value;
 
 /// A number: integers in any base, else a float.
 pub(crate) fn number(text: &str) -> Result<Value, String> {
-    let bad = || format!("bad number syntax: {}", quote(text));
+    let bad = || format!("illegal number syntax: {}", quote(text));
+    let overflow = || format!("integer overflow: {}", quote(text));
     let (negative, unsigned) = match text.as_bytes().first() {
         Some(b'-') => (true, &text[1..]),
         Some(b'+') => (false, &text[1..]),
@@ -29,14 +30,18 @@ pub(crate) fn number(text: &str) -> Result<Value, String> {
         let float: f64 = lower.parse().map_err(|_| bad())?;
         return Ok(Value::Float(if negative { -float } else { float }));
     }
+    // Go takes `08` for a float that is too large for an integer.
+    if base == 8 && digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.contains(['8', '9'])
+    {
+        return Err(overflow());
+    }
     if digits.is_empty() || !digits.chars().all(|c| c.is_digit(base)) {
         return Err(bad());
     }
-    let magnitude = i128::from_str_radix(digits, base)
-        .map_err(|_| format!("integer overflow: {}", quote(text)))?;
+    let magnitude = i128::from_str_radix(digits, base).map_err(|_| overflow())?;
     i64::try_from(if negative { -magnitude } else { magnitude })
         .map(Value::Int)
-        .map_err(|_| format!("integer overflow: {}", quote(text)))
+        .map_err(|_| overflow())
 }
 
 /// The text of `"…"` or `` `…` ``; `None` where an escape is none.

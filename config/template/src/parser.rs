@@ -115,7 +115,7 @@ impl Parser<'_> {
 
     fn definition(&mut self) -> Result<(), ParseError> {
         let context = "define clause";
-        let name = self.template_name(context)?;
+        let (_, name) = self.template_name(context)?;
         self.expect_right_delimiter(context)?;
         self.body_of(name, context)
     }
@@ -192,7 +192,7 @@ impl Parser<'_> {
         let at = token.at;
         if token.kind == Kind::Keyword {
             match token.text.as_str() {
-                "block" => return self.block(at).map(Item::Node),
+                "block" => return self.block().map(Item::Node),
                 "break" => {
                     self.loop_word("{{break}}")?;
                     return Ok(Item::Node(Node::Break));
@@ -209,7 +209,7 @@ impl Parser<'_> {
                 "if" => return self.choice(at, "if").map(Item::Node),
                 "with" => return self.choice(at, "with").map(Item::Node),
                 "range" => return self.range(at).map(Item::Node),
-                "template" => return self.template(at).map(Item::Node),
+                "template" => return self.template().map(Item::Node),
                 _ => {}
             }
         }
@@ -293,9 +293,9 @@ impl Parser<'_> {
         }
     }
 
-    fn template(&mut self, at: usize) -> Result<Node, ParseError> {
+    fn template(&mut self) -> Result<Node, ParseError> {
         let context = "template clause";
-        let name = self.template_name(context)?;
+        let (at, name) = self.template_name(context)?;
         let next = self.token_past_space();
         let pipe = if next.kind == Kind::RightDelimiter {
             None
@@ -311,9 +311,9 @@ impl Parser<'_> {
         })
     }
 
-    fn block(&mut self, at: usize) -> Result<Node, ParseError> {
+    fn block(&mut self) -> Result<Node, ParseError> {
         let context = "block clause";
-        let name = self.template_name(context)?;
+        let (at, name) = self.template_name(context)?;
         let pipe = Some(self.pipeline(context, Kind::RightDelimiter)?);
         self.body_of(Arc::clone(&name), context)?;
         Ok(Node::Template {
@@ -324,11 +324,12 @@ impl Parser<'_> {
         })
     }
 
-    fn template_name(&mut self, context: &str) -> Result<Arc<str>, ParseError> {
+    /// A quoted name and where it stands, which is also where its node is blamed.
+    fn template_name(&mut self, context: &str) -> Result<(usize, Arc<str>), ParseError> {
         let token = self.token_past_space();
         match token.kind {
             Kind::Str | Kind::RawString => literal::unquote(&token.text)
-                .map(Into::into)
+                .map(|name| (token.at, name.into()))
                 .ok_or_else(|| self.error("invalid syntax".to_owned())),
             _ => Err(self.unexpected(&token, context)),
         }

@@ -9,8 +9,9 @@ use crate::value::Value;
 const REPLACED_FACTOR: usize = 64;
 
 /// `match pattern text`: anywhere in the text.
-pub(crate) fn matches(_: &mut dyn World, values: &[Value]) -> Result<Value, Failure> {
+pub(crate) fn matches(world: &mut dyn World, values: &[Value]) -> Result<Value, Failure> {
     let (pattern, text) = (text(values, 0), text(values, 1));
+    charge(world, pattern, text)?;
     let regex = GoRegex::unanchored(pattern).map_err(|error| error.to_string())?;
     Ok(Value::Bool(regex.is_match(text)))
 }
@@ -18,6 +19,7 @@ pub(crate) fn matches(_: &mut dyn World, values: &[Value]) -> Result<Value, Fail
 /// `reReplaceAll pattern replacement text`
 pub(crate) fn replace_all(world: &mut dyn World, values: &[Value]) -> Result<Value, Failure> {
     let (pattern, replacement, text) = (text(values, 0), text(values, 1), text(values, 2));
+    charge(world, pattern, text)?;
     let regex = GoRegex::unanchored(pattern).map_err(|error| {
         let shown = if pattern.contains('`') {
             model::go_quote::quote(pattern)
@@ -38,4 +40,11 @@ fn text(values: &[Value], index: usize) -> &str {
         .get(index)
         .and_then(Value::as_str)
         .unwrap_or_default()
+}
+
+/// Compiling an expression takes as long as some hundred nodes, a few of them for every character of it; looking
+/// through a text takes a node's time for a few dozen bytes.
+fn charge(world: &mut dyn World, pattern: &str, text: &str) -> Result<(), Failure> {
+    let steps = 100 + 10 * pattern.len() + text.len() / 32;
+    world.work(u64::try_from(steps).unwrap_or(u64::MAX))
 }

@@ -4,11 +4,12 @@ use std::sync::{Arc, LazyLock};
 use crate::alertmanager::defaults;
 use crate::dialect::Dialect;
 use crate::error::{ParseError, RenderError};
+use crate::evaluate::{Definitions, Job};
 use crate::host::Host;
 use crate::html::escape;
 use crate::limits::Limits;
 use crate::parser::{Parsed, parse};
-use crate::render::{Definitions, Job, render};
+use crate::render::render;
 use crate::syntax::{Definition, List, Node};
 use crate::value::Value;
 
@@ -132,7 +133,8 @@ impl Template {
         self.constant.as_deref()
     }
 
-    /// Executes the template with `data` as its dot.
+    /// Executes the template with `data` as its dot. In the Prometheus dialect errors begin with
+    /// `error executing template NAME: `, as its rules show them.
     pub fn render(
         &self,
         data: &Value,
@@ -148,7 +150,10 @@ impl Template {
         };
         match &self.constant {
             Some(text) if text.len() <= limits.output_bytes_max => Ok(text.to_string()),
-            _ => render(job, &self.main),
+            _ => render(job, &self.main).map_err(|error| match self.dialect {
+                Dialect::Alertmanager => error,
+                Dialect::Prometheus => error.of_expansion(&self.main.name),
+            }),
         }
     }
 }

@@ -27,9 +27,8 @@ pub enum DecodeError {
     Wire(#[source] WireError),
 }
 
-/// Expands a body into `expanded`, whose old content goes. The size is known before anything is expanded, and
-/// refused where it passes `bytes_max`.
-pub fn expand(body: &[u8], bytes_max: usize, expanded: &mut Vec<u8>) -> Result<(), DecodeError> {
+/// What a body will expand to, known before anything is expanded and refused where it passes `bytes_max`.
+pub fn expanded_len(body: &[u8], bytes_max: usize) -> Result<usize, DecodeError> {
     let bytes = snap::raw::decompress_len(body).map_err(DecodeError::Snappy)?;
     if bytes > bytes_max {
         return Err(DecodeError::Expanded {
@@ -37,8 +36,13 @@ pub fn expand(body: &[u8], bytes_max: usize, expanded: &mut Vec<u8>) -> Result<(
             max: bytes_max,
         });
     }
+    Ok(bytes)
+}
+
+/// Expands a body into `expanded`, whose old content goes.
+pub fn expand(body: &[u8], bytes_max: usize, expanded: &mut Vec<u8>) -> Result<(), DecodeError> {
     expanded.clear();
-    expanded.resize(bytes, 0);
+    expanded.resize(expanded_len(body, bytes_max)?, 0);
     let written = snap::raw::Decoder::new()
         .decompress(body, expanded)
         .map_err(DecodeError::Snappy)?;

@@ -49,6 +49,30 @@ impl Index {
         insert_sorted(&mut self.all, id);
     }
 
+    /// Takes out the series that was put in last.
+    pub(crate) fn remove_last(&mut self, id: SeriesId, labels: &Labels) {
+        debug_assert_eq!(
+            self.all.last(),
+            Some(&id),
+            "the last one is taken out first"
+        );
+        for (name, value) in labels {
+            let Some(values) = self.names.get_mut(name) else {
+                continue;
+            };
+            if let Some(list) = values.get_mut(value) {
+                list.pop_if(|last| *last == id);
+                if list.is_empty() {
+                    values.remove(value);
+                }
+            }
+            if values.is_empty() {
+                self.names.remove(name);
+            }
+        }
+        self.all.pop_if(|last| *last == id);
+    }
+
     /// Takes out the series that `is_gone` names; `labels` are those that any of them had.
     pub(crate) fn remove<'l>(
         &mut self,

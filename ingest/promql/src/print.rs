@@ -1,4 +1,5 @@
 //! The canonical text of an expression, as rules, `generatorURL` and the API show it.
+
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
@@ -82,7 +83,7 @@ impl Display for NumberLiteral {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         if self.duration {
             let sign = if self.value < 0.0 { "-" } else { "" };
-            let millis = (self.value.abs() * 1000.0) as u64;
+            let millis = (self.value.abs() * 1000.0).round() as u64;
             let text = duration::format(Duration::from_millis(millis));
             write!(formatter, "{sign}{text}")
         } else {

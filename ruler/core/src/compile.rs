@@ -176,3 +176,118 @@ impl Compiler<'_> {
 fn texts(placed: &RawLabels) -> Labels {
     Labels::from_pairs(placed.iter().map(|(name, text)| (name, &text.value)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use config::{Place, Placed, Problems, RawGroup, RawRule, RawRuleKind, RuleFile};
+    use promql::ParserOptions;
+
+    use super::{GroupDefaults, compile_groups};
+    use crate::rule::{Group, RuleKind};
+
+    fn placed(line: u32, text: &str) -> Placed<String> {
+        Placed {
+            value: text.to_owned(),
+            place: Place { line, column: 9 },
+        }
+    }
+
+    fn placed_map(line: u32, pairs: &[(&str, &str)]) -> BTreeMap<String, Placed<String>> {
+        pairs
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), placed(line, text)))
+            .collect()
+    }
+
+    fn alerting(number: u32, expr: &str, labels: &[(&str, &str)], summary: &str) -> RawRule {
+        RawRule {
+            place: Place {
+                line: 10 * number,
+                column: 5,
+            },
+            path: format!("groups[0].rules[{}]", number - 1),
+            said: format!("group \"web\", rule {number}, \"Down\""),
+            kind: RawRuleKind::Alerting {
+                alert: placed(10 * number, "Down"),
+                hold_duration: Duration::from_secs(300),
+                keep_firing_for: Duration::ZERO,
+                annotations: placed_map(10 * number + 3, &[("summary", summary)]),
+            },
+            expr: placed(10 * number + 1, expr),
+            labels: placed_map(10 * number + 2, labels),
+        }
+    }
+
+    fn compile(group: RawGroup) -> (Vec<Arc<Group>>, Problems) {
+        let files = [RuleFile {
+            file: "rules.yml".into(),
+            groups: vec![group],
+        }];
+        let defaults = GroupDefaults {
+            interval: Duration::from_secs(60),
+            query_offset: Duration::from_secs(5),
+        };
+        let mut problems = Problems::new();
+        let groups = compile_groups(&files, defaults, &ParserOptions::default(), &mut problems);
+        (groups, problems)
+    }
+
+    fn group(rules: Vec<RawRule>) -> RawGroup {
+        RawGroup {
+            name: placed(1, "web"),
+            interval: None,
+            query_offset: None,
+            limit: None,
+            labels: placed_map(2, &[("severity", "low"), ("team", "t")]),
+            rules,
+        }
+    }
+
+    #[test]
+    fn defaults_are_filled_in_and_the_groups_labels_lie_under_the_rules() {
+        let rules = vec![
+            alerting(1, "up==0", &[("severity", "page")], "{{ $labels.job }}"),
+            alerting(2, "up == 1", &[("severity", "page")], ""),
+        ];
+        let (groups, problems) = compile(group(rules));
+        assert!(problems.is_empty(), "{problems}");
+        let group = &groups[0];
+        assert_eq!(group.key.to_string(), "rules.yml;web");
+        assert_eq!(group.interval, Duration::from_secs(60));
+        assert_eq!(group.query_offset, Duration::from_secs(5));
+        let rule = &group.rules[0];
+        assert_eq!(&*rule.expression, "up == 0");
+        assert_eq!(
+            rule.key.labels.to_string(),
+            r#"{severity="page", team="t"}"#
+        );
+        assert!(matches!(&rule.kind, RuleKind::Alerting { annotations, .. }
+            if annotations.get("summary") == Some("{{ $labels.job }}")));
+        assert_eq!((rule.key.twin, group.rules[1].key.twin), (0, 1));
+    }
+
+    #[test]
+    fn every_mistake_is_noted_in_its_place() {
+        let rules = vec![
+            alerting(1, "sum(", &[("a", "{{ nope }}")], "{{ $value }}"),
+            alerting(2, "up", &[], "{{ $value | nope }}"),
+        ];
+        let (_, problems) = compile(group(rules));
+        let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            said,
+            [
+                "rules.yml:11:9: group \"web\", rule 1, \"Down\": could not parse expression: 1:5: parse error: \
+                 unclosed left parenthesis (groups[0].rules[0].expr)",
+                "rules.yml:12:9: group \"web\", rule 1, \"Down\": label \"a\": template: __alert_Down:1: \
+                 function \"nope\" not defined (groups[0].rules[0].labels.a)",
+                "rules.yml:23:9: group \"web\", rule 2, \"Down\": annotation \"summary\": template: __alert_Down:1: \
+                 function \"nope\" not defined (groups[0].rules[1].annotations.summary)",
+            ]
+        );
+    }
+}

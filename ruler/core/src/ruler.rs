@@ -26,8 +26,6 @@ use crate::view::GroupView;
 
 /// Groups that start in one call: a tenant with thousands of groups at the same slot does not keep its inputs waiting.
 const GROUPS_STARTED_MAX: usize = 64;
-/// Records since the last snapshot that are worth a new one, in bytes; below that a snapshot saves nothing.
-const SNAPSHOT_AFTER_MIN: usize = 1 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RulerOptions {
@@ -52,6 +50,8 @@ pub enum Input {
         destination: Destination,
         outcome: SendOutcome,
     },
+    /// The log is to be shortened: a snapshot is to take the place of the records so far.
+    SnapshotWanted,
 }
 
 /// To be carried out in order; [`Command::Persist`] before anything after it.
@@ -85,8 +85,8 @@ pub struct Ruler {
     unclaimed: Option<BTreeMap<GroupKey, BTreeMap<RuleKey, SavedRule>>>,
     departed: Departed,
     outbox: Outbox,
-    unsnapshot_bytes: usize,
-    snapshot_bytes: usize,
+    /// A record is missing in the log: only a snapshot makes it whole again.
+    log_has_hole: bool,
     commands: VecDeque<Command>,
     events: VecDeque<Event>,
 }
@@ -103,8 +103,7 @@ impl Ruler {
             unclaimed: Some(saved.rules),
             departed: Departed::restored(saved.departed),
             outbox: Outbox::default(),
-            unsnapshot_bytes: 0,
-            snapshot_bytes: 0,
+            log_has_hole: false,
             commands: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -562,22 +561,14 @@ impl Ruler {
     }
 
     fn persist(&mut self, record: &Record) {
-        let bytes = record.to_bytes();
-        self.unsnapshot_bytes += bytes.len();
-        self.commands
-            .push_back(Command::Persist(Persist::Record(bytes)));
+        let persist = Persist::Record(record.to_bytes());
+        self.commands.push_back(Command::Persist(persist));
     }
 
-    /// A snapshot when the records since the last one outweigh it twice: replay stays short, and writing snapshots
-    /// costs at most half as much as writing records.
-    fn snapshot_if_due(&mut self) {
-        if self.unsnapshot_bytes > SNAPSHOT_AFTER_MIN.max(2 * self.snapshot_bytes) {
-            let bytes = self.saved().to_snapshot();
-            self.snapshot_bytes = bytes.len();
-            self.unsnapshot_bytes = 0;
-            self.commands
-                .push_back(Command::Persist(Persist::Snapshot(bytes)));
-        }
+    fn snapshot(&mut self) {
+        self.log_has_hole = false;
+        let persist = Persist::Snapshot(self.saved().to_snapshot());
+        self.commands.push_back(Command::Persist(persist));
     }
 
     fn sending(&self, interval: Duration) -> Sending {
@@ -603,14 +594,14 @@ impl Machine for Ruler {
             Input::Evaluated(evaluated) => self.evaluated(evaluated, now),
             Input::PersistFailed { reason } => {
                 self.events.push_back(Event::PersistFailed { reason });
-                // The log lacks a record: only a snapshot makes it whole again.
-                self.unsnapshot_bytes = usize::MAX / 2;
+                self.log_has_hole = true;
             }
             Input::RulesLoaded(groups) => self.load(groups, now),
             Input::Sent {
                 destination,
                 outcome,
             } => self.sent(destination, outcome, now),
+            Input::SnapshotWanted => self.snapshot(),
         }
         self.send(now);
     }
@@ -619,7 +610,10 @@ impl Machine for Ruler {
         self.start_due(now);
         self.tell_departed(now);
         self.send(now);
-        self.snapshot_if_due();
+        // Not sooner: a full disk would be asked again and again.
+        if self.log_has_hole {
+            self.snapshot();
+        }
     }
 
     fn poll_command(&mut self) -> Option<Command> {

@@ -7,11 +7,12 @@ use proptest::prelude::*;
 
 use crate::admission::{Reason, SampleError, WriteError};
 use crate::decode::WriteRequest;
-use crate::head::{Head, Records, Staged};
+use crate::head::Head;
 use crate::label_bytes::{LabelError, push_labels};
 use crate::limits::{Limits, SizeError};
 use crate::protobuf::push_varint;
 use crate::record::{RecordKind, SeriesId};
+use crate::stage::{Records, Staged};
 
 const NOW: Timestamp = Timestamp::from_secs(1_000_000);
 
@@ -377,10 +378,31 @@ fn what_is_past_the_retention_is_forgotten() {
 }
 
 #[test]
-fn a_series_that_only_a_refused_request_named_goes() {
+fn a_series_that_only_a_refused_request_named_is_gone() {
     let mut head = head(Limits::default());
-    write(&mut head, &[("new", &[(0, 1.0)]), ("new", &[(1, 1.0)])]).unwrap_err();
+    written(&mut head, &[("up", &[(60, 1.0)])]);
+    write(
+        &mut head,
+        &[
+            ("new{a=b}", &[(0, 1.0)]),
+            ("newer", &[(0, 1.0)]),
+            ("up", &[(61, 1.0)]),
+        ],
+    )
+    .unwrap_err();
     assert_eq!(head.series_len(), 1);
+    assert_eq!(head.label_names(), ["__name__"]);
+    assert_eq!(head.label_values("__name__"), ["up"]);
+    written(&mut head, &[("newer", &[(0, 1.0)])]);
+    assert_eq!(ages(&head, "newer"), [0]);
+}
+
+#[test]
+fn a_series_that_the_log_never_had_is_collected() {
+    let mut head = head(Limits::default());
+    let staged = write(&mut head, &[("new", &[(0, 1.0)])]).unwrap();
+    assert_eq!(head.collect_garbage(NOW), 0, "it waits for the log");
+    head.abort(staged);
     assert_eq!(head.collect_garbage(NOW), 1);
     assert_eq!(head.series_len(), 0);
 }

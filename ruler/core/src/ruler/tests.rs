@@ -171,9 +171,12 @@ fn slots_that_pass_during_an_iteration_are_missed_and_counted() {
     let missed: Vec<u64> = rehearsal
         .events
         .iter()
-        .filter_map(|event| match event {
-            Event::IterationStarted { missed, .. } => Some(*missed),
-            _ => None,
+        .filter_map(|event| {
+            if let Event::IterationStarted { missed, .. } = event {
+                Some(*missed)
+            } else {
+                None
+            }
         })
         .collect();
     assert_eq!(missed, [0, 2]);
@@ -422,6 +425,18 @@ fn a_hole_in_the_log_is_closed_by_a_snapshot() {
     );
     evaluate(&mut rehearsal, 1, "s");
     assert!(rehearsal.snapshot.is_some());
+    assert_eq!(rehearsal.replayed(), rehearsal.ruler.saved());
+}
+
+#[test]
+fn a_snapshot_takes_the_place_of_all_records_before_it() {
+    let mut rehearsal = Rehearsal::new(web(vec![alerting("Down", 0), alerting("Slow", 600)]), NOW);
+    evaluate(&mut rehearsal, 0, "ss");
+    let now = slot(&rehearsal, 1);
+    rehearsal.handle(Input::SnapshotWanted, now);
+    assert!(rehearsal.records.is_empty());
+    assert_eq!(rehearsal.replayed(), rehearsal.ruler.saved());
+    evaluate(&mut rehearsal, 2, "su");
     assert_eq!(rehearsal.replayed(), rehearsal.ruler.saved());
 }
 

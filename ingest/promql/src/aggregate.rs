@@ -1,0 +1,353 @@
+//! Aggregations: many rows become one per group, or the rows chosen of each group stay.
+use model::go_number::{format_f, format_g};
+use model::{Labels, LabelsBuilder};
+
+use crate::answer::EvalError;
+use crate::ast::{Aggregate, AggregateOp};
+use crate::grouping::{GroupIndex, LabelChoice};
+use crate::kahan::{KahanMean, KahanSum};
+use crate::quantile::{ascending, quantile};
+use crate::table::{ABSENT, Table, is_absent};
+
+pub(crate) fn choice(node: &Aggregate) -> LabelChoice {
+    if node.without {
+        LabelChoice::without(&node.grouping)
+    } else {
+        LabelChoice::only(&node.grouping)
+    }
+}
+
+/// Each row's group, and what the groups' members have in common.
+struct Groups {
+    of_row: Vec<usize>,
+    labels: Vec<Labels>,
+}
+
+impl Groups {
+    fn new(node: &Aggregate, table: &Table) -> Self {
+        let choice = choice(node);
+        let mut index = GroupIndex::new(&choice);
+        let of_row = table
+            .rows
+            .iter()
+            .map(|row| index.group_of(&row.labels))
+            .collect();
+        Self {
+            of_row,
+            labels: (0..index.len()).map(|group| index.labels(group)).collect(),
+        }
+    }
+
+    /// One row for each group.
+    fn table(&self, input: &Table) -> Table {
+        let mut table = Table::new(input.steps);
+        for labels in &self.labels {
+            table.add_row(labels.clone(), false);
+        }
+        for (row, group) in self.of_row.iter().enumerate() {
+            table.rows[*group].drop_name |= input.rows[row].drop_name;
+        }
+        table
+    }
+}
+
+/// The aggregations that fold values: all but those with a parameter.
+pub(crate) fn fold(node: &Aggregate, input: &Table) -> Table {
+    let groups = Groups::new(node, input);
+    let mut out = groups.table(input);
+    match node.op {
+        AggregateOp::Avg => fold_with(
+            input,
+            &groups,
+            &mut out,
+            KahanMean::starting_at,
+            KahanMean::add,
+            |mean| mean.value(),
+        ),
+        AggregateOp::Count => fold_with(
+            input,
+            &groups,
+            &mut out,
+            |_| 1.0,
+            |count, _| *count += 1.0,
+            |count| *count,
+        ),
+        AggregateOp::Group => fold_with(input, &groups, &mut out, |_| (), |(), _| (), |()| 1.0),
+        AggregateOp::Max => fold_with(
+            input,
+            &groups,
+            &mut out,
+            |value| value,
+            |max, value| {
+                if *max < value || max.is_nan() {
+                    *max = value;
+                }
+            },
+            |max| *max,
+        ),
+        AggregateOp::Min => fold_with(
+            input,
+            &groups,
+            &mut out,
+            |value| value,
+            |min, value| {
+                if *min > value || min.is_nan() {
+                    *min = value;
+                }
+            },
+            |min| *min,
+        ),
+        AggregateOp::StdDev => fold_with(
+            input,
+            &groups,
+            &mut out,
+            Variance::starting_at,
+            Variance::add,
+            |spread| spread.value().sqrt(),
+        ),
+        AggregateOp::StdVar => fold_with(
+            input,
+            &groups,
+            &mut out,
+            Variance::starting_at,
+            Variance::add,
+            |spread| spread.value(),
+        ),
+        AggregateOp::Sum => fold_with(
+            input,
+            &groups,
+            &mut out,
+            KahanSum::starting_at,
+            |sum, value| *sum = sum.plus(value),
+            |sum| sum.value(),
+        ),
+        AggregateOp::BottomK
+        | AggregateOp::CountValues
+        | AggregateOp::LimitK
+        | AggregateOp::LimitRatio
+        | AggregateOp::Quantile
+        | AggregateOp::TopK => {}
+    }
+    out
+}
+
+fn fold_with<S: Clone>(
+    input: &Table,
+    groups: &Groups,
+    out: &mut Table,
+    begin: impl Fn(f64) -> S,
+    add: impl Fn(&mut S, f64),
+    finish: impl Fn(&S) -> f64,
+) {
+    let mut states: Vec<Option<S>> = vec![None; groups.labels.len()];
+    for step in 0..input.steps {
+        states.fill(None);
+        for (row, group) in groups.of_row.iter().enumerate() {
+            let value = input.value(row, step);
+            if is_absent(value) {
+                continue;
+            }
+            match &mut states[*group] {
+                Some(state) => add(state, value),
+                state @ None => *state = Some(begin(value)),
+            }
+        }
+        for (group, state) in states.iter().enumerate() {
+            if let Some(state) = state {
+                out.set(group, step, finish(state));
+            }
+        }
+    }
+    out.prune();
+}
+
+/// Welford's method. A first value that is no finite number spoils the whole.
+#[derive(Clone)]
+struct Variance {
+    count: f64,
+    mean: f64,
+    squares: f64,
+}
+
+impl Variance {
+    fn starting_at(value: f64) -> Self {
+        Self {
+            count: 1.0,
+            mean: value,
+            squares: if value.is_finite() { 0.0 } else { f64::NAN },
+        }
+    }
+
+    fn add(&mut self, value: f64) {
+        self.count += 1.0;
+        let delta = value - self.mean;
+        self.mean += delta / self.count;
+        self.squares += delta * (value - self.mean);
+    }
+
+    fn value(&self) -> f64 {
+        self.squares / self.count
+    }
+}
+
+/// `quantile`: one parameter for each step.
+pub(crate) fn quantiles(node: &Aggregate, params: &[f64], input: &Table) -> Table {
+    let groups = Groups::new(node, input);
+    let mut out = groups.table(input);
+    let mut members: Vec<Vec<f64>> = vec![Vec::new(); groups.labels.len()];
+    for (step, param) in params.iter().enumerate() {
+        for values in &mut members {
+            values.clear();
+        }
+        for (row, group) in groups.of_row.iter().enumerate() {
+            let value = input.value(row, step);
+            if !is_absent(value) {
+                members[*group].push(value);
+            }
+        }
+        for (group, values) in members.iter_mut().enumerate() {
+            if !values.is_empty() {
+                out.set(group, step, quantile(*param, values));
+            }
+        }
+    }
+    out.prune();
+    out
+}
+
+/// `count_values`: one row for each value of each group. `label` receives the value.
+pub(crate) fn count_values(node: &Aggregate, label: &str, input: &Table) -> Table {
+    let mut counted = node.clone();
+    if !node.without {
+        counted.grouping.push(label.to_owned());
+    }
+    let choice = choice(&counted);
+    let mut index = GroupIndex::new(&choice);
+    let mut out = Table::new(input.steps);
+    for (row, meta) in input.rows.iter().enumerate() {
+        for step in 0..input.steps {
+            let value = input.value(row, step);
+            if is_absent(value) {
+                continue;
+            }
+            let mut builder = LabelsBuilder::new(&meta.labels);
+            builder.set(label, &format_f(value));
+            let group = index.group_of(&builder.build());
+            if group == out.rows.len() {
+                out.add_row(index.labels(group), false);
+            }
+            out.rows[group].drop_name |= meta.drop_name;
+            let count = out.value(group, step);
+            out.set(
+                group,
+                step,
+                if is_absent(count) { 1.0 } else { count + 1.0 },
+            );
+        }
+    }
+    out
+}
+
+/// Checks the parameter of `topk`, `bottomk` and `limitk` at every step.
+pub(crate) fn counts(params: &[f64]) -> Result<Vec<usize>, EvalError> {
+    let error = |text: String| Err(EvalError::Execution(text));
+    if params.iter().any(|param| param.is_nan()) {
+        return error("Parameter value is NaN".to_owned());
+    }
+    let mut counts = Vec::with_capacity(params.len());
+    for param in params {
+        if *param >= 9_223_372_036_854_775_808.0 {
+            return error(format!("Scalar value {} overflows int64", format_g(*param)));
+        }
+        if *param < -9_223_372_036_854_775_808.0 {
+            return error(format!(
+                "Scalar value {} underflows int64",
+                format_g(*param)
+            ));
+        }
+        counts.push(if *param < 1.0 { 0 } else { *param as usize });
+    }
+    Ok(counts)
+}
+
+/// `topk`, `bottomk`: the rows with the largest or smallest values of each group stay, at each step others.
+/// Where there is one step they are sorted by value within their groups.
+pub(crate) fn extremes(node: &Aggregate, counts: &[usize], input: Table) -> Table {
+    let largest = node.op == AggregateOp::TopK;
+    let order = |left: f64, right: f64| match (left.is_nan(), right.is_nan()) {
+        // NaN comes last whichever end is asked for.
+        (false, false) if largest => ascending(right, left),
+        (false, false) => ascending(left, right),
+        _ => left.is_nan().cmp(&right.is_nan()),
+    };
+    let groups = Groups::new(node, &input);
+    let mut kept = input.clone();
+    kept.values.fill(ABSENT);
+    let mut members: Vec<Vec<usize>> = vec![Vec::new(); groups.labels.len()];
+    for (step, count) in counts.iter().enumerate() {
+        for rows in &mut members {
+            rows.clear();
+        }
+        for (row, group) in groups.of_row.iter().enumerate() {
+            if !is_absent(input.value(row, step)) {
+                members[*group].push(row);
+            }
+        }
+        for rows in &mut members {
+            rows.sort_by(|left, right| order(input.value(*left, step), input.value(*right, step)));
+            rows.truncate(*count);
+            for row in rows.iter() {
+                kept.set(*row, step, input.value(*row, step));
+            }
+        }
+    }
+    if input.steps == 1 {
+        let mut sorted = Table::new(1);
+        for row in members.into_iter().flatten() {
+            let meta = &input.rows[row];
+            let out = sorted.add_row(meta.labels.clone(), meta.drop_name);
+            sorted.set(out, 0, input.value(row, 0));
+        }
+        return sorted;
+    }
+    kept.prune();
+    kept
+}
+
+/// `limitk`: the first rows of each group stay.
+pub(crate) fn first_rows(node: &Aggregate, counts: &[usize], mut input: Table) -> Table {
+    let groups = Groups::new(node, &input);
+    for (step, count) in counts.iter().enumerate() {
+        let mut seen = vec![0; groups.labels.len()];
+        for (row, group) in groups.of_row.iter().enumerate() {
+            if is_absent(input.value(row, step)) {
+                continue;
+            }
+            seen[*group] += 1;
+            if seen[*group] > *count {
+                input.set(row, step, ABSENT);
+            }
+        }
+    }
+    input.prune();
+    input
+}
+
+/// `limit_ratio`: a row stays where the hash of its labels lies below the ratio; a negative ratio asks for the rest.
+pub(crate) fn sampled(ratios: &[f64], mut input: Table) -> Table {
+    for row in 0..input.rows.len() {
+        let place = input.rows[row].labels.xxhash64() as f64 / u64::MAX as f64;
+        for (step, ratio) in ratios.iter().enumerate() {
+            let stays = if *ratio >= 0.0 {
+                place < *ratio
+            } else {
+                place >= 1.0 + *ratio
+            };
+            if !stays {
+                input.set(row, step, ABSENT);
+            }
+        }
+    }
+    input.prune();
+    input
+}

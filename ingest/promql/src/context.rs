@@ -1,0 +1,183 @@
+//! What holds for a whole run of a query: its times, its bounds, what it has used of them.
+use std::cell::Cell;
+
+use model::Timestamp;
+
+use crate::answer::EvalError;
+use crate::ast::{
+    AtModifier, DurationExpr, DurationKind, DurationOp, DurationValue, Offset, Subquery,
+};
+use crate::options::QueryLimits;
+use crate::table::Steps;
+
+pub(crate) struct Context<'a> {
+    limits: &'a QueryLimits<'a>,
+    /// The steps of the query itself, not of a subquery.
+    query: Steps,
+    /// The step that was asked for: none for an instant query.
+    step: i64,
+    /// Where the query ends, which need not be a step.
+    end: i64,
+    pub(crate) lookback: i64,
+    samples: Cell<usize>,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(limits: &'a QueryLimits<'a>, query: Steps, end: i64, step: i64) -> Self {
+        Self {
+            limits,
+            query,
+            step,
+            end,
+            lookback: i64::try_from(limits.lookback.as_millis()).unwrap_or(i64::MAX),
+            samples: Cell::new(0),
+        }
+    }
+
+    pub(crate) fn query_start(&self) -> i64 {
+        self.query.start
+    }
+
+    pub(crate) fn query_end(&self) -> i64 {
+        self.end
+    }
+
+    pub(crate) fn query_step(&self) -> i64 {
+        self.step
+    }
+
+    /// Takes `samples` more into memory.
+    pub(crate) fn charge(&self, samples: usize) -> Result<(), EvalError> {
+        let used = self.samples.get().saturating_add(samples);
+        if used > self.limits.samples_max {
+            return Err(EvalError::TooManySamples);
+        }
+        self.samples.set(used);
+        Ok(())
+    }
+
+    pub(crate) fn samples_used(&self) -> usize {
+        self.samples.get()
+    }
+
+    /// Everything taken since `before` is gone but `kept`.
+    pub(crate) fn release_to(&self, before: usize, kept: usize) {
+        self.samples.set(before.saturating_add(kept));
+    }
+
+    pub(crate) fn samples_left(&self) -> usize {
+        self.limits.samples_max.saturating_sub(self.samples.get())
+    }
+
+    pub(crate) fn check_cancelled(&self) -> Result<(), EvalError> {
+        match self.limits.cancelled {
+            Some(cancelled) if cancelled() => Err(EvalError::Cancelled),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Where a selector with these modifiers looks at each step.
+    pub(crate) fn moved(
+        &self,
+        at: Option<AtModifier>,
+        offset: &Offset,
+        steps: Steps,
+    ) -> Result<Steps, EvalError> {
+        let offset = match offset {
+            Some(offset) => self.millis(offset)?,
+            None => 0,
+        };
+        let fixed = match at {
+            None => None,
+            Some(AtModifier::End) => Some(self.end),
+            Some(AtModifier::Start) => Some(self.query.start),
+            Some(AtModifier::Time(time)) => Some(time.as_millis()),
+        };
+        Ok(Steps {
+            start: fixed.unwrap_or(steps.start).saturating_sub(offset),
+            interval: if fixed.is_some() { 0 } else { steps.interval },
+            count: steps.count,
+        })
+    }
+
+    /// When a subquery's expression is computed: at multiples of its step, from the first one inside the earliest
+    /// window to the end of the latest.
+    pub(crate) fn subquery_steps(
+        &self,
+        subquery: &Subquery,
+        steps: Steps,
+    ) -> Result<Steps, EvalError> {
+        let moved = self.moved(subquery.at, &subquery.offset, steps)?;
+        let range = self.positive_millis(&subquery.range)?;
+        let interval = match &subquery.step {
+            Some(step) => self.positive_millis(step)?,
+            None => i64::try_from(self.limits.default_step.as_millis())
+                .unwrap_or(i64::MAX)
+                .max(1),
+        };
+        let after = moved.start.saturating_sub(range);
+        let start = (after.div_euclid(interval))
+            .saturating_add(1)
+            .saturating_mul(interval);
+        Ok(Steps::between(start, moved.last(), interval))
+    }
+
+    pub(crate) fn positive_millis(&self, duration: &DurationValue) -> Result<i64, EvalError> {
+        let millis = self.millis(duration)?;
+        if millis > 0 {
+            return Ok(millis);
+        }
+        let (start, end) = match duration {
+            DurationValue::Computed(expr) => (expr.span.start, expr.span.end),
+            DurationValue::Millis(_) => (0, 0),
+        };
+        Err(EvalError::Execution(format!(
+            "{start}:{end}: duration must be greater than 0"
+        )))
+    }
+
+    fn millis(&self, duration: &DurationValue) -> Result<i64, EvalError> {
+        let expr = match duration {
+            DurationValue::Millis(millis) => return Ok(*millis),
+            DurationValue::Computed(expr) => expr,
+        };
+        let millis = self.seconds(expr)? * 1000.0;
+        // Nanoseconds must fit into 63 bits.
+        if millis.abs() < 9_223_372_036_854.0 {
+            Ok(millis.round() as i64)
+        } else {
+            Err(EvalError::Execution(format!(
+                "{}:{}: duration is out of range",
+                expr.span.start, expr.span.end
+            )))
+        }
+    }
+
+    fn seconds(&self, expr: &DurationExpr) -> Result<f64, EvalError> {
+        let zero = |what: &str| Err(EvalError::Execution(what.to_owned()));
+        Ok(match &expr.kind {
+            DurationKind::Binary(op, left, right) => {
+                let (left, right) = (self.seconds(left)?, self.seconds(right)?);
+                match op {
+                    DurationOp::Add => left + right,
+                    DurationOp::Div if right == 0.0 => return zero("division by zero"),
+                    DurationOp::Div => left / right,
+                    DurationOp::Mod if right == 0.0 => return zero("modulo by zero"),
+                    DurationOp::Mod => left % right,
+                    DurationOp::Mul => left * right,
+                    DurationOp::Pow => left.powf(right),
+                    DurationOp::Sub => left - right,
+                }
+            }
+            DurationKind::MaxOf(left, right) => self.seconds(left)?.max(self.seconds(right)?),
+            DurationKind::MinOf(left, right) => self.seconds(left)?.min(self.seconds(right)?),
+            DurationKind::Negate(inner) => -self.seconds(inner)?,
+            DurationKind::Number(number) => number.value,
+            DurationKind::Plus(inner) => self.seconds(inner)?,
+            DurationKind::Range => {
+                Timestamp::from_millis(self.end - self.query.start).as_secs_f64()
+            }
+            DurationKind::Step => Timestamp::from_millis(self.step).as_secs_f64(),
+        })
+    }
+}

@@ -1,0 +1,227 @@
+//! Intermediate results: rows of labels, columns of steps.
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use foldhash::fast::FixedState;
+use model::{Labels, METRIC_NAME, STALE_NAN};
+
+use crate::answer::EvalError;
+
+/// Labels that say what a series measures instead of where: operations that change the meaning drop them.
+pub(crate) const METADATA: [&str; 3] = [METRIC_NAME, "__type__", "__unit__"];
+pub(crate) const SAME_LABELS: &str = "vector cannot contain metrics with the same labelset";
+
+/// The cell of a step at which a row has no value.
+///
+/// It is the stale mark's bit pattern: no operation on numbers yields it (every one sets the quiet bit that it lacks),
+/// and selectors turn stale samples into just this, no value.
+pub(crate) const ABSENT: f64 = f64::from_bits(STALE_NAN);
+
+pub(crate) fn is_absent(value: f64) -> bool {
+    value.to_bits() == STALE_NAN
+}
+
+/// The times at which an expression is computed, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Steps {
+    pub(crate) start: i64,
+    pub(crate) interval: i64,
+    pub(crate) count: usize,
+}
+
+impl Steps {
+    pub(crate) const fn once(at: i64) -> Self {
+        Self {
+            start: at,
+            interval: 1,
+            count: 1,
+        }
+    }
+
+    /// From `start` to `end`, both included where the interval meets them.
+    pub(crate) fn between(start: i64, end: i64, interval: i64) -> Self {
+        let count = if end < start {
+            0
+        } else {
+            usize::try_from((end.saturating_sub(start)) / interval).unwrap_or(usize::MAX - 1) + 1
+        };
+        Self {
+            start,
+            interval,
+            count,
+        }
+    }
+
+    pub(crate) const fn at(self, index: usize) -> i64 {
+        self.start + self.interval * index as i64
+    }
+
+    pub(crate) const fn last(self) -> i64 {
+        self.at(self.count.saturating_sub(1))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Row {
+    pub(crate) labels: Labels,
+    /// The metadata labels are still there, but are dropped when all is computed.
+    pub(crate) drop_name: bool,
+}
+
+/// Values row by row, `steps` of them in each.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Table {
+    pub(crate) steps: usize,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) values: Vec<f64>,
+}
+
+impl Table {
+    pub(crate) fn new(steps: usize) -> Self {
+        Self {
+            steps,
+            rows: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+
+    /// A new row without values, and its index.
+    pub(crate) fn add_row(&mut self, labels: Labels, drop_name: bool) -> usize {
+        self.rows.push(Row { labels, drop_name });
+        self.values.resize(self.rows.len() * self.steps, ABSENT);
+        self.rows.len() - 1
+    }
+
+    pub(crate) fn cells(&self) -> usize {
+        self.values.len()
+    }
+
+    pub(crate) fn value(&self, row: usize, step: usize) -> f64 {
+        self.values[row * self.steps + step]
+    }
+
+    pub(crate) fn set(&mut self, row: usize, step: usize, value: f64) {
+        self.values[row * self.steps + step] = value;
+    }
+
+    pub(crate) fn row_values(&self, row: usize) -> &[f64] {
+        &self.values[row * self.steps..][..self.steps]
+    }
+
+    /// Applies `compute` to every value there is; an absent answer removes the value.
+    pub(crate) fn map(&mut self, compute: impl Fn(usize, f64) -> f64) {
+        let steps = self.steps.max(1);
+        for row in self.values.chunks_mut(steps) {
+            for (step, value) in row.iter_mut().enumerate() {
+                if !is_absent(*value) {
+                    *value = compute(step, *value);
+                }
+            }
+        }
+    }
+
+    /// Removes rows without any value.
+    pub(crate) fn prune(&mut self) {
+        let steps = self.steps;
+        let mut kept = 0;
+        for row in 0..self.rows.len() {
+            if self.row_values(row).iter().all(|value| is_absent(*value)) {
+                continue;
+            }
+            if kept != row {
+                self.rows.swap(kept, row);
+                self.values
+                    .copy_within(row * steps..(row + 1) * steps, kept * steps);
+            }
+            kept += 1;
+        }
+        self.rows.truncate(kept);
+        self.values.truncate(kept * steps);
+    }
+
+    /// The value of each row changes its meaning: names go, at once or, where removal is delayed, when all is computed.
+    pub(crate) fn drop_names(&mut self, delayed: bool) -> Result<(), EvalError> {
+        if delayed {
+            for row in &mut self.rows {
+                row.drop_name = true;
+            }
+            return Ok(());
+        }
+        let one_name = self.has_one_name();
+        for row in &mut self.rows {
+            row.labels = without_metadata(&row.labels);
+        }
+        if one_name { Ok(()) } else { self.merge() }
+    }
+
+    /// Drops the names whose removal was put off.
+    pub(crate) fn settle_names(&mut self) -> Result<(), EvalError> {
+        let mut changed = false;
+        for row in &mut self.rows {
+            if row.drop_name {
+                row.labels = without_metadata(&row.labels);
+                row.drop_name = false;
+                changed = true;
+            }
+        }
+        if changed { self.merge() } else { Ok(()) }
+    }
+
+    /// Rows that bear one label set become one. Where two of them have a value at one time that is an error.
+    pub(crate) fn merge(&mut self) -> Result<(), EvalError> {
+        let mut first: HashMap<Labels, usize, FixedState> =
+            HashMap::with_capacity_and_hasher(self.rows.len(), FixedState::default());
+        let mut merged = false;
+        for row in 0..self.rows.len() {
+            match first.entry(self.rows[row].labels.clone()) {
+                Entry::Vacant(entry) => {
+                    entry.insert(row);
+                }
+                Entry::Occupied(entry) => {
+                    self.move_values(row, *entry.get())?;
+                    merged = true;
+                }
+            }
+        }
+        if merged {
+            self.prune();
+        }
+        Ok(())
+    }
+
+    fn move_values(&mut self, from: usize, to: usize) -> Result<(), EvalError> {
+        for step in 0..self.steps {
+            let value = self.value(from, step);
+            if is_absent(value) {
+                continue;
+            }
+            if !is_absent(self.value(to, step)) {
+                return Err(EvalError::Execution(SAME_LABELS.to_owned()));
+            }
+            self.set(to, step, value);
+            self.set(from, step, ABSENT);
+        }
+        if self.rows[from].drop_name {
+            self.rows[to].drop_name = true;
+        }
+        Ok(())
+    }
+
+    /// Rows of one metric differ in their other labels, so without the name they differ still.
+    fn has_one_name(&self) -> bool {
+        let plain = |labels: &Labels| METADATA[1..].iter().all(|name| labels.get(name).is_none());
+        let Some(first) = self.rows.first() else {
+            return true;
+        };
+        self.rows
+            .iter()
+            .all(|row| row.labels.metric_name() == first.labels.metric_name() && plain(&row.labels))
+    }
+}
+
+pub(crate) fn without_metadata(labels: &Labels) -> Labels {
+    if METADATA.iter().all(|name| labels.get(name).is_none()) {
+        return labels.clone();
+    }
+    labels.filtered(|name| !METADATA.contains(&name))
+}

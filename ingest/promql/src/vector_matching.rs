@@ -1,0 +1,325 @@
+//! Operators between two instant vectors: who meets whom, and what comes out.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a match names the operators that it is about"
+)]
+
+use std::collections::HashMap;
+
+use foldhash::fast::FixedState;
+use model::{Labels, LabelsBuilder};
+
+use crate::answer::EvalError;
+use crate::arithmetic::{Computed, compute, truth};
+use crate::ast::{Binary, BinaryOp, Cardinality, VectorMatching};
+use crate::grouping::{GroupIndex, LabelChoice};
+use crate::table::{ABSENT, METADATA, Table, is_absent, without_metadata};
+
+/// Applies `node`'s operator to the vectors of its sides. `delayed` says that names are dropped when all is computed.
+pub(crate) fn combine(
+    node: &Binary,
+    matching: &VectorMatching,
+    left: Table,
+    right: Table,
+    delayed: bool,
+) -> Result<Table, EvalError> {
+    let choice = if matching.on {
+        LabelChoice::only(&matching.labels)
+    } else {
+        LabelChoice::ignoring(&matching.labels)
+    };
+    let mut groups = GroupIndex::new(&choice);
+    let mut numbers = |table: &Table| -> Vec<usize> {
+        table
+            .rows
+            .iter()
+            .map(|row| groups.group_of(&row.labels))
+            .collect()
+    };
+    let left_groups = numbers(&left);
+    let right_groups = numbers(&right);
+    let mut table = match node.op {
+        BinaryOp::And | BinaryOp::Or | BinaryOp::Unless => combine_sets(
+            node.op,
+            left,
+            right,
+            &left_groups,
+            &right_groups,
+            groups.len(),
+        )?,
+        _ => {
+            let swapped = matching.cardinality == Cardinality::OneToMany;
+            let (many, one, many_groups, one_groups) = if swapped {
+                (right, left, right_groups, left_groups)
+            } else {
+                (left, right, left_groups, right_groups)
+            };
+            Join {
+                node,
+                matching,
+                choice: &choice,
+                groups: &groups,
+                swapped,
+                drop_now: node.return_bool && !delayed,
+                out: Table::new(many.steps),
+                out_rows: HashMap::default(),
+                met: vec![Met::default(); groups.len()],
+                many,
+                one,
+                many_groups,
+                one_groups,
+            }
+            .run()?
+        }
+    };
+    table.prune();
+    Ok(table)
+}
+
+fn combine_sets(
+    op: BinaryOp,
+    mut left: Table,
+    mut right: Table,
+    left_groups: &[usize],
+    right_groups: &[usize],
+    groups: usize,
+) -> Result<Table, EvalError> {
+    let steps = left.steps;
+    let present = |table: &Table, numbers: &[usize]| {
+        let mut present = vec![false; groups * steps];
+        for (row, group) in numbers.iter().enumerate() {
+            for step in 0..steps {
+                if !is_absent(table.value(row, step)) {
+                    present[group * steps + step] = true;
+                }
+            }
+        }
+        present
+    };
+    let clear = |table: &mut Table, numbers: &[usize], present: &[bool], when: bool| {
+        for (row, group) in numbers.iter().enumerate() {
+            for step in 0..steps {
+                if present[group * steps + step] == when {
+                    table.set(row, step, ABSENT);
+                }
+            }
+        }
+    };
+    match op {
+        BinaryOp::And => {
+            let present = present(&right, right_groups);
+            clear(&mut left, left_groups, &present, false);
+        }
+        BinaryOp::Unless => {
+            let present = present(&right, right_groups);
+            clear(&mut left, left_groups, &present, true);
+        }
+        _ => {
+            let present = present(&left, left_groups);
+            clear(&mut right, right_groups, &present, true);
+            right.prune();
+            left.rows.append(&mut right.rows);
+            left.values.append(&mut right.values);
+            left.merge()?;
+        }
+    }
+    Ok(left)
+}
+
+/// The side of which there may be many meets the side of which there is one. One to one is a case of it.
+struct Join<'a> {
+    node: &'a Binary,
+    matching: &'a VectorMatching,
+    choice: &'a LabelChoice,
+    groups: &'a GroupIndex<'a>,
+    /// The left side is the one of which there is one.
+    swapped: bool,
+    drop_now: bool,
+    many: Table,
+    one: Table,
+    many_groups: Vec<usize>,
+    one_groups: Vec<usize>,
+    out: Table,
+    out_rows: HashMap<Labels, usize, FixedState>,
+    met: Vec<Met>,
+}
+
+/// What a group has seen in the step at hand.
+#[derive(Clone, Default)]
+struct Met {
+    /// The row on the side of one.
+    one: Option<usize>,
+    matched: bool,
+    /// Rows of the answer that the group has filled, where there may be many.
+    filled: Vec<usize>,
+}
+
+/// A side of a meeting: a row, or a value that fills in for one.
+#[derive(Clone, Copy)]
+enum Side {
+    Filled(f64),
+    Row(usize),
+}
+
+const ONE_TO_ONE: &str =
+    "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)";
+const NOT_UNIQUE: &str = "multiple matches for labels: grouping labels must ensure unique matches";
+
+impl Join<'_> {
+    fn run(mut self) -> Result<Table, EvalError> {
+        let fill = self.matching.fill;
+        // As upstream has it: with `group_right` too, `fill_left` fills in on the side of many.
+        let (fill_many, fill_one) = (fill.left, fill.right);
+        for step in 0..self.many.steps {
+            self.begin(step)?;
+            for row in 0..self.many.rows.len() {
+                if is_absent(self.many.value(row, step)) {
+                    continue;
+                }
+                let group = self.many_groups[row];
+                let one = match (self.met[group].one, fill_one) {
+                    (Some(one), _) => Side::Row(one),
+                    (None, Some(value)) => Side::Filled(value),
+                    (None, None) => continue,
+                };
+                self.meet(step, group, Side::Row(row), one)?;
+            }
+            if let Some(value) = fill_many {
+                for row in 0..self.one.rows.len() {
+                    let group = self.one_groups[row];
+                    if !is_absent(self.one.value(row, step)) && !self.met[group].matched {
+                        self.meet(step, group, Side::Filled(value), Side::Row(row))?;
+                    }
+                }
+            }
+        }
+        Ok(self.out)
+    }
+
+    /// Finds each group's row on the side of one. There must be one at most, whether anything meets it or not.
+    fn begin(&mut self, step: usize) -> Result<(), EvalError> {
+        for met in &mut self.met {
+            met.one = None;
+            met.matched = false;
+            met.filled.clear();
+        }
+        // Where nothing can match nothing is wrong.
+        let fill = self.matching.fill;
+        let empty =
+            |table: &Table| (0..table.rows.len()).all(|row| is_absent(table.value(row, step)));
+        if fill.left.is_none() && fill.right.is_none() && empty(&self.many) {
+            return Ok(());
+        }
+        for row in 0..self.one.rows.len() {
+            if is_absent(self.one.value(row, step)) {
+                continue;
+            }
+            let group = self.one_groups[row];
+            match self.met[group].one {
+                Some(other) => return Err(self.duplicate(group, row, other)),
+                None => self.met[group].one = Some(row),
+            }
+        }
+        Ok(())
+    }
+
+    fn duplicate(&self, group: usize, row: usize, other: usize) -> EvalError {
+        let side = if self.swapped { "left" } else { "right" };
+        let mut shown = [
+            self.one.rows[row].labels.to_string(),
+            self.one.rows[other].labels.to_string(),
+        ];
+        shown.sort_unstable();
+        EvalError::Execution(format!(
+            "found duplicate series for the match group {} on the {side} hand-side of the operation: [{}, {}];many-to-many matching not allowed: matching labels must be unique on one side",
+            self.groups.labels(group),
+            shown[0],
+            shown[1],
+        ))
+    }
+
+    fn meet(&mut self, step: usize, group: usize, many: Side, one: Side) -> Result<(), EvalError> {
+        let value = |table: &Table, side: Side| match side {
+            Side::Filled(value) => value,
+            Side::Row(row) => table.value(row, step),
+        };
+        let (many_value, one_value) = (value(&self.many, many), value(&self.one, one));
+        let (left, right) = if self.swapped {
+            (one_value, many_value)
+        } else {
+            (many_value, one_value)
+        };
+        let computed = match compute(self.node.op, left, right) {
+            Computed::Holds(holds) if self.node.return_bool => truth(holds),
+            // A comparison keeps the value of the left side.
+            Computed::Holds(true) => left,
+            Computed::Holds(false) | Computed::Undefined => ABSENT,
+            Computed::Value(value) => value,
+        };
+        let one_to_one = self.matching.cardinality == Cardinality::OneToOne;
+        if one_to_one && self.met[group].matched {
+            return Err(EvalError::Execution(ONE_TO_ONE.to_owned()));
+        }
+        self.met[group].matched = true;
+        // Between one and one a value that is filtered away needs no labels.
+        if one_to_one && is_absent(computed) {
+            return Ok(());
+        }
+        let labels = self.result_labels(group, many, one);
+        let drop_name = self.node.return_bool && !self.drop_now
+            || matches!(many, Side::Row(row) if self.many.rows[row].drop_name);
+        let out = match self.out_rows.get(&labels) {
+            Some(out) => *out,
+            None => {
+                let out = self.out.add_row(labels.clone(), drop_name);
+                self.out_rows.insert(labels, out);
+                out
+            }
+        };
+        if !one_to_one {
+            if self.met[group].filled.contains(&out) {
+                return Err(EvalError::Execution(NOT_UNIQUE.to_owned()));
+            }
+            self.met[group].filled.push(out);
+        }
+        if is_absent(computed) {
+            return Ok(());
+        }
+        if !is_absent(self.out.value(out, step)) {
+            return Err(EvalError::Execution(crate::table::SAME_LABELS.to_owned()));
+        }
+        self.out.set(out, step, computed);
+        Ok(())
+    }
+
+    fn result_labels(&self, group: usize, many: Side, one: Side) -> Labels {
+        let keeps_name = self.node.op.is_comparison();
+        let matched = |side: Side, table: &Table| match side {
+            Side::Filled(_) => self.groups.labels(group),
+            Side::Row(row) => table.rows[row].labels.clone(),
+        };
+        let base = matched(many, &self.many);
+        let base = if keeps_name && !self.drop_now {
+            base
+        } else {
+            without_metadata(&base)
+        };
+        if self.matching.cardinality == Cardinality::OneToOne {
+            // The metadata that a comparison keeps are matched on only where they are listed.
+            return if self.matching.on {
+                self.choice.chosen(&base)
+            } else {
+                base.filtered(|name| METADATA.contains(&name) || self.choice.includes(name))
+            };
+        }
+        if self.matching.include.is_empty() {
+            return base;
+        }
+        let source = matched(one, &self.one);
+        let mut builder = LabelsBuilder::new(&base);
+        for name in &self.matching.include {
+            builder.set(name, source.value(name));
+        }
+        builder.build()
+    }
+}

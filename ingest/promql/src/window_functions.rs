@@ -1,0 +1,282 @@
+//! Functions of one series' samples in a window.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a match names the few of ninety functions that it is about"
+)]
+
+use model::Sample;
+
+use crate::function::FunctionKind;
+use crate::kahan::{KahanMean, KahanSum};
+use crate::quantile::quantile;
+
+/// Samples of one series, without stale marks, later than `start` and not later than `end`. Never empty.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window<'a> {
+    pub(crate) samples: &'a [Sample],
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+    /// When the query looks, which offsets do not change.
+    pub(crate) at: i64,
+}
+
+impl Window<'_> {
+    fn values(&self) -> impl Iterator<Item = f64> {
+        self.samples.iter().map(|sample| sample.value)
+    }
+
+    fn first(&self) -> &Sample {
+        &self.samples[0]
+    }
+
+    fn last(&self) -> &Sample {
+        &self.samples[self.samples.len() - 1]
+    }
+}
+
+/// The function's value over the window, with the values of its scalar arguments.
+pub(crate) fn compute(
+    kind: FunctionKind,
+    window: &Window<'_>,
+    scalars: [f64; 2],
+    scratch: &mut Vec<f64>,
+) -> Option<f64> {
+    match kind {
+        FunctionKind::AvgOverTime => Some(average(window)),
+        FunctionKind::Changes => Some(changes(window)),
+        FunctionKind::CountOverTime => Some(window.samples.len() as f64),
+        FunctionKind::Delta => extrapolated(window, Extrapolation::Delta),
+        FunctionKind::Deriv => derivative(window),
+        FunctionKind::DoubleExponentialSmoothing => smooth(window, scalars[0], scalars[1]),
+        FunctionKind::FirstOverTime => Some(window.first().value),
+        FunctionKind::Idelta => last_step(window, false),
+        FunctionKind::Increase => extrapolated(window, Extrapolation::Increase),
+        FunctionKind::Irate => last_step(window, true),
+        FunctionKind::LastOverTime => Some(window.last().value),
+        FunctionKind::MadOverTime => Some(median_absolute_deviation(window, scratch)),
+        FunctionKind::MaxOverTime => Some(extreme(window, |value, best| value > best).value),
+        FunctionKind::MinOverTime => Some(extreme(window, |value, best| value < best).value),
+        FunctionKind::PredictLinear => predict(window, scalars[0]),
+        FunctionKind::AbsentOverTime | FunctionKind::PresentOverTime => Some(1.0),
+        FunctionKind::QuantileOverTime => {
+            scratch.clear();
+            scratch.extend(window.values());
+            Some(quantile(scalars[0], scratch))
+        }
+        FunctionKind::Rate => extrapolated(window, Extrapolation::Rate),
+        FunctionKind::Resets => Some(resets(window)),
+        FunctionKind::StdDevOverTime => Some(variance(window).sqrt()),
+        FunctionKind::StdVarOverTime => Some(variance(window)),
+        FunctionKind::SumOverTime => Some(sum(window)),
+        FunctionKind::TsOfFirstOverTime => Some(window.first().timestamp.as_secs_f64()),
+        FunctionKind::TsOfLastOverTime => Some(window.last().timestamp.as_secs_f64()),
+        FunctionKind::TsOfMaxOverTime => Some(
+            extreme(window, |value, best| value >= best)
+                .timestamp
+                .as_secs_f64(),
+        ),
+        FunctionKind::TsOfMinOverTime => Some(
+            extreme(window, |value, best| value <= best)
+                .timestamp
+                .as_secs_f64(),
+        ),
+        _ => None,
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extrapolation {
+    Delta,
+    Increase,
+    Rate,
+}
+
+/// Last minus first (a counter's resets added), stretched to the window's edges: by the whole gap where it is not
+/// much longer than the samples' average distance, else by half that distance; and not to before a counter was zero.
+fn extrapolated(window: &Window<'_>, what: Extrapolation) -> Option<f64> {
+    let count = window.samples.len();
+    if count < 2 {
+        return None;
+    }
+    let (first, last) = (window.first(), window.last());
+    let counter = what != Extrapolation::Delta;
+    let mut difference = last.value - first.value;
+    if counter {
+        let mut previous = first.value;
+        for value in window.values() {
+            if value < previous {
+                difference += previous;
+            }
+            previous = value;
+        }
+    }
+    let seconds = |from: i64, to: i64| (to - from) as f64 / 1000.0;
+    let (first_at, last_at) = (first.timestamp.as_millis(), last.timestamp.as_millis());
+    let sampled = seconds(first_at, last_at);
+    let average = sampled / (count - 1) as f64;
+    let threshold = average * 1.1;
+    let reach = |gap: f64| if gap >= threshold { average / 2.0 } else { gap };
+    let mut to_start = reach(seconds(window.start, first_at));
+    let to_end = reach(seconds(last_at, window.end));
+    if counter && difference > 0.0 && first.value >= 0.0 {
+        to_start = to_start.min(sampled * (first.value / difference));
+    }
+    let mut factor = (sampled + to_start + to_end) / sampled;
+    if what == Extrapolation::Rate {
+        factor /= seconds(window.start, window.end);
+    }
+    Some(difference * factor)
+}
+
+/// Between the last two samples: how fast a counter grows, or by how much a gauge changed.
+fn last_step(window: &Window<'_>, per_second: bool) -> Option<f64> {
+    let [.., before, last] = window.samples else {
+        return None;
+    };
+    let millis = last.timestamp.as_millis() - before.timestamp.as_millis();
+    if millis == 0 {
+        return None;
+    }
+    if !per_second {
+        return Some(last.value - before.value);
+    }
+    let reset = last.value < before.value;
+    let difference = if reset {
+        last.value
+    } else {
+        last.value - before.value
+    };
+    Some(difference / (millis as f64 / 1000.0))
+}
+
+fn average(window: &Window<'_>) -> f64 {
+    let mut mean = KahanMean::starting_at(window.first().value);
+    for value in window.values().skip(1) {
+        mean.add(value);
+    }
+    mean.value()
+}
+
+fn sum(window: &Window<'_>) -> f64 {
+    let sum = window.values().fold(KahanSum::default(), KahanSum::plus);
+    if sum.sum.is_infinite() {
+        sum.sum
+    } else {
+        sum.value()
+    }
+}
+
+/// Welford's method with compensated sums.
+fn variance(window: &Window<'_>) -> f64 {
+    let mut count = 0.0;
+    let mut mean = KahanSum::default();
+    let mut squares = KahanSum::default();
+    for value in window.values() {
+        count += 1.0;
+        let delta = value - mean.value();
+        mean = mean.plus(delta / count);
+        squares = squares.plus(delta * (value - mean.value()));
+    }
+    squares.value() / count
+}
+
+fn median_absolute_deviation(window: &Window<'_>, scratch: &mut Vec<f64>) -> f64 {
+    scratch.clear();
+    scratch.extend(window.values());
+    if scratch.iter().any(|value| value.is_nan()) {
+        return f64::NAN;
+    }
+    let median = quantile(0.5, scratch);
+    for value in scratch.iter_mut() {
+        *value = (*value - median).abs();
+    }
+    quantile(0.5, scratch)
+}
+
+/// The sample that is better than all before it; any number is better than NaN.
+fn extreme(window: &Window<'_>, better: impl Fn(f64, f64) -> bool) -> Sample {
+    let mut best = *window.first();
+    for sample in &window.samples[1..] {
+        if better(sample.value, best.value) || best.value.is_nan() {
+            best = *sample;
+        }
+    }
+    best
+}
+
+pub(crate) fn changes(window: &Window<'_>) -> f64 {
+    let changed = |pair: &&[Sample]| {
+        let (before, after) = (pair[0].value, pair[1].value);
+        before != after && !(before.is_nan() && after.is_nan())
+    };
+    window.samples.windows(2).filter(changed).count() as f64
+}
+
+pub(crate) fn resets(window: &Window<'_>) -> f64 {
+    window
+        .samples
+        .windows(2)
+        .filter(|pair| pair[1].value < pair[0].value)
+        .count() as f64
+}
+
+fn derivative(window: &Window<'_>) -> Option<f64> {
+    if window.samples.len() < 2 {
+        return None;
+    }
+    Some(regression(window, window.first().timestamp.as_millis()).0)
+}
+
+fn predict(window: &Window<'_>, seconds: f64) -> Option<f64> {
+    if window.samples.len() < 2 {
+        return None;
+    }
+    let (slope, intercept) = regression(window, window.at);
+    Some(slope * seconds + intercept)
+}
+
+/// Slope per second and the value at `origin` of the line with the least squared distances.
+fn regression(window: &Window<'_>, origin: i64) -> (f64, f64) {
+    let first = window.first().value;
+    if window.values().all(|value| value == first) {
+        return if first.is_infinite() {
+            (f64::NAN, f64::NAN)
+        } else {
+            (0.0, first)
+        };
+    }
+    let (mut x_sum, mut y_sum) = (KahanSum::default(), KahanSum::default());
+    let (mut xy_sum, mut xx_sum) = (KahanSum::default(), KahanSum::default());
+    for sample in window.samples {
+        let x = (sample.timestamp.as_millis() - origin) as f64 / 1000.0;
+        x_sum = x_sum.plus(x);
+        y_sum = y_sum.plus(sample.value);
+        xy_sum = xy_sum.plus(x * sample.value);
+        xx_sum = xx_sum.plus(x * x);
+    }
+    let count = window.samples.len() as f64;
+    let (x, y) = (x_sum.value(), y_sum.value());
+    let covariance = xy_sum.value() - x * y / count;
+    let variance = xx_sum.value() - x * x / count;
+    let slope = covariance / variance;
+    (slope, y / count - slope * x / count)
+}
+
+/// Holt's linear method: the level follows the values by `smoothing`, the trend follows the levels by `trending`.
+fn smooth(window: &Window<'_>, smoothing: f64, trending: f64) -> Option<f64> {
+    let [first, second, ..] = window.samples else {
+        return None;
+    };
+    let mut level_before = 0.0;
+    let mut level = first.value;
+    let mut trend = second.value - first.value;
+    for (index, sample) in window.samples.iter().enumerate().skip(1) {
+        if index > 1 {
+            trend = trending * (level - level_before) + (1.0 - trending) * trend;
+        }
+        let next = smoothing * sample.value + (1.0 - smoothing) * (level + trend);
+        level_before = level;
+        level = next;
+    }
+    Some(level)
+}
