@@ -1,12 +1,84 @@
-//! What the machines want stored, in the node's log.
+//! What the machines want stored, in a log, and the log kept short.
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use alertmanager_core::{CodecError, Record};
 use model::TenantId;
-use runtime::log::{AppendError, Log, Record as Frame};
+use runtime::log::{
+    AppendError, Log, LogSettings, OpenError, Record as Frame, SegmentNumber, SyncPolicy,
+};
+use tracing::{error, info, warn};
 
 /// Alerts, silences, and what was told to whom ([`Record`]).
 pub const RECORD_KIND: u8 = 0x30;
+
+/// Below this a start reads the log in a moment, however little of it counts.
+const JOURNAL_BYTES_BEFORE_CHECKPOINT: u64 = 16 * 1024 * 1024;
+
+/// Why saved alerts and notifications cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("alerts and notifications of tenant {tenant} cannot be read")]
+    Record {
+        tenant: TenantId,
+        #[source]
+        source: CodecError,
+    },
+}
+
+/// Opens the log in `folder` and reads back what it holds. Blocks.
+///
+/// # Errors
+/// A folder that cannot be used, or records that a newer release has written. A damaged place is reported and passed
+/// over: what it said of alerts their senders say again, what it said of notifications may be told again.
+pub fn open_journal(folder: &Path, sync: SyncPolicy) -> Result<(Log, SavedTenants), JournalError> {
+    let settings = LogSettings {
+        sync,
+        ..LogSettings::default()
+    };
+    let log = Log::open(folder, &settings)?;
+    if let Some(torn) = log.torn_tail() {
+        warn!(path = %torn.path.display(), offset = torn.offset, bytes = torn.bytes, "cut off what a crash had left half written");
+    }
+    let mut saved = SavedTenants::default();
+    for record in log.replay(SegmentNumber::FIRST) {
+        match record {
+            Ok(record) => match saved.apply(&record.tenant, record.kind, &record.payload) {
+                Ok(()) => {}
+                Err(source @ CodecError::Version(_)) => {
+                    let tenant = record.tenant;
+                    return Err(JournalError::Record { tenant, source });
+                }
+                Err(problem) => {
+                    error!(tenant = %record.tenant, error = %problem, "a record of alerts and notifications is passed over");
+                }
+            },
+            Err(problem) => {
+                error!(error = %problem, "the log of alerts and notifications is damaged")
+            }
+        }
+    }
+    Ok((log, saved))
+}
+
+/// Decides when the log is worth shortening: when it has grown to four times what is left of it after that.
+#[derive(Debug, Default)]
+pub(crate) struct JournalSize {
+    after_checkpoint: u64,
+}
+
+impl JournalSize {
+    pub(crate) fn is_checkpoint_due(&self, bytes: u64) -> bool {
+        bytes > JOURNAL_BYTES_BEFORE_CHECKPOINT.max(4 * self.after_checkpoint)
+    }
+
+    pub(crate) fn note_checkpoint(&mut self, before: u64, after: u64) {
+        self.after_checkpoint = after;
+        info!(before, after, "log of alerts and notifications shortened");
+    }
+}
 
 /// All in one write; they are with the kernel when this returns.
 pub(crate) async fn save(
