@@ -15,6 +15,9 @@ pub const RECORD_KIND: u8 = 0x30;
 /// Below this a start reads the log in a moment, however little of it counts.
 const JOURNAL_BYTES_BEFORE_CHECKPOINT: u64 = 16 * 1024 * 1024;
 
+/// Records that go to the log together, give or take one: what waits there is bounded for all tenants.
+const WRITE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
 /// Why saved alerts and notifications cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
@@ -80,13 +83,31 @@ impl JournalSize {
     }
 }
 
-/// All in one write; they are with the kernel when this returns.
+/// In one write, but for a whole tenant's state; all is with the kernel when this returns.
 pub(crate) async fn save(
     log: &Log,
     tenant: &TenantId,
     records: &[Record],
 ) -> Result<(), AppendError> {
-    let payloads: Vec<Vec<u8>> = records.iter().map(Record::encode).collect();
+    let mut payloads = Vec::new();
+    let mut bytes = 0;
+    for record in records {
+        let payload = record.encode();
+        bytes += payload.len();
+        payloads.push(payload);
+        if bytes >= WRITE_BYTES_MAX {
+            write(log, tenant, &payloads).await?;
+            payloads.clear();
+            bytes = 0;
+        }
+    }
+    if payloads.is_empty() {
+        return Ok(());
+    }
+    write(log, tenant, &payloads).await
+}
+
+async fn write(log: &Log, tenant: &TenantId, payloads: &[Vec<u8>]) -> Result<(), AppendError> {
     let frames: Vec<Frame<'_>> = payloads
         .iter()
         .map(|payload| Frame {
