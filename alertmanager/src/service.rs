@@ -21,6 +21,8 @@ use crate::journal::{JournalSize, SavedTenants, save};
 use crate::metrics::AlertmanagerMetrics;
 use crate::tenant::{AskError, Counted, INPUTS_MAX, Saving, Shared, TenantHandle, TenantShell};
 
+/// However large bodies may be by the settings: what one body becomes must fit into one record of the log.
+const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How often the log's size is looked at.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
 /// How long deliveries that are under way at the end may take.
@@ -34,7 +36,7 @@ pub struct ServiceSettings {
     pub machine: Settings,
     /// Machines at once. Alerts of further tenants are refused.
     pub tenants_max: usize,
-    /// Of one `POST /api/v2/alerts` or `/silences`.
+    /// Of one `POST /api/v2/alerts` or `/silences`; more than 32 MiB is taken as that.
     pub body_bytes_max: usize,
     /// Notifications that one tenant sends at once.
     pub deliveries_max: usize,
@@ -134,10 +136,11 @@ impl AlertmanagerService {
     #[must_use]
     pub fn start(
         config: Arc<AlertmanagerConfig>,
-        settings: ServiceSettings,
+        mut settings: ServiceSettings,
         parts: ServiceParts,
         saved: SavedTenants,
     ) -> Self {
+        settings.body_bytes_max = settings.body_bytes_max.min(BODY_BYTES_MAX);
         let (machines_stopper, machines_stop) = Stopper::new();
         let service = Self {
             inner: Arc::new(Inner {
