@@ -96,9 +96,8 @@ fn expand(rule: &Rule, template: &Template, data: &Value, host: &RuleHost<'_>) -
         Ok(text) => text,
         Err(error) => {
             metrics.template_expansion_failures.inc();
-            let name = &rule.key.name;
-            let error = format!("error executing template __alert_{name}: {error}");
-            warn!(tenant = %host.evaluation.tenant, alert = %name, error, "expanding alert template failed");
+            let alert = &rule.key.name;
+            warn!(tenant = %host.evaluation.tenant, %alert, %error, "expanding alert template failed");
             format!("<error expanding template: {error}>")
         }
     }

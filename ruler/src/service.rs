@@ -7,14 +7,14 @@ use model::{Labels, Machine, TenantId};
 use parking_lot::Mutex;
 use promql::ParserOptions;
 use ruler_core::{Destination, Group, GroupView, Input, Ruler, RulerOptions, SavedState};
-use runtime::log::Log;
+use runtime::log::{AppendError, Log};
 use runtime::{Clock, Stop, Stopper, Tasks, drive};
 use tokio::sync::{Semaphore, mpsc, watch};
-use tracing::{debug, info};
+use tracing::{debug, error, info};
 
 use crate::backend::Backend;
 use crate::evaluate::Evaluation;
-use crate::journal::SavedTenants;
+use crate::journal::{JournalSize, SavedTenants};
 use crate::metrics::RulerMetrics;
 use crate::sender::Sender;
 use crate::shell::{ShellParts, SnapshotTally, TenantShell};
@@ -23,6 +23,8 @@ use crate::views::Views;
 /// Inputs that wait for a tenant's machine. Results come from at most as many tasks as groups run, each of which waits
 /// here when the machine is behind.
 const INPUTS_MAX: usize = 1024;
+/// How often the log is weighed: it grows by kilobytes a second at most.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug)]
 pub struct ServiceSettings {
@@ -72,6 +74,16 @@ struct Inner {
 struct TenantHandle {
     inputs: mpsc::Sender<Input>,
     snapshots: watch::Receiver<SnapshotTally>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ShortenError {
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error(transparent)]
+    Remove(#[from] std::io::Error),
+    #[error(transparent)]
+    Rotate(#[from] AppendError),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -146,6 +158,34 @@ impl RulerService {
             }
         }
         Ok(())
+    }
+
+    /// Keeps a log that holds nothing but alert state short, until the end.
+    pub async fn maintain(self, mut stop: Stop) {
+        let Some(log) = self.inner.parts.log.clone() else {
+            return;
+        };
+        let mut size = JournalSize::default();
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(MAINTENANCE_INTERVAL) => {}
+                () = stop.stopped() => return,
+            }
+            let before = log.stats().bytes_on_disk;
+            if size.is_checkpoint_due(before) {
+                match self.shorten(&log).await {
+                    Ok(()) => size.note_checkpoint(before, log.stats().bytes_on_disk),
+                    Err(problem) => error!(error = %problem, "log of alert state not shortened"),
+                }
+            }
+        }
+    }
+
+    /// Every tenant's state into a new segment, the ones before it away.
+    async fn shorten(&self, log: &Log) -> Result<(), ShortenError> {
+        let keep = log.rotate().await?;
+        self.checkpoint().await?;
+        Ok(log.remove_before(keep)?)
     }
 
     /// Waits until every ruler has ended, after the signal to stop. Says whether all ended well.

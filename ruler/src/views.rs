@@ -9,8 +9,10 @@ use ruler_core::{GroupKey, GroupView};
 /// Every tenant's groups as they last were, for readers.
 #[derive(Clone, Default)]
 pub(crate) struct Views {
-    groups: Arc<RwLock<BTreeMap<TenantId, BTreeMap<GroupKey, Arc<GroupView>>>>>,
+    groups: Arc<RwLock<BTreeMap<TenantId, TenantGroups>>>,
 }
+
+type TenantGroups = BTreeMap<GroupKey, Arc<GroupView>>;
 
 impl Views {
     pub(crate) fn publish(&self, tenant: &TenantId, view: GroupView) {

@@ -18,14 +18,22 @@ pub struct Process {
 impl Process {
     /// Starts the program; what it prints is appended to `log`.
     pub fn start(name: &str, command: &mut Command, log: &Path) -> Self {
-        let output = File::options().create(true).append(true).open(log).expect("the log file can be opened");
+        let output = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .expect("the log file can be opened");
         let child = command
             .stdin(Stdio::null())
             .stdout(output.try_clone().expect("a file handle can be copied"))
             .stderr(output)
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
-        Self { child, name: name.to_owned(), log: log.to_owned() }
+        Self {
+            child,
+            name: name.to_owned(),
+            log: log.to_owned(),
+        }
     }
 
     pub fn log_text(&self) -> String {
@@ -33,7 +41,10 @@ impl Process {
     }
 
     pub fn has_ended(&mut self) -> bool {
-        self.child.try_wait().expect("a child can be asked").is_some()
+        self.child
+            .try_wait()
+            .expect("a child can be asked")
+            .is_some()
     }
 
     /// SIGKILL, and gone when this returns.
@@ -43,14 +54,19 @@ impl Process {
     }
 
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.child.id().cast_signed()).expect("a child has a positive number");
-        kill_process(pid, signal).unwrap_or_else(|error| panic!("cannot signal {}: {error}", self.name));
+        let pid =
+            Pid::from_raw(self.child.id().cast_signed()).expect("a child has a positive number");
+        kill_process(pid, signal)
+            .unwrap_or_else(|error| panic!("cannot signal {}: {error}", self.name));
     }
 
     pub async fn ended(&mut self, within: Duration) -> ExitStatus {
         let name = self.name.clone();
         let child = &mut self.child;
-        wait_for(&format!("{name} to end"), within, async || child.try_wait().expect("a child can be asked")).await
+        wait_for(&format!("{name} to end"), within, async || {
+            child.try_wait().expect("a child can be asked")
+        })
+        .await
     }
 }
 
@@ -72,7 +88,10 @@ pub fn program(path: &str) -> Option<&str> {
     if Path::new(path).exists() {
         return Some(path);
     }
-    assert!(std::env::var_os("CI").is_none(), "{path} is missing, and continuous integration must have it");
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "{path} is missing, and continuous integration must have it"
+    );
     eprintln!("SKIPPED: {path} is not installed; this test needs it");
     None
 }

@@ -43,30 +43,61 @@ impl Service {
             Prometheus::start(folder.path(), "prometheus-2", second, "").await,
             Prometheus::start(folder.path(), "prometheus-1", first, &scrapes).await,
         ];
-        Self { fakes, targets, watchbell, _prometheus: prometheus, folder }
+        Self {
+            fakes,
+            targets,
+            watchbell,
+            _prometheus: prometheus,
+            folder,
+        }
     }
 
     pub async fn kill_and_restart_watchbell(self) -> Self {
-        let Self { fakes, targets, watchbell, _prometheus, folder } = self;
+        let Self {
+            fakes,
+            targets,
+            watchbell,
+            _prometheus,
+            folder,
+        } = self;
         let watchbell = watchbell.kill_and_restart().await;
-        Self { fakes, targets, watchbell, _prometheus, folder }
+        Self {
+            fakes,
+            targets,
+            watchbell,
+            _prometheus,
+            folder,
+        }
     }
 }
 
 /// The real configuration with its timers shortened and its addresses pointed at the fakes.
 fn write_configuration(folder: &Path, real: &Path, fakes: &Fakes) {
-    let shortened = fs::read_to_string(real.join("golden/gds-shortened.yml")).expect("the shortened configuration");
+    let shortened = fs::read_to_string(real.join("golden/gds-shortened.yml"))
+        .expect("the shortened configuration");
     let smtp = fakes.smtp_address().to_string();
     let alertmanager = shortened
         .replace("127.0.0.1:2526", &smtp)
-        .replace("http://127.0.0.1:18081/slack/services/T000/B000/XXXX", &fakes.slack_webhook_url())
-        .replace("http://127.0.0.1:18081/cronitor/p/KEY", &fakes.cronitor_url("KEY"))
-        .replace("'../default.tmpl'", &format!("'{}'", real.join("default.tmpl").display()))
+        .replace(
+            "http://127.0.0.1:18081/slack/services/T000/B000/XXXX",
+            &fakes.slack_webhook_url(),
+        )
+        .replace(
+            "http://127.0.0.1:18081/cronitor/p/KEY",
+            &fakes.cronitor_url("KEY"),
+        )
+        .replace(
+            "'../default.tmpl'",
+            &format!("'{}'", real.join("default.tmpl").display()),
+        )
         .replace("_interval: 1m", &format!("_interval: {HEARTBEAT_SECS}s"));
-    assert!(!alertmanager.contains("127.0.0.1:18081"), "every address points at a fake");
+    assert!(
+        !alertmanager.contains("127.0.0.1:18081"),
+        "every address points at a fake"
+    );
     fs::write(folder.join("alertmanager.yml"), alertmanager).expect("a file can be written");
     let watchbell = format!(
-        "external_url: http://alerts.example.test\n\
+        "server: {{external_url: http://alerts.example.test}}\n\
          evaluation: {{interval: 1s, resend_delay: 5s}}\n\
          rule_files: ['{}/alerts/*.yml']\n\
          alertmanager: {{config_file: alertmanager.yml}}\n\

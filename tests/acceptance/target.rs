@@ -14,9 +14,16 @@ pub struct Target {
 
 impl Target {
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let address = listener.local_addr().expect("a bound socket has an address");
-        Self { address, serving: Some(serve(listener)) }
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port is free");
+        let address = listener
+            .local_addr()
+            .expect("a bound socket has an address");
+        Self {
+            address,
+            serving: Some(serve(listener)),
+        }
     }
 
     /// The port refuses connections from here on.
@@ -29,7 +36,9 @@ impl Target {
     }
 
     pub async fn start_again(&mut self) {
-        let listener = TcpListener::bind(self.address).await.expect("the target's own port is free");
+        let listener = TcpListener::bind(self.address)
+            .await
+            .expect("the target's own port is free");
         self.serving = Some(serve(listener));
     }
 }
@@ -44,7 +53,12 @@ impl Drop for Target {
 
 fn serve(listener: TcpListener) -> JoinHandle<()> {
     // Each scrape gets a connection of its own, so that a stopped target is gone for kept connections too.
-    let metrics = async || ([(CONNECTION, "close")], "# TYPE small_target gauge\nsmall_target 1\n");
+    let metrics = async || {
+        (
+            [(CONNECTION, "close")],
+            "# TYPE small_target gauge\nsmall_target 1\n",
+        )
+    };
     let router = Router::new().route("/metrics", get(metrics));
     tokio::spawn(async move {
         // Ends only by being aborted.

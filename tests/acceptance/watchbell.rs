@@ -36,11 +36,19 @@ impl Watchbell {
             &log,
         );
         let address = wait_for("watchbell to say where it listens", STARTING, async || {
-            assert!(!process.has_ended(), "watchbell ended:\n{}", process.log_text());
+            assert!(
+                !process.has_ended(),
+                "watchbell ended:\n{}",
+                process.log_text()
+            );
             listening_address(&process.log_text()[before..])
         })
         .await;
-        let watchbell = Self { address, folder: folder.to_owned(), process };
+        let watchbell = Self {
+            address,
+            folder: folder.to_owned(),
+            process,
+        };
         wait_for("watchbell to be ready", STARTING, async || {
             let answer = reqwest::get(watchbell.url("/-/ready")).await.ok()?;
             answer.status().is_success().then_some(())
@@ -65,7 +73,9 @@ impl Watchbell {
     }
 
     pub async fn json(&self, path: &str) -> serde_json::Value {
-        let answer = reqwest::get(self.url(path)).await.expect("watchbell answers");
+        let answer = reqwest::get(self.url(path))
+            .await
+            .expect("watchbell answers");
         let status = answer.status();
         let text = answer.text().await.expect("watchbell answers with text");
         assert!(status.is_success(), "{path}: {status}: {text}");

@@ -57,6 +57,7 @@ impl Labels {
     }
 
     #[must_use]
+    #[inline]
     pub fn get(&self, name: &str) -> Option<&str> {
         for (own, value) in self.iter() {
             match own.cmp(name) {
@@ -70,6 +71,7 @@ impl Labels {
 
     /// The value of a label, empty where the label is absent: what matchers and templates see.
     #[must_use]
+    #[inline]
     pub fn value(&self, name: &str) -> &str {
         self.get(name).unwrap_or("")
     }

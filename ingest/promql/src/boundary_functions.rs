@@ -1,5 +1,10 @@
 //! Functions of windows whose edges are made of the samples around them: `anchored` takes the sample at or before
 //! the beginning, `smoothed` draws lines to the neighbours outside. Nothing is extrapolated.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a match names the few of ninety functions that it is about"
+)]
+
 use model::Sample;
 
 use crate::ast::Boundary;
@@ -41,7 +46,7 @@ pub(crate) fn compute(kind: FunctionKind, boundary: Boundary, window: &Window<'_
     } else {
         samples.len() - 1
     };
-    if at(&samples[last]) <= window.start {
+    if at(&samples[last]) <= window.start || at(&samples[first]) > window.end {
         return None;
     }
     let inside = Window {
@@ -54,30 +59,31 @@ pub(crate) fn compute(kind: FunctionKind, boundary: Boundary, window: &Window<'_
         _ => {}
     }
     let counter = kind != FunctionKind::Delta;
-    let left = if smoothed && at(&samples[first]) < window.start {
+    let reset = |before: &Sample, after: &Sample| counter && after.value < before.value;
+    let left_cut = smoothed && at(&samples[first]) < window.start;
+    let right_cut = smoothed && last > 0 && at(&samples[last]) > window.end;
+    let left = if left_cut {
+        let (before, after) = (&samples[first], &samples[first + 1]);
         // A counter that is reset on the way began again at zero.
-        let reset = counter && samples[first + 1].value < samples[first].value;
-        let from = if reset { 0.0 } else { samples[first].value };
-        on_the_line(
-            &samples[first],
-            from,
-            &samples[first + 1],
-            samples[first + 1].value,
-            window.start,
-        )
+        let from = if reset(before, after) {
+            0.0
+        } else {
+            before.value
+        };
+        on_the_line(before, from, after, after.value, window.start)
     } else {
         samples[first].value
     };
-    let right = if smoothed && last > 0 && at(&samples[last]) > window.end {
+    let right = if right_cut {
         let (before, after) = (&samples[last - 1], &samples[last]);
-        // A counter that is reset on the way would have gone on by what it counted since.
-        let reset = counter && after.value < before.value;
-        let to = if reset {
-            after.value + before.value
-        } else {
-            after.value
+        let (from, to) = match (reset(before, after), left_cut && first + 1 == last) {
+            (false, _) => (before.value, after.value),
+            // Both edges lie on one line, which began at zero.
+            (true, true) => (0.0, after.value),
+            // Without the reset the counter would have gone on by what it counted since.
+            (true, false) => (before.value, after.value + before.value),
         };
-        on_the_line(before, before.value, after, to, window.end)
+        on_the_line(before, from, after, to, window.end)
     } else {
         samples[last].value
     };

@@ -1,10 +1,15 @@
 //! `info(v, {…})`: the labels of info metrics join the series that they are about, found by `instance` and `job`.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a match names the kinds of expression that it is about"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{LabelsBuilder, METRIC_NAME, MatchOp, Matcher, MatcherDialect, Timestamp};
 
 use crate::answer::EvalError;
-use crate::ast::{Boundary, VectorSelector};
+use crate::ast::{Boundary, Expr, VectorSelector};
 use crate::context::Context;
 use crate::reader::SeriesReader;
 use crate::selection::{instant_values, read};
@@ -22,6 +27,7 @@ pub(crate) fn join(
     context: &Context<'_>,
     reader: &dyn SeriesReader,
     base: Table,
+    of: &Expr,
     selector: Option<&VectorSelector>,
     steps: Steps,
 ) -> Result<Table, EvalError> {
@@ -48,17 +54,12 @@ pub(crate) fn join(
                 .all(|matcher| matcher.matches_labels(&row.labels))
         })
         .collect();
-    let infos = read_infos(
-        context, reader, &base, &is_info, &names, &data, selector, steps,
-    )?;
+    let times = reference_times(context, of, steps)?;
+    let infos = read_infos(context, reader, &base, &is_info, &names, &data, times)?;
     combine(&base, &is_info, &infos, &data)
 }
 
 /// For every info series the times of its samples, at each step.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "all of it says which series are wanted"
-)]
 fn read_infos(
     context: &Context<'_>,
     reader: &dyn SeriesReader,
@@ -66,8 +67,7 @@ fn read_infos(
     is_info: &[bool],
     names: &[Matcher],
     data: &[Matcher],
-    selector: Option<&VectorSelector>,
-    steps: Steps,
+    times: Steps,
 ) -> Result<Table, EvalError> {
     let mut matchers: Vec<Matcher> = names.iter().chain(data).cloned().collect();
     let mut known = false;
@@ -86,22 +86,42 @@ fn read_infos(
         }
     }
     if !known {
-        return Ok(Table::new(steps.count));
+        return Ok(Table::new(times.count));
     }
     let wanted = VectorSelector {
         name: None,
         matchers,
-        at: selector.and_then(|selector| selector.at),
-        offset: selector.and_then(|selector| selector.offset.clone()),
+        at: None,
+        offset: None,
         boundary: Boundary::Plain,
         span: Span::default(),
     };
-    let times = context.moved(wanted.at, &wanted.offset, steps)?;
     let after = times.start.saturating_sub(context.lookback);
     let series = read(context, reader, &wanted.matchers, after, times.last())?;
-    instant_values(context, &series, &wanted, steps, |sample| {
+    instant_values(context, &series, &wanted, times, |sample| {
         sample.timestamp.as_millis() as f64
     })
+}
+
+/// The times at which the first selector of the series that are enriched looks, however deep it stands in subqueries.
+fn reference_times(context: &Context<'_>, of: &Expr, steps: Steps) -> Result<Steps, EvalError> {
+    let (at, offset, inner) = match of {
+        Expr::Matrix(node) => (node.selector.at, &node.selector.offset, None),
+        Expr::Selector(node) => (node.at, &node.offset, None),
+        Expr::Subquery(node) => (node.at, &node.offset, Some(&node.expr)),
+        _ => {
+            let selecting = of
+                .children()
+                .into_iter()
+                .find(|child| !child.selectors().is_empty());
+            return selecting.map_or(Ok(steps), |child| reference_times(context, child, steps));
+        }
+    };
+    let moved = context.moved(at, offset, steps)?;
+    match inner {
+        Some(inner) => reference_times(context, inner, moved),
+        None => Ok(moved),
+    }
 }
 
 fn combine(

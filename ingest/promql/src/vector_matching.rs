@@ -1,4 +1,9 @@
 //! Operators between two instant vectors: who meets whom, and what comes out.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a match names the operators that it is about"
+)]
+
 use std::collections::HashMap;
 
 use foldhash::fast::FixedState;

@@ -171,9 +171,12 @@ fn slots_that_pass_during_an_iteration_are_missed_and_counted() {
     let missed: Vec<u64> = rehearsal
         .events
         .iter()
-        .filter_map(|event| match event {
-            Event::IterationStarted { missed, .. } => Some(*missed),
-            _ => None,
+        .filter_map(|event| {
+            if let Event::IterationStarted { missed, .. } = event {
+                Some(*missed)
+            } else {
+                None
+            }
         })
         .collect();
     assert_eq!(missed, [0, 2]);
