@@ -354,3 +354,55 @@ fn permits(bytes: usize) -> u32 {
 fn gauge(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use config::WatchbellConfig;
+    use model::{TenantId, Timestamp};
+    use runtime::{ManualClock, Metrics};
+
+    use super::{Engine, IngestError, TENANTS_MAX};
+    use crate::settings::{Build, IngestSettings};
+
+    fn engine(folder: &std::path::Path) -> Engine {
+        let mut config = WatchbellConfig::default();
+        config.storage.path = folder.to_owned();
+        Engine::open(
+            IngestSettings::new(&config, Build::default()),
+            Arc::new(ManualClock::at(Timestamp::from_secs(1_000_000))),
+            &Metrics::new(),
+        )
+        .unwrap()
+    }
+
+    /// A snappy block of nothing: a request without series.
+    const EMPTY: &[u8] = &[0];
+
+    #[tokio::test]
+    async fn past_the_bound_of_bytes_senders_are_told_to_come_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(folder.path());
+        let tenant = TenantId::anonymous();
+        let all = engine.0.request_bytes.available_permits() as u32;
+        let taken = engine.0.request_bytes.try_acquire_many(all).unwrap();
+        let refused = engine.push(&tenant, EMPTY.into()).await;
+        assert!(matches!(refused, Err(IngestError::Overloaded)));
+        drop(taken);
+        engine.push(&tenant, EMPTY.into()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn tenants_are_bounded_and_those_that_are_there_go_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(folder.path());
+        let tenant = |number: usize| TenantId::parse(&format!("t{number}")).unwrap();
+        for number in 0..TENANTS_MAX {
+            engine.append(&tenant(number), &[]).await.unwrap();
+        }
+        let refused = engine.append(&tenant(TENANTS_MAX), &[]).await;
+        assert!(matches!(refused, Err(IngestError::TooManyTenants)));
+        engine.append(&tenant(0), &[]).await.unwrap();
+    }
+}
