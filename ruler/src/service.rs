@@ -79,7 +79,7 @@ struct TenantHandle {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum ShortenError {
+pub(crate) enum ShortenError {
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     #[error(transparent)]
@@ -220,7 +220,7 @@ impl RulerService {
     }
 
     /// Every tenant's state into a new segment, the ones before it away.
-    async fn shorten(&self, log: &Log) -> Result<(), ShortenError> {
+    pub(crate) async fn shorten(&self, log: &Log) -> Result<(), ShortenError> {
         let keep = log.rotate().await?;
         self.checkpoint().await?;
         Ok(log.remove_before(keep)?)
