@@ -1,1 +1,124 @@
 //! Everything an operator may write: raw shapes with places, defaults, resolution, and the list of problems.
+//!
+//! A text is parsed into a tree in which every node knows its place (`yaml`), read through cursors that collect every
+//! mistake (`cursor`, `source`), and resolved into immutable types in which defaults and inherited values are filled in.
+//! Ways in: [`AlertmanagerFiles::load`] (with its template files) and [`AlertmanagerConfig::read`] (without),
+//! [`load_rule_files`] and [`RuleFile::read`], [`WatchbellConfig::read`], [`PrometheusConfig::read`]. Files are read by
+//! the caller, behind [`Files`].
+mod alertmanager;
+mod cursor;
+mod defaults;
+mod files;
+mod global;
+mod http;
+mod inhibit;
+mod integration;
+mod matchers;
+mod problem;
+mod prometheus;
+mod receiver;
+mod route;
+mod route_reading;
+mod rule_files;
+mod rules;
+#[cfg(test)]
+mod shared_data;
+mod source;
+mod structured;
+mod time_interval;
+mod value;
+mod watchbell;
+mod yaml;
+
+pub use alertmanager::{
+    AlertmanagerConfig, AlertmanagerFiles, AlertmanagerOptions, Loaded, TemplateGlobs,
+};
+pub use files::{Files, MemoryFiles};
+pub use global::{Global, GlobalSmtp};
+pub use http::{
+    HeaderValues, HttpAuthorization, HttpConfig, OAuth2, PemSource, ProxyConfig, TlsConfig,
+    TlsVersion,
+};
+pub use inhibit::InhibitRule;
+pub use integration::TemplateField;
+pub use problem::{Place, Problem, Problems};
+pub use prometheus::{AlertmanagerTargets, PrometheusConfig, RelabelAction, RelabelConfig};
+pub use receiver::{
+    EmailSettings, EmailThreading, Integration, IntegrationKind, IntegrationSettings,
+    PagerDutyImage, PagerDutyKey, PagerDutyLink, PagerDutySettings, Receiver, SlackAction,
+    SlackConfirmation, SlackField, SlackSettings, SlackTarget, WebhookSettings, template_texts,
+};
+pub use route::{GroupBy, Route, RouteIndex, RouteTree};
+pub use rule_files::load_rule_files;
+pub use rules::{Placed, RawGroup, RawRule, RawRuleKind, RuleFile};
+pub use structured::structured;
+pub use time_interval::{Location, NamedTimeInterval, NumberRange, TimeInterval, TimeRange};
+pub use value::{
+    HostPort, HostPortError, HttpUrl, HttpUrlError, Secret, SecretSource, TemplateText,
+    TemplateValue,
+};
+pub use watchbell::{
+    AlertmanagerSettings, Endpoints, Evaluation, Limits, Log, LogFormat, LogLevel,
+    NotifiersSettings, RulerSettings, Server, Storage, WatchbellConfig,
+};
+
+#[cfg(test)]
+mod tests {
+    use crate::alertmanager::{AlertmanagerConfig, AlertmanagerOptions};
+    use crate::problem::Problems;
+    use crate::prometheus::PrometheusConfig;
+    use crate::rules::RuleFile;
+    use crate::watchbell::WatchbellConfig;
+
+    fn read_as_everything(text: &str) {
+        let _ = AlertmanagerConfig::read("a.yml", text, &AlertmanagerOptions::default());
+        let _ = PrometheusConfig::read("p.yml", text, &|_| None);
+        let _ = RuleFile::read("r.yml", text, &mut Problems::new());
+        let _ = WatchbellConfig::read("w.yml", text);
+    }
+
+    /// Keys that every reader knows, and values that few of them want.
+    const PIECES: [&str; 28] = [
+        "route:",
+        "receivers:",
+        "groups:",
+        "global:",
+        "rules:",
+        "- ",
+        "  ",
+        "\n",
+        "name: ",
+        "expr: ",
+        "labels:",
+        "{",
+        "}",
+        "[",
+        "]",
+        ", ",
+        ": ",
+        "&a ",
+        "*a",
+        "<<: *a",
+        "x",
+        "'",
+        "\"",
+        "1",
+        "~",
+        "|\n",
+        "!!str ",
+        "time_intervals:",
+    ];
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics(text in ".*") {
+            read_as_everything(&text);
+        }
+
+        #[test]
+        fn no_yaml_panics(pieces in proptest::collection::vec(0..PIECES.len(), 0..40)) {
+            let text: String = pieces.into_iter().map(|piece| PIECES[piece]).collect();
+            read_as_everything(&text);
+        }
+    }
+}

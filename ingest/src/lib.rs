@@ -1,1 +1,21 @@
-//! The shell around the ingest core: remote write, the query API, the log.
+//! The ingest of one process: remote write in, the log behind it, the Prometheus HTTP API out.
+//!
+//! [`Engine`] is the handle: [`Engine::open`] reads everything back, [`Engine::push`] and [`Engine::append`] write,
+//! [`Engine::query`] and [`Engine::reader`] read, [`Engine::maintain`] runs beside them, and [`routes`] serves all of
+//! it over HTTP. What is decided about samples stands in `ingest-core`; here it meets locks, disk and sockets.
+mod api;
+mod engine;
+mod metrics;
+mod push;
+mod query;
+mod reader;
+mod settings;
+mod tenant_store;
+mod wal;
+
+pub use api::routes;
+pub use engine::{Engine, IngestError};
+pub use query::{QueryError, QueryOptions, QueryTimes};
+pub use reader::HeadReader;
+pub use settings::{Build, IngestSettings, QuerySettings};
+pub use wal::StartError;

@@ -1,1 +1,48 @@
-//! Who is told what, and when: alerts, routes, groups, muting, deduplication, deliveries.
+//! Who is told what, and when. Decides; performs no IO.
+//!
+//! [`Alertmanager`] is the machine of one tenant. Alerts come in by [`Input::AlertsPosted`], are merged (`store`),
+//! routed (`dispatch`) and collected in groups (`group`); a group's flush (`flush`) is judged against mutes
+//! (`mute`, `silence`, `inhibit`, `interval`) and against what was told before (`dedup`, `nflog`), and what is new
+//! goes out as a delivery (`delivery`) until it has arrived or newer state has taken its place.
+mod codec;
+mod dedup;
+mod delivery;
+mod dispatch;
+mod flush;
+mod group;
+mod hashes;
+mod inhibit;
+mod intake;
+mod interval;
+mod machine;
+mod mute;
+mod nflog;
+mod policy;
+mod protocol;
+mod record;
+mod restore;
+mod silence;
+mod store;
+mod telling;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use codec::CodecError;
+pub use delivery::DeliveryId;
+pub use hashes::AlertHashes;
+pub use intake::{AlertDraft, AlertError};
+pub use machine::Alertmanager;
+pub use mute::{AlertMutes, MuteReason};
+pub use nflog::{Entry, LogKey, Nflog};
+pub use policy::Policy;
+pub use protocol::{
+    AlertsAnswer, Answer, AttemptEnd, Command, Deliver, Event, Input, Limit, Refused, Settings,
+    Ticket,
+};
+pub use record::Record;
+pub use silence::{
+    MatcherDraft, Silence, SilenceDraft, SilenceError, SilenceId, SilenceState, Silences,
+};
+pub use view::{AlertView, GroupView, ReceiverView, View};

@@ -368,7 +368,7 @@ mod tests {
 
     #[test]
     fn orders_by_the_first_difference() {
-        let mut sets = vec![
+        let mut sets = [
             labels(&[("b", "1")]),
             labels(&[("a", "2")]),
             labels(&[("a", "1"), ("b", "1")]),

@@ -1,1 +1,22 @@
-//! The hands of the ground floor: clock, driver, log on disk, HTTP server and client, telemetry, shutdown.
+//! The hands of the ground floor: the one crate here that touches clock, sockets or disk.
+//!
+//! A machine (`model::Machine`) decides; [`drive`] feeds it inputs and deadlines and hands its orders to a
+//! [`Shell`]. [`Server`] serves what [`Routes`] holds, each route with the [`Right`] that it needs.
+mod clock;
+mod driver;
+mod files;
+pub mod log;
+mod logging;
+mod metrics;
+mod server;
+mod stop;
+mod tenant_header;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use driver::{Shell, drive};
+pub use files::DiskFiles;
+pub use logging::{LogFormat, LogLevel, start_logging};
+pub use metrics::Metrics;
+pub use server::{BindError, Right, Routes, Server};
+pub use stop::{Stop, Stopper, Tasks};
+pub use tenant_header::{TENANT_HEADER, Tenant};

@@ -1,1 +1,25 @@
-//! Each integration as a small machine from notification to outcome.
+//! Each integration as a small machine from notification to outcome. Performs no IO: an [`IntegrationPlan`] is compiled
+//! when its configuration is loaded; it begins a [`Conversation`], which says what to ask, is told what came back, and
+//! ends with an [`Outcome`] and what must be remembered.
+mod classify;
+mod conversation;
+mod email;
+mod mime;
+mod notification;
+mod pagerduty;
+mod plan;
+mod rendering;
+mod secrets;
+mod slack;
+mod step;
+mod webhook;
+
+pub use conversation::{ATTEMPT_TIMEOUT_DEFAULT, Conversation};
+pub use notification::{GroupKey, Notification, NotificationReason};
+pub use plan::IntegrationPlan;
+pub use rendering::PlanError;
+pub use secrets::SecretFiles;
+pub use step::{
+    Failure, HttpRequest, HttpResponse, MailLogin, MailReply, MailRequest, MailSecurity, MailStage,
+    Memory, Method, Outcome, RESPONSE_BODY_MAX, Reached, Remembered, Request, Response, Step,
+};

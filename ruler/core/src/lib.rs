@@ -1,1 +1,54 @@
-//! What is decided about rules: schedule, active alerts, outbox, restore.
+//! What is decided about rules: when each group is evaluated, what a result makes of a rule's alerts, who is told, what
+//! is written and what is saved.
+//!
+//! One [`Ruler`] is the machine of one tenant. It is given [`Group`]s (compiled from rule files), orders evaluations, and
+//! hears results whose templates are already expanded. Its alerts go through [`AlertState`], its messages through the
+//! [`Outbox`], its changes through [`Record`]s that rebuild it after a restart ([`SavedState`]).
+mod alert;
+mod alerting;
+mod codec;
+mod compile;
+#[cfg(test)]
+mod compliance;
+mod departed;
+mod evaluation;
+mod event;
+mod group_state;
+mod outbox;
+mod plan;
+mod record;
+mod recording;
+mod refusal;
+#[cfg(test)]
+mod rehearsal;
+mod restore;
+mod rule;
+mod rule_state;
+mod ruler;
+mod schedule;
+mod series;
+mod view;
+
+pub use alert::{ActiveAlert, AlertState, AlertTiming, RESOLVED_RETENTION};
+pub use alerting::{AlertElement, OutgoingAlert, Transition};
+pub use codec::DecodeError;
+pub use compile::{GroupDefaults, compile_groups};
+pub use evaluation::{
+    Append, AppendReport, Appended, Evaluate, Evaluated, RefusedSample, RuleResult, Ticket,
+};
+pub use event::Event;
+pub use group_state::LastIteration;
+pub use outbox::{
+    BATCH_MAX, Destination, DropReason, Message, Outbox, SendOutcome, Settled, WAITING_MAX,
+};
+pub use plan::RulePlan;
+pub use record::Record;
+pub use recording::RecordedElement;
+pub use refusal::ResultRefused;
+pub use restore::{DepartedAlert, OUTAGE_TOLERANCE, SavedRule, SavedState};
+pub use rule::{Group, GroupKey, Rule, RuleClass, RuleKey, RuleKind};
+pub use rule_state::{QUERY_FAILURE_GRACE, RuleHealth};
+pub use ruler::{Command, Input, Persist, Ruler, RulerOptions};
+pub use schedule::Slots;
+pub use series::{SampleBatch, SeriesValue};
+pub use view::{GroupView, RuleView};

@@ -1,0 +1,227 @@
+//! Is there anything new to tell an integration, given what it was told last?
+use std::time::Duration;
+
+use model::Timestamp;
+use notifiers_core::NotificationReason;
+
+use crate::hashes::AlertHashes;
+use crate::nflog::Entry;
+
+/// What a group holds at one flush, by its alerts' hashes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FlushHashes {
+    /// The scheduled instant of the flush.
+    pub at: Timestamp,
+    /// Firing, and muted by nothing.
+    pub firing: AlertHashes,
+    /// Firing, but muted: does not count as firing for what is told.
+    pub muted: AlertHashes,
+    /// Resolved, muted or not: who was told that an alert fires is told that it ended.
+    pub resolved: AlertHashes,
+}
+
+/// What is known about one integration and one group.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told<'a> {
+    pub entry: Option<&'a Entry>,
+    /// Alerts of attempts that nobody knows the end of: the vendor may have been told that they fire.
+    pub perhaps: &'a AlertHashes,
+}
+
+impl Told<'_> {
+    /// Whether the vendor knows, or may know, the alert as firing.
+    #[must_use]
+    pub(crate) fn as_firing(&self, hash: u64) -> bool {
+        self.perhaps.contains(hash) || self.entry.is_some_and(|entry| entry.firing.contains(hash))
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The integration already knows all of it.
+    Nothing,
+    Notify(NotificationReason),
+    /// Nothing is sent, since the integration wants no resolved notifications; but the log must say that the
+    /// alerts ended, so that their next firing is a first notification.
+    NoteResolved,
+}
+
+/// The rules of Alertmanager 0.34's deduplication, in their order, with two repairs: an alert that was never told as
+/// firing is not told as resolved, and a repeat is due from the very instant on which the interval has passed
+/// (a repeat interval that equals the group interval repeats at each flush instead of at every other one).
+#[must_use]
+pub(crate) fn verdict(
+    told: Told<'_>,
+    flush: &FlushHashes,
+    send_resolved: bool,
+    repeat_interval: Duration,
+) -> Verdict {
+    let resolved_told = flush.resolved.iter().any(|hash| told.as_firing(hash));
+    let none = AlertHashes::default();
+    let known = told.entry.map_or(&none, |entry| &entry.firing);
+    if !flush.firing.is_subset(known) {
+        return Verdict::Notify(if known.is_empty() {
+            NotificationReason::FirstNotification
+        } else {
+            NotificationReason::NewAlertsAdded
+        });
+    }
+    if flush.firing.is_empty() {
+        return if !resolved_told {
+            Verdict::Nothing
+        } else if send_resolved {
+            Verdict::Notify(NotificationReason::AllAlertsResolved)
+        } else {
+            Verdict::NoteResolved
+        };
+    }
+    if send_resolved && resolved_told {
+        return Verdict::Notify(NotificationReason::SomeAlertsResolved);
+    }
+    match told.entry {
+        Some(entry) if entry.at + repeat_interval <= flush.at => {
+            Verdict::Notify(NotificationReason::RepeatIntervalElapsed)
+        }
+        Some(_) | None => Verdict::Nothing,
+    }
+}
+
+/// The firing alerts to log once `flush` has been told.
+///
+/// While something fires, an alert that was told before and is only muted stays noted, so that its end can still be
+/// told. When nothing unmuted fires the vendor has been told that all is over: a muted alert that
+/// outlives its mute must then be a first notification again.
+#[must_use]
+pub(crate) fn firing_after(entry: Option<&Entry>, flush: &FlushHashes) -> AlertHashes {
+    match entry {
+        Some(entry) if !flush.firing.is_empty() => {
+            flush.firing.union(&entry.firing.intersection(&flush.muted))
+        }
+        Some(_) | None => flush.firing.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use model::Timestamp;
+    use notifiers_core::{Memory, NotificationReason};
+
+    use super::{FlushHashes, Told, Verdict, firing_after, verdict};
+    use crate::hashes::AlertHashes;
+    use crate::nflog::Entry;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+    const NOTHING: Verdict = Verdict::Nothing;
+    const NOTE_RESOLVED: Verdict = Verdict::NoteResolved;
+    const FIRST: Verdict = Verdict::Notify(NotificationReason::FirstNotification);
+    const ADDED: Verdict = Verdict::Notify(NotificationReason::NewAlertsAdded);
+    const REPEAT: Verdict = Verdict::Notify(NotificationReason::RepeatIntervalElapsed);
+    const ALL: Verdict = Verdict::Notify(NotificationReason::AllAlertsResolved);
+    const SOME: Verdict = Verdict::Notify(NotificationReason::SomeAlertsResolved);
+
+    fn hashes(hashes: &[u64]) -> AlertHashes {
+        hashes.iter().copied().collect()
+    }
+
+    fn logged(minutes_ago: u64, firing: &[u64], resolved: &[u64]) -> Entry {
+        Entry {
+            at: Timestamp::from_secs(100_000) - MINUTE * minutes_ago as u32,
+            expires_at: Timestamp::MAX,
+            firing: hashes(firing),
+            resolved: hashes(resolved),
+            memory: Memory::default(),
+        }
+    }
+
+    fn flush(firing: &[u64], muted: &[u64], resolved: &[u64]) -> FlushHashes {
+        FlushHashes {
+            at: Timestamp::from_secs(100_000),
+            firing: hashes(firing),
+            muted: hashes(muted),
+            resolved: hashes(resolved),
+        }
+    }
+
+    /// Repeat interval 10 minutes throughout; columns: entry, firing, resolved, verdict with and without
+    /// `send_resolved`.
+    #[test]
+    fn follows_alertmanagers_table() {
+        let f123 = |minutes_ago| Some(logged(minutes_ago, &[1, 2, 3], &[]));
+        let f12_r3 = || Some(logged(1, &[1, 2], &[3]));
+        type Row = (
+            Option<Entry>,
+            &'static [u64],
+            &'static [u64],
+            Verdict,
+            Verdict,
+        );
+        #[rustfmt::skip]
+        let rows: [Row; 16] = [
+            (None, &[1], &[], FIRST, FIRST),
+            (None, &[], &[1], NOTHING, NOTHING),
+            (f123(1), &[2, 3, 4], &[], ADDED, ADDED),
+            (f123(1000), &[1, 2, 3], &[], REPEAT, REPEAT),
+            (f123(9), &[1, 2, 3], &[], NOTHING, NOTHING),
+            (f123(10), &[1, 2, 3], &[], REPEAT, REPEAT),
+            (f123(11), &[1, 2, 3], &[], REPEAT, REPEAT),
+            (Some(logged(1, &[], &[1, 2])), &[], &[3], NOTHING, NOTHING),
+            (Some(logged(1, &[], &[1, 2])), &[1], &[], FIRST, FIRST),
+            (f12_r3(), &[1], &[2, 3], SOME, NOTHING),
+            (f12_r3(), &[], &[1, 2, 3], ALL, NOTE_RESOLVED),
+            (f12_r3(), &[1, 2], &[3], NOTHING, NOTHING),
+            // Never told as firing, so not told as resolved.
+            (f12_r3(), &[1, 2], &[4], NOTHING, NOTHING),
+            // Nothing left unmuted, nothing resolved: silence, however old the entry.
+            (f123(1000), &[], &[], NOTHING, NOTHING),
+            (f123(1), &[1], &[], NOTHING, NOTHING),
+            (None, &[], &[], NOTHING, NOTHING),
+        ];
+        for (row, (entry, firing, resolved, sending, not_sending)) in rows.iter().enumerate() {
+            let told = Told {
+                entry: entry.as_ref(),
+                perhaps: &hashes(&[]),
+            };
+            let flush = flush(firing, &[], resolved);
+            assert_eq!(
+                verdict(told, &flush, true, MINUTE * 10),
+                *sending,
+                "row {row}"
+            );
+            assert_eq!(
+                verdict(told, &flush, false, MINUTE * 10),
+                *not_sending,
+                "row {row}, send_resolved false"
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_perhaps_told_is_told_again_or_resolved() {
+        let perhaps = hashes(&[1]);
+        let told = Told {
+            entry: None,
+            perhaps: &perhaps,
+        };
+        assert_eq!(verdict(told, &flush(&[1], &[], &[]), true, MINUTE), FIRST);
+        assert_eq!(verdict(told, &flush(&[], &[], &[1]), true, MINUTE), ALL);
+        assert_eq!(verdict(told, &flush(&[], &[], &[2]), true, MINUTE), NOTHING);
+    }
+
+    #[test]
+    fn a_told_alert_that_is_muted_stays_noted_while_something_fires() {
+        let entry = logged(1, &[1, 2], &[]);
+        for (firing, muted, expected) in [
+            (&[2_u64][..], &[1_u64][..], &[1_u64, 2][..]),
+            (&[2], &[3], &[2]),
+            (&[], &[1], &[]),
+        ] {
+            assert_eq!(
+                firing_after(Some(&entry), &flush(firing, muted, &[])),
+                hashes(expected)
+            );
+        }
+        assert_eq!(firing_after(None, &flush(&[2], &[1], &[])), hashes(&[2]));
+    }
+}

@@ -1,0 +1,385 @@
+//! Deliveries: one at a time for each integration of each group.
+//!
+//! ```text
+//!             offer                outcome: delivered, rejected
+//!   (none) ─────────▶ Attempting ──────────────────────────────▶ (none)
+//!                      ▲      │ retry, ambiguous
+//!                  due │      ▼
+//!                      Waiting ◀── offer: newer state takes the place of what waits
+//!                         │
+//!                         └── withdraw: there is nothing left to tell ──▶ (none)
+//! ```
+//!
+//! While an attempt is under way a flush is only owed: what is new is judged when the attempt has ended, against
+//! what it told. So order is kept, and no state is told that a newer one has overtaken.
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use config::IntegrationKind;
+use model::Timestamp;
+use notifiers_core::{Memory, Notification, Outcome};
+
+use crate::group::Slot;
+use crate::hashes::AlertHashes;
+use crate::nflog::LogKey;
+
+/// The first wait after a failed attempt; each further one is half as long again, give or take half.
+const BACKOFF_FIRST: Duration = Duration::from_millis(500);
+const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// A vendor's `Retry-After` is honoured up to here: no vendor's word holds a page back for longer.
+const NOT_BEFORE_MAX: Duration = Duration::from_secs(3600);
+/// An attempt ends before the group's next flush, but is given this long where groups flush faster
+/// (Alertmanager's own minimum).
+const ATTEMPT_MIN: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeliveryId(pub u64);
+
+/// What one integration is to be told, and what the log will say once it was.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Message {
+    pub notification: Notification,
+    pub slot: Slot,
+    /// Everything that the vendor will know as firing.
+    pub firing: AlertHashes,
+    pub resolved: AlertHashes,
+    pub memory: Memory,
+    /// How long the log entry lives once this was delivered.
+    pub expires_in: Duration,
+}
+
+/// An order to the shell, and what must be stored before it is carried out.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Attempt {
+    pub id: DeliveryId,
+    pub key: LogKey,
+    pub notification: Notification,
+    pub memory: Memory,
+    pub deadline: Timestamp,
+    /// Counts from 1.
+    pub number: u32,
+    /// Alerts that the vendor may know as firing from here on, where that is news.
+    pub newly_uncertain: Option<AlertHashes>,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Ended {
+    pub key: LogKey,
+    pub message: Message,
+    pub attempts: u32,
+    pub result: AttemptResult,
+    /// A flush came while the attempt was under way.
+    pub owed: Option<Slot>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum AttemptResult {
+    Delivered {
+        id: Option<String>,
+        memory: Memory,
+    },
+    /// It may or may not have arrived, and telling twice would be seen twice: the next flush tells again.
+    LeftOpen {
+        reason: String,
+    },
+    Rejected {
+        reason: String,
+    },
+    Retrying {
+        until: Timestamp,
+        reason: String,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum State {
+    Attempting {
+        id: DeliveryId,
+        owed: Option<Slot>,
+        /// What was uncertain before this attempt.
+        uncertain_before: AlertHashes,
+    },
+    Waiting {
+        until: Timestamp,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Delivery {
+    message: Message,
+    attempts: u32,
+    state: State,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Deliveries {
+    running: BTreeMap<LogKey, Delivery>,
+    ids: BTreeMap<DeliveryId, LogKey>,
+    waiting: BTreeSet<(Timestamp, LogKey)>,
+    uncertain: BTreeMap<LogKey, AlertHashes>,
+    id_next: u64,
+    jitter: Jitter,
+}
+
+impl Deliveries {
+    /// `seed` spreads the retries of many receivers; the same seed gives the same waits.
+    #[must_use]
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            running: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            uncertain: BTreeMap::new(),
+            id_next: 1,
+            jitter: Jitter(seed),
+        }
+    }
+
+    /// Alerts that the vendor may have been told as firing by an attempt whose end nobody knows.
+    #[must_use]
+    pub(crate) fn uncertain(&self, key: &LogKey) -> Option<&AlertHashes> {
+        self.uncertain.get(key)
+    }
+
+    pub(crate) fn all_uncertain(&self) -> impl Iterator<Item = (&LogKey, &AlertHashes)> {
+        self.uncertain.iter()
+    }
+
+    /// Restores what an earlier life of the process was about to tell.
+    pub(crate) fn set_uncertain(&mut self, key: LogKey, firing: AlertHashes) {
+        if firing.is_empty() {
+            self.uncertain.remove(&key);
+        } else {
+            self.uncertain.insert(key, firing);
+        }
+    }
+
+    /// Notes that a flush waits for the attempt under way; `false` where none is.
+    pub(crate) fn owe(&mut self, key: &LogKey, slot: Slot) -> bool {
+        match self
+            .running
+            .get_mut(key)
+            .map(|delivery| &mut delivery.state)
+        {
+            Some(State::Attempting { owed, .. }) => {
+                *owed = Some(slot);
+                true
+            }
+            Some(State::Waiting { .. }) | None => false,
+        }
+    }
+
+    /// Takes a message: attempted at once, or in place of the one that waits for its next attempt.
+    pub(crate) fn offer(
+        &mut self,
+        key: &LogKey,
+        message: Message,
+        now: Timestamp,
+    ) -> Option<Attempt> {
+        match self.running.get_mut(key) {
+            Some(delivery) => {
+                debug_assert!(
+                    matches!(delivery.state, State::Waiting { .. }),
+                    "a flush during an attempt is owed, not offered"
+                );
+                let memory = std::mem::take(&mut delivery.message.memory);
+                delivery.message = Message { memory, ..message };
+                None
+            }
+            None => {
+                let delivery = Delivery {
+                    message,
+                    attempts: 0,
+                    state: State::Waiting { until: now },
+                };
+                self.waiting.insert((now, key.clone()));
+                self.running.insert(key.clone(), delivery);
+                self.attempt(key, now)
+            }
+        }
+    }
+
+    /// There is nothing left to tell: what waits is dropped.
+    pub(crate) fn withdraw(&mut self, key: &LogKey) {
+        if let Some(State::Waiting { until }) =
+            self.running.get(key).map(|delivery| &delivery.state)
+        {
+            self.waiting.remove(&(*until, key.clone()));
+            self.running.remove(key);
+        }
+    }
+
+    /// Drops what waits for a receiver or a group that is gone, where `keep` does not want it, and forgets what
+    /// was uncertain about it.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&LogKey, Option<&Notification>) -> bool) {
+        let gone: Vec<LogKey> = self
+            .running
+            .iter()
+            .filter(|(key, delivery)| !keep(key, Some(&delivery.message.notification)))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in gone {
+            self.withdraw(&key);
+        }
+        let running = &self.running;
+        self.uncertain
+            .retain(|key, _| running.contains_key(key) || keep(key, None));
+    }
+
+    /// The next attempt that is due.
+    pub(crate) fn take_due(&mut self, now: Timestamp) -> Option<Attempt> {
+        let (until, key) = self.waiting.first()?;
+        if *until > now {
+            return None;
+        }
+        let key = key.clone();
+        self.attempt(&key, now)
+    }
+
+    #[must_use]
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
+        self.waiting.first().map(|(until, _)| *until)
+    }
+
+    /// Whom an attempt under way is for.
+    #[must_use]
+    pub(crate) fn key(&self, id: DeliveryId) -> Option<&LogKey> {
+        self.ids.get(&id)
+    }
+
+    /// Takes in how an attempt ended; `None` for an attempt that is not under way.
+    pub(crate) fn on_outcome(
+        &mut self,
+        id: DeliveryId,
+        outcome: Outcome,
+        memory: Memory,
+        kind: Option<IntegrationKind>,
+        now: Timestamp,
+    ) -> Option<Ended> {
+        let key = self.ids.remove(&id)?;
+        let mut delivery = self.running.remove(&key)?;
+        let State::Attempting {
+            owed,
+            uncertain_before,
+            ..
+        } = delivery.state
+        else {
+            unreachable!("an id belongs to an attempt under way");
+        };
+        let result = match outcome {
+            Outcome::Delivered { id } => {
+                self.uncertain.remove(&key);
+                AttemptResult::Delivered { id, memory }
+            }
+            Outcome::Rejected { reason } => {
+                self.set_uncertain(key.clone(), uncertain_before);
+                AttemptResult::Rejected { reason }
+            }
+            Outcome::Ambiguous { reason } if !kind.is_none_or(repeats_harmlessly) => {
+                AttemptResult::LeftOpen { reason }
+            }
+            Outcome::Ambiguous { reason } => {
+                delivery.message.memory = memory;
+                self.wait(&key, delivery.attempts, None, reason, now)
+            }
+            Outcome::Retry { not_before, reason } => {
+                self.set_uncertain(key.clone(), uncertain_before);
+                delivery.message.memory = memory;
+                self.wait(&key, delivery.attempts, not_before, reason, now)
+            }
+        };
+        let ended = Ended {
+            key: key.clone(),
+            message: delivery.message.clone(),
+            attempts: delivery.attempts,
+            owed,
+            result,
+        };
+        if let AttemptResult::Retrying { until, .. } = ended.result {
+            delivery.state = State::Waiting { until };
+            self.running.insert(key, delivery);
+        }
+        Some(ended)
+    }
+
+    fn wait(
+        &mut self,
+        key: &LogKey,
+        attempts: u32,
+        not_before: Option<Timestamp>,
+        reason: String,
+        now: Timestamp,
+    ) -> AttemptResult {
+        let backoff = now + self.jitter.backoff(attempts.saturating_sub(1));
+        let asked = not_before.unwrap_or(backoff).min(now + NOT_BEFORE_MAX);
+        let until = backoff.max(asked);
+        self.waiting.insert((until, key.clone()));
+        AttemptResult::Retrying { until, reason }
+    }
+
+    fn attempt(&mut self, key: &LogKey, now: Timestamp) -> Option<Attempt> {
+        let delivery = self.running.get_mut(key)?;
+        let State::Waiting { until } = delivery.state else {
+            return None;
+        };
+        self.waiting.remove(&(until, key.clone()));
+        let id = DeliveryId(self.id_next);
+        self.id_next += 1;
+        self.ids.insert(id, key.clone());
+        let before = self.uncertain.get(key).cloned().unwrap_or_default();
+        let after = before.union(&delivery.message.firing);
+        let newly_uncertain = (after != before).then(|| after.clone());
+        if newly_uncertain.is_some() {
+            self.uncertain.insert(key.clone(), after);
+        }
+        delivery.attempts = delivery.attempts.saturating_add(1);
+        delivery.state = State::Attempting {
+            id,
+            owed: None,
+            uncertain_before: before,
+        };
+        Some(Attempt {
+            id,
+            key: key.clone(),
+            notification: delivery.message.notification.clone(),
+            memory: delivery.message.memory.clone(),
+            deadline: delivery.message.slot.next.max(now + ATTEMPT_MIN),
+            number: delivery.attempts,
+            newly_uncertain,
+        })
+    }
+}
+
+/// Whether a vendor that is told the same twice shows it once: by a deduplication key, or because the receiving
+/// program keeps state by group.
+#[must_use]
+pub(crate) fn repeats_harmlessly(kind: IntegrationKind) -> bool {
+    match kind {
+        IntegrationKind::PagerDuty | IntegrationKind::Webhook => true,
+        IntegrationKind::Email | IntegrationKind::Slack => false,
+    }
+}
+
+/// A small seeded generator (splitmix64): waits differ between receivers and repeat with the seed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Jitter(u64);
+
+impl Jitter {
+    fn backoff(&mut self, failures_before: u32) -> Duration {
+        let grown =
+            BACKOFF_FIRST.as_millis() as f64 * 1.5_f64.powi(failures_before.min(100) as i32);
+        let spread = 0.5 + self.fraction();
+        let millis = (grown.min(BACKOFF_MAX.as_millis() as f64) * spread) as u64;
+        Duration::from_millis(millis).min(BACKOFF_MAX)
+    }
+
+    /// From 0 to 1.
+    fn fraction(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}

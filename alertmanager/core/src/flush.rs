@@ -1,0 +1,117 @@
+//! What a group holds at one flush, and the notification that an integration gets of it.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Alert, AlertStatus, Labels, Timestamp, sort_alerts};
+use notifiers_core::{Notification, NotificationReason};
+
+use crate::dedup::{FlushHashes, Told, firing_after};
+use crate::delivery::Message;
+use crate::dispatch::GroupId;
+use crate::group::{AggregationGroup, Slot};
+use crate::interval::IntervalMute;
+use crate::mute::{MuteReason, Mutes};
+use crate::policy::Policy;
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Flush {
+    pub group_labels: Labels,
+    pub slot: Slot,
+    /// When the group was looked at: what fires and what is resolved is judged here.
+    pub judged_at: Timestamp,
+    pub hashes: FlushHashes,
+    pub muted_counts: BTreeMap<MuteReason, usize>,
+    firing: Vec<Arc<Alert>>,
+    /// With the hash by which the log knows each.
+    resolved: Vec<(u64, Arc<Alert>)>,
+}
+
+impl Flush {
+    #[must_use]
+    pub(crate) fn new(
+        group: &AggregationGroup,
+        slot: Slot,
+        interval: Option<&IntervalMute>,
+        mutes: &Mutes<'_>,
+    ) -> Self {
+        let (mut firing, mut resolved) = (Vec::new(), Vec::new());
+        let (mut firing_hashes, mut muted_hashes) = (Vec::new(), Vec::new());
+        let mut muted_counts = BTreeMap::new();
+        let members = group
+            .members()
+            .iter()
+            .filter_map(|fingerprint| mutes.alerts.get(*fingerprint));
+        for stored in members {
+            if stored.alert.status(mutes.now) == AlertStatus::Resolved {
+                resolved.push((stored.hash, Arc::clone(&stored.alert)));
+            } else if let Some(reason) = mutes.reason(&stored.alert, interval) {
+                *muted_counts.entry(reason).or_default() += 1;
+                muted_hashes.push(stored.hash);
+            } else {
+                firing_hashes.push(stored.hash);
+                firing.push(Arc::clone(&stored.alert));
+            }
+        }
+        Self {
+            group_labels: group.labels.clone(),
+            slot,
+            judged_at: mutes.now,
+            hashes: FlushHashes {
+                at: slot.at,
+                firing: firing_hashes.into_iter().collect(),
+                muted: muted_hashes.into_iter().collect(),
+                resolved: resolved.iter().map(|(hash, _)| *hash).collect(),
+            },
+            muted_counts,
+            firing,
+            resolved,
+        }
+    }
+
+    /// What an integration is to be told: what fires, and what is resolved of that which it knows as firing,
+    /// where it wants to hear of it. `expires_in` is how long the log keeps the entry.
+    #[must_use]
+    pub(crate) fn message(
+        &self,
+        policy: &Policy,
+        id: &GroupId,
+        told: Told<'_>,
+        send_resolved: bool,
+        reason: NotificationReason,
+        expires_in: Duration,
+    ) -> Message {
+        let resolved = self
+            .resolved
+            .iter()
+            .filter(|(hash, _)| send_resolved && told.as_firing(*hash))
+            .map(|(_, alert)| alert);
+        let mut alerts: Vec<Alert> = self
+            .firing
+            .iter()
+            .chain(resolved)
+            .map(|alert| (**alert).clone())
+            .collect();
+        sort_alerts(&mut alerts);
+        Message {
+            notification: Notification {
+                receiver: policy.route(id.route).receiver.clone(),
+                group_key: (*id.key).clone(),
+                group_labels: self.group_labels.clone(),
+                route_labels: policy.route_labels(id.route),
+                alerts,
+                reason,
+                at: self.judged_at,
+                external_url: policy.external_url.clone(),
+            },
+            slot: self.slot,
+            firing: firing_after(told.entry, &self.hashes),
+            resolved: self.hashes.resolved.clone(),
+            memory: told
+                .entry
+                .map(|entry| entry.memory.clone())
+                .unwrap_or_default(),
+            expires_in,
+        }
+    }
+}

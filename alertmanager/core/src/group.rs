@@ -1,0 +1,247 @@
+//! One aggregation group: its members and the time of its next flush.
+//!
+//! Deadlines come from data: the first flush is due `group_wait` after the earliest start among the members (at
+//! the latest `group_wait` after the group's first alert arrived, at the earliest now), each further one exactly
+//! `group_interval` after the one before, however long a delivery took or however late the timer was noticed.
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use config::Route;
+use model::{Fingerprint, Labels, Timestamp};
+
+use crate::nflog::LogKey;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupTiming {
+    pub wait: Duration,
+    pub interval: Duration,
+}
+
+impl GroupTiming {
+    #[must_use]
+    pub fn of(route: &Route) -> Self {
+        Self {
+            wait: route.group_wait,
+            interval: route.group_interval,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schedule {
+    /// Nothing was told yet: alerts are collected until `due`.
+    Waiting {
+        due: Timestamp,
+    },
+    Running {
+        due: Timestamp,
+    },
+}
+
+impl Schedule {
+    #[must_use]
+    pub fn due(self) -> Timestamp {
+        match self {
+            Self::Waiting { due } | Self::Running { due } => due,
+        }
+    }
+
+    /// For a new group.
+    #[must_use]
+    pub fn starting(timing: GroupTiming, starts_at: Timestamp, now: Timestamp) -> Self {
+        Self::Waiting {
+            due: first_flush(timing, starts_at, now),
+        }
+    }
+
+    /// For a group that was told at `told_at` by an earlier life of this process: the same grid goes on.
+    #[must_use]
+    pub fn resumed(timing: GroupTiming, told_at: Timestamp, now: Timestamp) -> Self {
+        // An entry from the future (a clock that was set back) must not hold the group back.
+        Self::Running {
+            due: told_at.min(now) + timing.interval,
+        }
+    }
+
+    /// After a reload: no flush is due later than the new timing would have it.
+    #[must_use]
+    pub fn with_timing(self, timing: GroupTiming, now: Timestamp) -> Self {
+        match self {
+            Self::Waiting { due } => Self::Waiting {
+                due: due.min(now + timing.wait),
+            },
+            Self::Running { due } => Self::Running {
+                due: due.min(now + timing.interval),
+            },
+        }
+    }
+}
+
+/// One flush, at its place on the group's grid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    pub at: Timestamp,
+    pub next: Timestamp,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct AggregationGroup {
+    pub labels: Labels,
+    /// The receiver's integrations, in its order.
+    pub targets: Vec<LogKey>,
+    members: BTreeSet<Fingerprint>,
+    schedule: Schedule,
+    /// The time intervals that muted the group's last flush.
+    pub muted_by: Vec<String>,
+}
+
+impl AggregationGroup {
+    #[must_use]
+    pub fn new(labels: Labels, targets: Vec<LogKey>, schedule: Schedule) -> Self {
+        Self {
+            labels,
+            targets,
+            members: BTreeSet::new(),
+            schedule,
+            muted_by: Vec::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn schedule(&self) -> Schedule {
+        self.schedule
+    }
+
+    #[must_use]
+    pub fn members(&self) -> &BTreeSet<Fingerprint> {
+        &self.members
+    }
+
+    /// Takes an alert in and says whether it is new here. An alert that started earlier than the others may bring
+    /// the first flush forward.
+    pub fn join(
+        &mut self,
+        fingerprint: Fingerprint,
+        starts_at: Timestamp,
+        timing: GroupTiming,
+        now: Timestamp,
+    ) -> bool {
+        let new = self.members.insert(fingerprint);
+        if let (true, Schedule::Waiting { due }) = (new, self.schedule) {
+            self.schedule = Schedule::Waiting {
+                due: due.min(first_flush(timing, starts_at, now)),
+            };
+        }
+        new
+    }
+
+    pub fn leave(&mut self, fingerprint: Fingerprint) -> bool {
+        self.members.remove(&fingerprint)
+    }
+
+    /// The latest due flush, or `None` before its time. Flushes that were missed meanwhile are one flush, not a
+    /// burst, and the grid stays where it was.
+    pub fn take_slot(&mut self, timing: GroupTiming, now: Timestamp) -> Option<Slot> {
+        let due = self.schedule.due();
+        if due > now {
+            return None;
+        }
+        let interval = timing.interval.max(Duration::from_millis(1));
+        let missed = now.saturating_since(due).as_millis() / interval.as_millis();
+        let missed = u32::try_from(missed).unwrap_or(u32::MAX);
+        let at = due + interval.saturating_mul(missed);
+        let next = at + interval;
+        self.schedule = Schedule::Running { due: next };
+        Some(Slot { at, next })
+    }
+}
+
+fn first_flush(timing: GroupTiming, starts_at: Timestamp, now: Timestamp) -> Timestamp {
+    (starts_at + timing.wait).clamp(now, now + timing.wait)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use model::{Fingerprint, Labels, Timestamp};
+
+    use super::{AggregationGroup, GroupTiming, Schedule};
+
+    const TIMING: GroupTiming = GroupTiming {
+        wait: Duration::from_secs(30),
+        interval: Duration::from_secs(300),
+    };
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_secs(secs)
+    }
+
+    fn group(starts_at: i64, now: i64) -> AggregationGroup {
+        let schedule = Schedule::starting(TIMING, at(starts_at), at(now));
+        let mut group = AggregationGroup::new(Labels::default(), Vec::new(), schedule);
+        group.join(Fingerprint(1), at(starts_at), TIMING, at(now));
+        group
+    }
+
+    #[test]
+    fn the_first_flush_comes_group_wait_after_the_earliest_start() {
+        for (starts_at, now, due) in [
+            (1000, 1000, 1030),
+            (998, 1000, 1028),
+            // Old alerts are told at once, alerts of the future wait no longer than others.
+            (0, 1000, 1000),
+            (2000, 1000, 1030),
+        ] {
+            assert_eq!(
+                group(starts_at, now).schedule().due(),
+                at(due),
+                "started {starts_at}, arrived {now}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_older_alert_brings_the_first_flush_forward_but_no_later_one() {
+        let mut group = group(1000, 1000);
+        group.join(Fingerprint(2), at(1010), TIMING, at(1010));
+        assert_eq!(group.schedule().due(), at(1030));
+        group.join(Fingerprint(3), at(985), TIMING, at(1010));
+        assert_eq!(group.schedule().due(), at(1015));
+        group.take_slot(TIMING, at(1015)).unwrap();
+        group.join(Fingerprint(4), at(0), TIMING, at(1016));
+        assert_eq!(group.schedule().due(), at(1315));
+    }
+
+    #[test]
+    fn flushes_stay_on_their_grid() {
+        let mut group = group(1000, 1000);
+        assert_eq!(group.take_slot(TIMING, at(1029)), None);
+        // Noticed 7 s late: the next one is not.
+        let slot = group.take_slot(TIMING, at(1037)).unwrap();
+        assert_eq!((slot.at, slot.next), (at(1030), at(1330)));
+        assert_eq!(group.take_slot(TIMING, at(1037)), None);
+        // Three intervals behind: one flush, at the latest slot.
+        let slot = group.take_slot(TIMING, at(1330 + 3 * 300 + 5)).unwrap();
+        assert_eq!((slot.at, slot.next), (at(2230), at(2530)));
+        assert_eq!(group.take_slot(TIMING, at(2235)), None);
+    }
+
+    #[test]
+    fn a_resumed_group_keeps_its_grid() {
+        for (told_at, now, slot) in [
+            (1030, 1100, None),
+            (1030, 1330, Some(1330)),
+            (1030, 1331, Some(1330)),
+            (1030, 2000, Some(1930)),
+            // The clock was set back by hours: the next flush is one interval away.
+            (9000, 1000, None),
+        ] {
+            let schedule = Schedule::resumed(TIMING, at(told_at), at(now));
+            let mut group = AggregationGroup::new(Labels::default(), Vec::new(), schedule);
+            let taken = group.take_slot(TIMING, at(now)).map(|slot| slot.at);
+            assert_eq!(taken, slot.map(at), "told {told_at}, now {now}");
+            assert!(group.schedule().due() <= at(now) + TIMING.interval);
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Inhibition: alerts that keep other alerts quiet.
+//!
+//! Each rule indexes all of its sources by the values that source and target must share, so that a second source
+//! goes on inhibiting when the first resolves.
+use std::collections::{BTreeMap, BTreeSet};
+
+use config::InhibitRule;
+use model::{AlertStatus, Fingerprint, Labels, Timestamp, match_all};
+
+use crate::store::AlertStore;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inhibitor {
+    rules: Vec<IndexedRule>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct IndexedRule {
+    rule: InhibitRule,
+    /// By the labels in `equal`; an absent label and an empty one are the same.
+    sources: BTreeMap<Labels, BTreeSet<Fingerprint>>,
+}
+
+impl Inhibitor {
+    #[must_use]
+    pub fn new(rules: &[InhibitRule]) -> Self {
+        let rules = rules
+            .iter()
+            .map(|rule| IndexedRule {
+                rule: rule.clone(),
+                sources: BTreeMap::new(),
+            })
+            .collect();
+        Self { rules }
+    }
+
+    /// Notes an alert where it may be a source.
+    pub fn insert(&mut self, fingerprint: Fingerprint, labels: &Labels) {
+        for indexed in &mut self.rules {
+            if match_all(&indexed.rule.source_matchers, labels) {
+                indexed
+                    .sources
+                    .entry(indexed.rule.shared(labels))
+                    .or_default()
+                    .insert(fingerprint);
+            }
+        }
+    }
+
+    pub fn remove(&mut self, fingerprint: Fingerprint, labels: &Labels) {
+        for indexed in &mut self.rules {
+            let shared = indexed.rule.shared(labels);
+            if let Some(sources) = indexed.sources.get_mut(&shared) {
+                sources.remove(&fingerprint);
+                if sources.is_empty() {
+                    indexed.sources.remove(&shared);
+                }
+            }
+        }
+    }
+
+    /// The alert that inhibits `labels`: of the first rule that does, the firing source with the lowest fingerprint.
+    /// Where the target is itself a source of the rule, only sources that are no targets count, so that two alerts
+    /// never inhibit each other.
+    #[must_use]
+    pub fn inhibited_by(
+        &self,
+        labels: &Labels,
+        alerts: &AlertStore,
+        now: Timestamp,
+    ) -> Option<Fingerprint> {
+        self.rules
+            .iter()
+            .filter(|indexed| {
+                !indexed.sources.is_empty() && match_all(&indexed.rule.target_matchers, labels)
+            })
+            .find_map(|indexed| {
+                let rule = &indexed.rule;
+                let is_source = match_all(&rule.source_matchers, labels);
+                let sources = indexed.sources.get(&rule.shared(labels))?;
+                sources.iter().copied().find(|source| {
+                    alerts.get(*source).is_some_and(|stored| {
+                        stored.alert.status(now) == AlertStatus::Firing
+                            && !(is_source
+                                && match_all(&rule.target_matchers, &stored.alert.labels))
+                    })
+                })
+            })
+    }
+}
+
+trait Shared {
+    fn shared(&self, labels: &Labels) -> Labels;
+}
+
+impl Shared for InhibitRule {
+    fn shared(&self, labels: &Labels) -> Labels {
+        labels.filtered(|name| self.equal.contains(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use config::InhibitRule;
+    use model::{Alert, Labels, Matcher, Timestamp};
+
+    use super::Inhibitor;
+    use crate::store::AlertStore;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_000_000);
+
+    fn rule(source: &[(&str, &str)], target: &[(&str, &str)], equal: &[&str]) -> InhibitRule {
+        let matchers = |pairs: &[(&str, &str)]| {
+            pairs
+                .iter()
+                .map(|(name, value)| Matcher::equal(name, value))
+                .collect()
+        };
+        InhibitRule {
+            name: String::new(),
+            source_matchers: matchers(source),
+            target_matchers: matchers(target),
+            equal: equal.iter().map(|name| (*name).to_owned()).collect(),
+        }
+    }
+
+    fn labels(text: &str) -> Labels {
+        text.split_whitespace()
+            .filter_map(|pair| pair.split_once('='))
+            .collect()
+    }
+
+    struct World {
+        inhibitor: Inhibitor,
+        store: AlertStore,
+    }
+
+    impl World {
+        fn new(rules: &[InhibitRule]) -> Self {
+            Self {
+                inhibitor: Inhibitor::new(rules),
+                store: AlertStore::default(),
+            }
+        }
+
+        fn fire(&mut self, text: &str, ends_at: Timestamp) {
+            let alert = Alert {
+                labels: labels(text),
+                annotations: Labels::default(),
+                starts_at: NOW - Duration::from_secs(60),
+                ends_at,
+                updated_at: NOW,
+                generator_url: String::new(),
+                timeout: false,
+            };
+            self.inhibitor.insert(alert.fingerprint(), &alert.labels);
+            self.store.put(alert, NOW, |_| Arc::default());
+        }
+
+        fn inhibits(&self, text: &str) -> bool {
+            self.inhibitor
+                .inhibited_by(&labels(text), &self.store, NOW)
+                .is_some()
+        }
+    }
+
+    #[test]
+    fn follows_alertmanagers_table() {
+        let mut world = World::new(&[
+            rule(&[("s1", "1")], &[("t1", "1")], &["e"]),
+            rule(&[("s2", "1")], &[("t2", "1")], &["e"]),
+        ]);
+        world.fire("s1=1 t1=2 e=1", Timestamp::MAX);
+        world.fire("s2=1 e=1 t2=1", Timestamp::MAX);
+        for (target, inhibited) in [
+            ("t1=1 e=1", true),
+            ("t2=1 e=1", true),
+            ("t1=1 t3=1 e=1", true),
+            ("t1=1 t2=1 e=1", true),
+            ("t1=0 e=1", false),
+            ("t1=1 e=0", false),
+            ("s1=1 t1=1 e=1", true),
+            ("s2=1 t2=1 e=1", false),
+        ] {
+            assert_eq!(world.inhibits(target), inhibited, "{target}");
+        }
+    }
+
+    /// Alertmanager keeps one source per set of equal labels: when that one resolves, the target is told although
+    /// the other still fires.
+    #[test]
+    fn a_second_source_goes_on_inhibiting() {
+        let mut world = World::new(&[rule(
+            &[("severity", "critical")],
+            &[("severity", "warning")],
+            &["cluster"],
+        )]);
+        world.fire("severity=critical cluster=a alertname=X", Timestamp::MAX);
+        world.fire("severity=critical cluster=a alertname=Y", Timestamp::MAX);
+        assert!(world.inhibits("severity=warning cluster=a"));
+        world.fire("severity=critical cluster=a alertname=Y", NOW);
+        assert!(world.inhibits("severity=warning cluster=a"));
+        world.fire("severity=critical cluster=a alertname=X", NOW);
+        assert!(!world.inhibits("severity=warning cluster=a"));
+    }
+
+    #[test]
+    fn absent_labels_are_equal_and_an_empty_rule_inhibits_nothing() {
+        let mut world = World::new(&[
+            rule(&[], &[], &[]),
+            rule(&[("s", "1")], &[("t", "1")], &["zone"]),
+        ]);
+        world.fire("s=1", Timestamp::MAX);
+        assert!(world.inhibits("t=1"));
+        assert!(!world.inhibits("t=1 zone=a"));
+        assert!(!world.inhibits("other=1"));
+        let source = labels("s=1");
+        world.inhibitor.remove(source.fingerprint(), &source);
+        assert!(!world.inhibits("t=1"));
+    }
+}

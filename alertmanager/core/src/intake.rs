@@ -1,0 +1,149 @@
+//! An alert at the door: what a sender says, and what it means.
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use model::wire::PostableAlert;
+use model::{Alert, Labels, TimeError, Timestamp, go_quote, is_label_name};
+
+/// A posted alert whose times are read; nothing else is judged yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AlertDraft {
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+    pub starts_at: Option<Timestamp>,
+    pub ends_at: Option<Timestamp>,
+    pub generator_url: String,
+}
+
+/// The texts are those of Alertmanager's API.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AlertError {
+    #[error("invalid annotations: invalid name {}", go_quote::quote(.0))]
+    AnnotationName(String),
+    #[error("invalid label set: invalid name {}", go_quote::quote(.0))]
+    LabelName(String),
+    #[error("at least one label pair required")]
+    NoLabels,
+    #[error("start time must be before end time")]
+    StartAfterEnd,
+}
+
+impl AlertDraft {
+    /// Go's zero time means "not said".
+    pub fn parse(posted: PostableAlert) -> Result<Self, TimeError> {
+        let time = |text: Option<String>| match text {
+            None => Ok(None),
+            Some(text) => Timestamp::parse_rfc3339(&text)
+                .map(|time| (time != Timestamp::GO_ZERO).then_some(time)),
+        };
+        Ok(Self {
+            starts_at: time(posted.starts_at)?,
+            ends_at: time(posted.ends_at)?,
+            labels: posted.labels,
+            annotations: posted.annotations,
+            generator_url: posted.generator_url,
+        })
+    }
+
+    /// Fills in what was not said: an alert without a start starts now (or at its end), one without an end lasts
+    /// `resolve_timeout` unless it is sent again. Labels with empty values are the same as absent ones.
+    pub fn admit(self, resolve_timeout: Duration, now: Timestamp) -> Result<Alert, AlertError> {
+        let starts_at = self.starts_at.or(self.ends_at).unwrap_or(now);
+        let ends_at = self.ends_at.unwrap_or(now + resolve_timeout);
+        if self.ends_at.is_some() && ends_at < starts_at {
+            return Err(AlertError::StartAfterEnd);
+        }
+        let wrong_name = |pairs: &BTreeMap<String, String>| {
+            pairs.keys().find(|name| !is_label_name(name)).cloned()
+        };
+        let labels: BTreeMap<String, String> = self
+            .labels
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
+        if let Some(name) = wrong_name(&labels) {
+            return Err(AlertError::LabelName(name));
+        }
+        if labels.is_empty() {
+            return Err(AlertError::NoLabels);
+        }
+        if let Some(name) = wrong_name(&self.annotations) {
+            return Err(AlertError::AnnotationName(name));
+        }
+        Ok(Alert {
+            labels: Labels::from_pairs(&labels),
+            annotations: Labels::from_pairs(&self.annotations),
+            starts_at,
+            ends_at,
+            updated_at: now,
+            generator_url: self.generator_url,
+            timeout: self.ends_at.is_none(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use model::Timestamp;
+
+    use super::{AlertDraft, AlertError};
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_secs(secs)
+    }
+
+    fn draft(labels: &[(&str, &str)], starts_at: Option<i64>, ends_at: Option<i64>) -> AlertDraft {
+        AlertDraft {
+            labels: labels
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            starts_at: starts_at.map(at),
+            ends_at: ends_at.map(at),
+            ..AlertDraft::default()
+        }
+    }
+
+    #[test]
+    fn fills_in_what_was_not_said() {
+        for (starts_at, ends_at, expected) in [
+            (None, None, (1000, 1300, true)),
+            (Some(900), None, (900, 1300, true)),
+            (None, Some(950), (950, 950, false)),
+            (Some(900), Some(1100), (900, 1100, false)),
+        ] {
+            let alert = draft(&[("a", "x"), ("empty", "")], starts_at, ends_at)
+                .admit(Duration::from_secs(300), at(1000))
+                .unwrap();
+            assert_eq!(
+                (alert.starts_at, alert.ends_at, alert.timeout),
+                (at(expected.0), at(expected.1), expected.2)
+            );
+            assert_eq!(alert.labels.to_string(), r#"{a="x"}"#);
+        }
+    }
+
+    #[test]
+    fn refuses_in_alertmanagers_words() {
+        for (draft, text) in [
+            (draft(&[], None, None), "at least one label pair required"),
+            (
+                draft(&[("a", "")], None, None),
+                "at least one label pair required",
+            ),
+            (
+                draft(&[("a", "x")], Some(10), Some(9)),
+                "start time must be before end time",
+            ),
+            (
+                draft(&[("", "x")], None, None),
+                "invalid label set: invalid name \"\"",
+            ),
+        ] {
+            let error: AlertError = draft.admit(Duration::ZERO, at(1000)).unwrap_err();
+            assert_eq!(error.to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! The Alertmanager of one tenant.
+//!
+//! Alerts posted are merged into the store and join the aggregation groups of the routes that match them. A group's
+//! flush looks at its alerts as they are at that moment: what fires unmuted, what fires muted, what is resolved. For
+//! each integration the notification log says whether there is anything new to tell; if so a delivery begins, and
+//! when it has arrived the log says so. A resolved alert stays in its group until no integration is left that
+//! was told, or may have been told, that it fires.
+//!
+//! What must survive is stored before anything is sent or answered. After a restart the groups are built again from
+//! alerts and log, so that nothing told is told again and nothing owed is forgotten.
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Alert, AlertStatus, Fingerprint, Machine, Timestamp};
+use notifiers_core::Notification;
+
+use crate::delivery::Deliveries;
+use crate::dispatch::{Dispatcher, GroupId, Schedules};
+use crate::group::{GroupTiming, Schedule};
+use crate::inhibit::Inhibitor;
+use crate::intake::AlertDraft;
+use crate::mute::Mutes;
+use crate::nflog::{Entry, LogKey, Nflog};
+use crate::policy::Policy;
+use crate::protocol::{
+    AlertsAnswer, Answer, Command, Event, Input, Limit, Refused, Settings, Ticket,
+};
+use crate::record::Record;
+use crate::silence::{Silence, SilenceDraft, SilenceId, Silences};
+use crate::store::{AlertStore, Change};
+use crate::view::View;
+
+/// Flushes, and attempts, that one call of `handle_timeout` does; what is left is due again at once.
+const WORK_MAX: usize = 256;
+/// States that only time changes (a silence that ends) are seen this late at most.
+const VIEW_AGE_MAX: Duration = Duration::from_millis(100);
+
+pub struct Alertmanager {
+    pub(crate) settings: Settings,
+    pub(crate) policy: Policy,
+    pub(crate) alerts: AlertStore,
+    pub(crate) inhibitor: Inhibitor,
+    pub(crate) silences: Silences,
+    pub(crate) nflog: Nflog,
+    pub(crate) groups: Dispatcher,
+    pub(crate) deliveries: Deliveries,
+    pub(crate) garbage_due: Timestamp,
+    /// What the last reader saw, as long as nothing has happened since.
+    pub(crate) seen: Option<Arc<View>>,
+    pub(crate) commands: VecDeque<Command>,
+    pub(crate) events: VecDeque<Event>,
+}
+
+impl Alertmanager {
+    /// Everything as it stands at `now`.
+    #[must_use]
+    pub fn view(&self, now: Timestamp) -> View {
+        View::new(&self.policy, &self.mutes(now), &self.groups, &self.silences)
+    }
+
+    /// Alerts that are known, resolved ones included.
+    #[must_use]
+    pub fn alerts_len(&self) -> usize {
+        self.alerts.len()
+    }
+
+    #[must_use]
+    pub fn groups_len(&self) -> usize {
+        self.groups.len()
+    }
+
+    #[must_use]
+    pub fn nflog(&self) -> &Nflog {
+        &self.nflog
+    }
+
+    pub(crate) fn mutes(&self, now: Timestamp) -> Mutes<'_> {
+        Mutes {
+            alerts: &self.alerts,
+            inhibitor: &self.inhibitor,
+            silences: &self.silences,
+            now,
+        }
+    }
+
+    pub(crate) fn index_sources(&mut self) {
+        self.inhibitor = Inhibitor::new(&self.policy.config.inhibit_rules);
+        for (fingerprint, stored) in self.alerts.iter() {
+            self.inhibitor.insert(fingerprint, &stored.alert.labels);
+        }
+    }
+
+    /// Builds every group anew from the alerts.
+    pub(crate) fn regroup(&mut self, schedules: &Schedules, now: Timestamp) {
+        let policy = &self.policy;
+        self.alerts.reroute(|alert| policy.routes_for(alert));
+        let fingerprints: Vec<Fingerprint> = self
+            .alerts
+            .iter()
+            .map(|(fingerprint, _)| fingerprint)
+            .collect();
+        for fingerprint in fingerprints {
+            for id in self.group_ids(fingerprint) {
+                self.join(&id, fingerprint, schedules, now);
+            }
+        }
+    }
+
+    pub(crate) fn group_ids(&self, fingerprint: Fingerprint) -> Vec<GroupId> {
+        self.alerts
+            .get(fingerprint)
+            .map(|stored| {
+                stored
+                    .routes
+                    .iter()
+                    .map(|route| Dispatcher::id(&self.policy, *route, &stored.alert))
+                    .collect()
+            })
+            .unwrap_or_default()
+    }
+
+    /// A firing alert always joins; a resolved one only where somebody is still to be told that it is.
+    pub(crate) fn join(
+        &mut self,
+        id: &GroupId,
+        fingerprint: Fingerprint,
+        schedules: &Schedules,
+        now: Timestamp,
+    ) {
+        let Some(stored) = self.alerts.get(fingerprint) else {
+            return;
+        };
+        let wanted = stored.alert.status(now) == AlertStatus::Firing
+            || self.owes(&self.policy.targets(id.route, &id.key), stored.hash);
+        if !wanted {
+            return;
+        }
+        let alert = Arc::clone(&stored.alert);
+        let nflog = &self.nflog;
+        let receiver = &self.policy.route(id.route).receiver;
+        let schedule = |timing: GroupTiming, targets: &[LogKey]| {
+            let told_at = targets
+                .iter()
+                .filter_map(|target| nflog.entry(target))
+                .filter(|entry| !entry.firing.is_empty())
+                .map(|entry| entry.at)
+                .max();
+            match (schedules.get(&id.key, receiver), told_at) {
+                (Some(schedule), _) => schedule.with_timing(timing, now),
+                (None, Some(told_at)) => Schedule::resumed(timing, told_at, now),
+                (None, None) => Schedule::starting(timing, alert.starts_at, now),
+            }
+        };
+        if self.groups.join(&self.policy, id, &alert, schedule, now) {
+            self.alerts.joined(fingerprint);
+        }
+    }
+
+    /// Whether one of the integrations was told, or may have been told, that the alert fires.
+    pub(crate) fn owes(&self, targets: &[LogKey], hash: u64) -> bool {
+        targets.iter().any(|target| {
+            self.nflog
+                .entry(target)
+                .is_some_and(|entry| entry.firing.contains(hash))
+                || self
+                    .deliveries
+                    .uncertain(target)
+                    .is_some_and(|uncertain| uncertain.contains(hash))
+        })
+    }
+
+    fn post(&mut self, ticket: Ticket, drafts: Vec<AlertDraft>, now: Timestamp) {
+        let mut answer = AlertsAnswer::default();
+        let mut changed = Vec::new();
+        let mut extensions = Vec::new();
+        let (mut firing, mut resolved) = (0, 0);
+        for draft in drafts {
+            match draft.ends_at {
+                Some(ends_at) if ends_at <= now => resolved += 1,
+                Some(_) | None => firing += 1,
+            }
+            let alert = match draft.admit(self.policy.config.global.resolve_timeout, now) {
+                Ok(alert) => alert,
+                Err(error) => {
+                    answer.invalid.push(error);
+                    continue;
+                }
+            };
+            if let Some(limit) = self.exceeded_by(&alert, now) {
+                let refused = answer.refused.get_or_insert(Refused { count: 0, limit });
+                refused.count += 1;
+                continue;
+            }
+            let policy = &self.policy;
+            let (fingerprint, change) = self
+                .alerts
+                .put(alert, now, |alert| policy.routes_for(alert));
+            match change {
+                Change::Changed(alert) => {
+                    self.inhibitor.insert(fingerprint, &alert.labels);
+                    changed.push((*alert).clone());
+                }
+                Change::Extended(extension) => extensions.push(extension),
+            }
+            self.join_all(fingerprint, now);
+        }
+        if !changed.is_empty() {
+            self.persist(Record::Alerts(changed));
+        }
+        if !extensions.is_empty() {
+            self.persist(Record::Extensions(extensions));
+        }
+        self.events.push_back(Event::AlertsReceived {
+            firing,
+            resolved,
+            invalid: answer.invalid.len(),
+            refused: answer.refused.map_or(0, |refused| refused.count),
+        });
+        self.answer(ticket, Answer::Alerts(answer));
+    }
+
+    /// The limit that a new alert would break. What is known already always fits.
+    fn exceeded_by(&self, alert: &Alert, now: Timestamp) -> Option<Limit> {
+        let known = self.alerts.get(alert.fingerprint());
+        if known.is_some_and(|known| known.memberships > 0) {
+            return None;
+        }
+        if known.is_none() && self.alerts.len() >= self.settings.alerts_max {
+            return Some(Limit::Alerts(self.settings.alerts_max));
+        }
+        let room = self.settings.groups_max.saturating_sub(self.groups.len());
+        // No alert has more groups than there are routes, so the exact count matters only near the limit.
+        if alert.status(now) == AlertStatus::Resolved
+            || room >= self.policy.config.routes.routes().len()
+        {
+            return None;
+        }
+        let missing = self
+            .policy
+            .routes_for(alert)
+            .iter()
+            .filter(|route| {
+                let id = Dispatcher::id(&self.policy, **route, alert);
+                self.groups.get(&id).is_none()
+            })
+            .count();
+        (missing > room).then_some(Limit::Groups(self.settings.groups_max))
+    }
+
+    fn join_all(&mut self, fingerprint: Fingerprint, now: Timestamp) {
+        let is_in_all = self
+            .alerts
+            .get(fingerprint)
+            .is_some_and(|stored| stored.memberships as usize >= stored.routes.len());
+        if is_in_all {
+            return;
+        }
+        for id in self.group_ids(fingerprint) {
+            self.join(&id, fingerprint, &Schedules::default(), now);
+        }
+    }
+
+    fn configure(&mut self, policy: Policy, now: Timestamp) {
+        self.policy = policy;
+        let schedules = self.groups.take_schedules();
+        self.regroup(&schedules, now);
+        self.index_sources();
+        let (policy, groups) = (&self.policy, &self.groups);
+        self.deliveries
+            .retain(|key, notification| is_wanted(policy, groups, key, notification));
+        self.events.push_back(Event::Configured {
+            groups: self.groups.len(),
+        });
+    }
+
+    fn set_silence(
+        &mut self,
+        ticket: Ticket,
+        draft: SilenceDraft,
+        fresh: SilenceId,
+        now: Timestamp,
+    ) {
+        let set = self
+            .silences
+            .set(draft, fresh, self.settings.silences_max, now);
+        let answer = set.map(|changed| {
+            let mut id = SilenceId::new("");
+            for silence in changed {
+                id = silence.id.clone();
+                self.persist_silence(silence);
+            }
+            id
+        });
+        self.answer(ticket, Answer::SilenceSet(answer));
+    }
+
+    fn expire_silence(&mut self, ticket: Ticket, id: &SilenceId, now: Timestamp) {
+        let answer = self.silences.expire(id, now).map(|expired| {
+            if let Some(silence) = expired {
+                self.persist_silence(silence);
+            }
+        });
+        self.answer(ticket, Answer::SilenceExpired(answer));
+    }
+
+    fn persist_silence(&mut self, silence: Silence) {
+        self.events.push_back(Event::SilenceChanged {
+            id: silence.id.clone(),
+        });
+        self.persist(Record::Silenced(silence));
+    }
+
+    fn collect_garbage(&mut self, now: Timestamp) {
+        self.nflog.collect_garbage(now);
+        self.silences.collect_garbage(self.settings.retention, now);
+        for (fingerprint, alert) in self.alerts.collect_garbage(now) {
+            self.inhibitor.remove(fingerprint, &alert.labels);
+        }
+        self.garbage_due = now + self.settings.garbage_interval;
+    }
+
+    pub(crate) fn log(&mut self, key: LogKey, entry: Entry) {
+        if self.nflog.merge(key.clone(), entry.clone()) {
+            self.persist(Record::Notified { key, entry });
+        }
+    }
+
+    pub(crate) fn persist(&mut self, record: Record) {
+        self.commands.push_back(Command::Persist(record));
+    }
+
+    fn answer(&mut self, ticket: Ticket, answer: Answer) {
+        self.commands.push_back(Command::Answer { ticket, answer });
+    }
+}
+
+/// Whether a message may go on waiting: for an integration that is gone it may not, for a group that is gone only a
+/// resolve may, since nothing newer will ever take its place.
+pub(crate) fn is_wanted(
+    policy: &Policy,
+    groups: &Dispatcher,
+    key: &LogKey,
+    notification: Option<&Notification>,
+) -> bool {
+    policy.integration(key).is_some()
+        && (groups.find(key).is_some()
+            || notification
+                .is_some_and(|notification| notification.status() == AlertStatus::Resolved))
+}
+
+impl Machine for Alertmanager {
+    type Input = Input;
+    type Command = Command;
+    type Event = Event;
+
+    fn handle(&mut self, input: Input, now: Timestamp) {
+        if !matches!(input, Input::Look { .. } | Input::SnapshotWanted { .. }) {
+            self.seen = None;
+        }
+        match input {
+            Input::AlertsPosted { ticket, alerts } => self.post(ticket, alerts, now),
+            Input::Configured(policy) => self.configure(*policy, now),
+            Input::DeliveryEnded {
+                id,
+                outcome,
+                memory,
+            } => self.end_attempt(id, outcome, memory, now),
+            Input::Look { ticket } => {
+                let view = match self.seen.take() {
+                    Some(seen) if now.saturating_since(seen.at) < VIEW_AGE_MAX => seen,
+                    Some(_) | None => Arc::new(self.view(now)),
+                };
+                self.seen = Some(Arc::clone(&view));
+                self.answer(ticket, Answer::View(view));
+            }
+            Input::SilenceExpired { ticket, id } => self.expire_silence(ticket, &id, now),
+            Input::SnapshotWanted { ticket } => {
+                let snapshot = self.snapshot(now);
+                self.answer(ticket, Answer::Snapshot(snapshot));
+            }
+            Input::SilenceSet {
+                ticket,
+                draft,
+                fresh,
+            } => self.set_silence(ticket, draft, fresh, now),
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Timestamp) {
+        self.seen = None;
+        for _ in 0..WORK_MAX {
+            match self.deliveries.take_due(now) {
+                Some(attempt) => self.attempt(attempt),
+                None => break,
+            }
+        }
+        for _ in 0..WORK_MAX {
+            match self.groups.take_due(&self.policy, now) {
+                Some((id, slot)) => self.flush(&id, slot, now),
+                None => break,
+            }
+        }
+        if self.garbage_due <= now {
+            self.collect_garbage(now);
+        }
+    }
+
+    fn poll_command(&mut self) -> Option<Command> {
+        self.commands.pop_front()
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Timestamp> {
+        [self.groups.next_due(), self.deliveries.next_due()]
+            .into_iter()
+            .flatten()
+            .chain([self.garbage_due])
+            .min()
+    }
+}

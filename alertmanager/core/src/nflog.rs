@@ -1,0 +1,241 @@
+//! The notification log: what each integration of each receiver was last told about each group.
+//!
+//! An entry is a last-writer-wins register with a total order, so that peers which hear the same entries in
+//! different order agree for good. Entries that are past their expiry are dropped at the door and by
+//! [`Nflog::collect_garbage`], never inside the merge: a merge that looked at the clock would not commute.
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use model::Timestamp;
+use notifiers_core::{GroupKey, Memory, Remembered};
+
+use crate::hashes::AlertHashes;
+
+/// Whom an entry is about; printed `groupKey:receiver/integration/index`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogKey {
+    pub group_key: GroupKey,
+    pub receiver: String,
+    /// The kind's name: `webhook`, `pagerduty`, …
+    pub integration: String,
+    /// Counts within receiver and kind.
+    pub index: u32,
+}
+
+impl fmt::Display for LogKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{}:{}/{}/{}",
+            self.group_key.as_str(),
+            self.receiver,
+            self.integration,
+            self.index
+        )
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The scheduled instant of the flush that was told. Neither the length of a delivery nor a late timer moves
+    /// it, so the next repeat is due on the group's own grid.
+    pub at: Timestamp,
+    pub expires_at: Timestamp,
+    pub firing: AlertHashes,
+    pub resolved: AlertHashes,
+    pub memory: Memory,
+}
+
+impl Entry {
+    /// Later time, then later expiry, then larger content wins.
+    #[must_use]
+    pub fn replaces(&self, other: &Self) -> bool {
+        self.at
+            .cmp(&other.at)
+            .then_with(|| self.expires_at.cmp(&other.expires_at))
+            .then_with(|| self.firing.cmp(&other.firing))
+            .then_with(|| self.resolved.cmp(&other.resolved))
+            .then_with(|| compare_memories(&self.memory, &other.memory))
+            .is_gt()
+    }
+}
+
+/// How long an entry is kept.
+///
+/// Alertmanager forgets after the shorter of retention and twice the repeat interval, so a repeat interval beyond
+/// the retention repeats at every retention instead. Here an entry outlives the repeat for which it is needed.
+#[must_use]
+pub(crate) fn lifetime(
+    retention: Duration,
+    repeat_interval: Duration,
+    group_interval: Duration,
+) -> Duration {
+    let short = retention.min(repeat_interval.saturating_mul(2));
+    let needed = repeat_interval.saturating_add(group_interval.saturating_mul(2));
+    short.max(needed)
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Nflog {
+    entries: BTreeMap<LogKey, Entry>,
+}
+
+impl Nflog {
+    #[must_use]
+    pub fn entry(&self, key: &LogKey) -> Option<&Entry> {
+        self.entries.get(key)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&LogKey, &Entry)> {
+        self.entries.iter()
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Takes an entry in and says whether it was news.
+    pub fn merge(&mut self, key: LogKey, entry: Entry) -> bool {
+        match self.entries.get_mut(&key) {
+            Some(known) if !entry.replaces(known) => false,
+            Some(known) => {
+                *known = entry;
+                true
+            }
+            None => {
+                self.entries.insert(key, entry);
+                true
+            }
+        }
+    }
+
+    /// Forgets what has expired; answers how many entries that was.
+    pub fn collect_garbage(&mut self, now: Timestamp) -> usize {
+        let before = self.entries.len();
+        self.entries.retain(|_, entry| entry.expires_at > now);
+        before - self.entries.len()
+    }
+}
+
+fn compare_memories(left: &Memory, right: &Memory) -> Ordering {
+    let left = left.0.iter().map(|(name, value)| (name, sort_key(value)));
+    let right = right.0.iter().map(|(name, value)| (name, sort_key(value)));
+    left.cmp(right)
+}
+
+/// Any total order will do, as long as every peer uses the same.
+fn sort_key(value: &Remembered) -> (u8, &str, i64, u64) {
+    match value {
+        Remembered::Text(text) => (0, text, 0, 0),
+        Remembered::Integer(integer) => (1, "", *integer, 0),
+        Remembered::Number(number) => (2, "", 0, number.to_bits()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use model::{Labels, Timestamp};
+    use notifiers_core::{GroupKey, Memory, Remembered};
+    use proptest::prelude::*;
+
+    use super::{Entry, LogKey, Nflog, lifetime};
+
+    fn key(index: u32) -> LogKey {
+        LogKey {
+            group_key: GroupKey::new("{}", &Labels::from_pairs([("alertname", "x")])),
+            receiver: "def".to_owned(),
+            integration: "webhook".to_owned(),
+            index,
+        }
+    }
+
+    #[test]
+    fn a_key_prints_as_alertmanagers() {
+        assert_eq!(key(0).to_string(), r#"{}:{alertname="x"}:def/webhook/0"#);
+    }
+
+    #[test]
+    fn an_entry_outlives_its_repeat() {
+        let hour = |hours: u64| Duration::from_secs(3600 * hours);
+        let minutes = Duration::from_secs(300);
+        for (retention, repeat, expected) in [
+            (hour(120), hour(4), hour(8)),
+            (hour(120), hour(100), hour(120)),
+            (hour(120), hour(168), hour(168) + minutes * 2),
+            (hour(120), minutes, minutes * 3),
+        ] {
+            assert_eq!(lifetime(retention, repeat, minutes), expected, "{repeat:?}");
+        }
+    }
+
+    fn entries() -> impl Strategy<Value = (u32, Entry)> {
+        let hashes = || proptest::collection::vec(0_u64..4, 0..3);
+        (0_u32..2, 0_i64..3, 0_i64..3, hashes(), hashes(), 0_i64..2).prop_map(
+            |(index, at, expires, firing, resolved, remembered)| {
+                let entry = Entry {
+                    at: Timestamp::from_millis(at),
+                    expires_at: Timestamp::from_millis(10 + expires),
+                    firing: firing.into_iter().collect(),
+                    resolved: resolved.into_iter().collect(),
+                    memory: Memory([("ts".to_owned(), Remembered::Integer(remembered))].into()),
+                };
+                (index, entry)
+            },
+        )
+    }
+
+    fn log(entries: &[(u32, Entry)]) -> Nflog {
+        let mut log = Nflog::default();
+        for (index, entry) in entries {
+            log.merge(key(*index), entry.clone());
+        }
+        log
+    }
+
+    fn join(left: &Nflog, right: &Nflog) -> Nflog {
+        let mut joined = left.clone();
+        for (key, entry) in right.iter() {
+            joined.merge(key.clone(), entry.clone());
+        }
+        joined
+    }
+
+    proptest! {
+        #[test]
+        fn merging_commutes_associates_and_repeats_harmlessly(
+            a in proptest::collection::vec(entries(), 0..6),
+            b in proptest::collection::vec(entries(), 0..6),
+            c in proptest::collection::vec(entries(), 0..6),
+        ) {
+            let (a, b, c) = (log(&a), log(&b), log(&c));
+            prop_assert_eq!(join(&a, &b), join(&b, &a));
+            prop_assert_eq!(join(&join(&a, &b), &c), join(&a, &join(&b, &c)));
+            prop_assert_eq!(join(&a, &a), a);
+        }
+
+        #[test]
+        fn garbage_collection_only_forgets_what_expired(
+            a in proptest::collection::vec(entries(), 0..6),
+            now in 9_i64..14,
+        ) {
+            let now = Timestamp::from_millis(now);
+            let before = log(&a);
+            let mut after = before.clone();
+            let forgotten = after.collect_garbage(now);
+            prop_assert_eq!(before.len() - forgotten, after.len());
+            for (key, entry) in before.iter() {
+                prop_assert_eq!(after.entry(key).is_some(), entry.expires_at > now);
+            }
+        }
+    }
+}

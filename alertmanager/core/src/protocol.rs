@@ -1,0 +1,192 @@
+//! What the machine is told, what it orders, and what it reports.
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::Integration;
+use jiff::tz::TimeZone;
+use model::Timestamp;
+use notifiers_core::{GroupKey, Memory, Notification, NotificationReason, Outcome};
+
+use crate::delivery::DeliveryId;
+use crate::intake::{AlertDraft, AlertError};
+use crate::mute::MuteReason;
+use crate::nflog::LogKey;
+use crate::policy::Policy;
+use crate::record::Record;
+use crate::silence::{SilenceDraft, SilenceError, SilenceId};
+use crate::view::View;
+
+/// What does not change while the process lives.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long silences outlive their end, and log entries their last notification (but never shorter than the
+    /// repeat that needs them).
+    pub retention: Duration,
+    /// How often what is resolved or expired is forgotten.
+    pub garbage_interval: Duration,
+    /// Alerts beyond this are refused to their sender.
+    pub alerts_max: usize,
+    /// Alerts that would open more aggregation groups than this are refused to their sender.
+    pub groups_max: usize,
+    pub silences_max: usize,
+    /// The machine's own zone, for time intervals with `location: Local`.
+    pub local_zone: TimeZone,
+    /// Spreads retries.
+    pub seed: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            // Alertmanager's `--data.retention` and `--alerts.gc-interval`.
+            retention: Duration::from_secs(120 * 3600),
+            garbage_interval: Duration::from_secs(30 * 60),
+            // An alert with its group takes some 2 kB, so these are about two gigabytes at the very most.
+            alerts_max: 500_000,
+            groups_max: 500_000,
+            silences_max: 20_000,
+            local_zone: TimeZone::UTC,
+            seed: 0,
+        }
+    }
+}
+
+/// Names a caller who waits for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+#[derive(Clone, Debug)]
+pub enum Input {
+    AlertsPosted {
+        ticket: Ticket,
+        alerts: Vec<AlertDraft>,
+    },
+    Configured(Box<Policy>),
+    DeliveryEnded {
+        id: DeliveryId,
+        outcome: Outcome,
+        memory: Memory,
+    },
+    /// Somebody wants to read.
+    Look {
+        ticket: Ticket,
+    },
+    SilenceExpired {
+        ticket: Ticket,
+        id: SilenceId,
+    },
+    /// The log is to be made short.
+    SnapshotWanted {
+        ticket: Ticket,
+    },
+    SilenceSet {
+        ticket: Ticket,
+        draft: SilenceDraft,
+        /// A new random id, used where a silence is created.
+        fresh: SilenceId,
+    },
+}
+
+/// Carried out in the order in which they come: stored, then sent, then answered.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    Answer { ticket: Ticket, answer: Answer },
+    Deliver(Box<Deliver>),
+    Persist(Record),
+}
+
+/// One attempt to tell one integration. It ends by [`Input::DeliveryEnded`], at the latest at its deadline.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deliver {
+    pub id: DeliveryId,
+    /// Receiver, kind and index of the integration, and the group's key.
+    pub key: LogKey,
+    pub integration: Integration,
+    pub notification: Notification,
+    pub memory: Memory,
+    pub deadline: Timestamp,
+    /// Counts from 1 within one delivery.
+    pub attempt: u32,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    Alerts(AlertsAnswer),
+    SilenceExpired(Result<(), SilenceError>),
+    SilenceSet(Result<SilenceId, SilenceError>),
+    Snapshot(Vec<Record>),
+    View(Arc<View>),
+}
+
+/// What became of a batch: the alerts that are neither invalid nor refused were taken in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AlertsAnswer {
+    pub invalid: Vec<AlertError>,
+    pub refused: Option<Refused>,
+}
+
+/// Alerts that did not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub count: usize,
+    pub limit: Limit,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Limit {
+    Alerts(usize),
+    Groups(usize),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    AlertsReceived {
+        firing: usize,
+        resolved: usize,
+        invalid: usize,
+        refused: usize,
+    },
+    /// Alerts of one flush that are not told.
+    AlertsMuted {
+        group_key: Arc<GroupKey>,
+        reason: MuteReason,
+        count: usize,
+    },
+    AttemptStarted {
+        key: LogKey,
+        reason: NotificationReason,
+        attempt: u32,
+    },
+    AttemptEnded {
+        key: LogKey,
+        attempt: u32,
+        end: AttemptEnd,
+    },
+    Configured {
+        groups: usize,
+    },
+    GroupFlushed {
+        group_key: Arc<GroupKey>,
+        at: Timestamp,
+        firing: usize,
+        muted: usize,
+        resolved: usize,
+    },
+    Restored {
+        alerts: usize,
+        groups: usize,
+        log_entries: usize,
+        silences: usize,
+    },
+    SilenceChanged {
+        id: SilenceId,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum AttemptEnd {
+    Delivered { id: Option<String>, alerts: usize },
+    LeftOpen { reason: String },
+    Rejected { reason: String },
+    Retrying { until: Timestamp, reason: String },
+}

@@ -1,0 +1,168 @@
+//! From stored records to a living machine, and back.
+use std::collections::VecDeque;
+
+use model::{Alert, AlertStatus, Fingerprint, Timestamp};
+
+use crate::delivery::Deliveries;
+use crate::dispatch::{Dispatcher, Schedules};
+use crate::hashes::AlertHashes;
+use crate::inhibit::Inhibitor;
+use crate::machine::Alertmanager;
+use crate::nflog::Nflog;
+use crate::policy::Policy;
+use crate::protocol::{Event, Settings};
+use crate::record::Record;
+use crate::silence::Silences;
+use crate::store::AlertStore;
+
+/// Alerts in one record of a snapshot: keeps records small enough to be written and read whole.
+const SNAPSHOT_BATCH: usize = 1000;
+
+impl Alertmanager {
+    /// Begins where `records` end (in the order in which they were stored; none for a new tenant).
+    #[must_use]
+    pub fn restore(
+        settings: Settings,
+        policy: Policy,
+        records: impl IntoIterator<Item = Record>,
+        now: Timestamp,
+    ) -> Self {
+        let mut machine = Self {
+            inhibitor: Inhibitor::new(&policy.config.inhibit_rules),
+            policy,
+            alerts: AlertStore::default(),
+            silences: Silences::default(),
+            nflog: Nflog::default(),
+            groups: Dispatcher::default(),
+            deliveries: Deliveries::new(settings.seed),
+            garbage_due: now + settings.garbage_interval,
+            settings,
+            seen: None,
+            commands: VecDeque::new(),
+            events: VecDeque::new(),
+        };
+        let mut alive_until = Timestamp::MIN;
+        for record in records {
+            alive_until = alive_until.max(machine.take_record(record));
+        }
+        machine.nflog.collect_garbage(now);
+        machine
+            .silences
+            .collect_garbage(machine.settings.retention, now);
+        machine.stop_time(alive_until, now);
+        machine.regroup(&Schedules::default(), now);
+        machine.alerts.collect_garbage(now);
+        machine.index_sources();
+        machine.events.push_back(Event::Restored {
+            alerts: machine.alerts.len(),
+            groups: machine.groups.len(),
+            log_entries: machine.nflog.len(),
+            silences: machine.silences.len(),
+        });
+        machine
+    }
+
+    /// All that [`Alertmanager::restore`] needs, in place of every record stored until `now`.
+    #[must_use]
+    pub fn snapshot(&self, now: Timestamp) -> Vec<Record> {
+        let alerts: Vec<Alert> = self
+            .alerts
+            .iter()
+            .filter(|(fingerprint, stored)| {
+                stored.alert.status(now) == AlertStatus::Firing || self.is_owed(*fingerprint)
+            })
+            .map(|(_, stored)| (*stored.alert).clone())
+            .collect();
+        let alerts = alerts
+            .chunks(SNAPSHOT_BATCH)
+            .map(|batch| Record::Alerts(batch.to_vec()));
+        let entries = self.nflog.iter().map(|(key, entry)| Record::Notified {
+            key: key.clone(),
+            entry: entry.clone(),
+        });
+        // After the entries: a notification that was recorded clears what was uncertain about it.
+        let uncertain = self
+            .deliveries
+            .all_uncertain()
+            .map(|(key, firing)| Record::Attempted {
+                key: key.clone(),
+                firing: firing.clone(),
+            });
+        let silences = self.silences.iter().cloned().map(Record::Silenced);
+        [Record::Alive(now)]
+            .into_iter()
+            .chain(alerts)
+            .chain(entries)
+            .chain(uncertain)
+            .chain(silences)
+            .collect()
+    }
+
+    /// Whether somebody is still to be told that a resolved alert is.
+    fn is_owed(&self, fingerprint: Fingerprint) -> bool {
+        self.alerts.get(fingerprint).is_some_and(|stored| {
+            self.group_ids(fingerprint).iter().any(|id| {
+                self.groups
+                    .get(id)
+                    .is_some_and(|group| self.owes(&group.targets, stored.hash))
+            })
+        })
+    }
+
+    /// Takes a stored record in; answers until when the process was surely alive.
+    fn take_record(&mut self, record: Record) -> Timestamp {
+        match record {
+            Record::Alive(at) => at,
+            Record::Alerts(alerts) => {
+                let alive = alerts.iter().map(|alert| alert.updated_at).max();
+                for alert in alerts {
+                    self.alerts.restore(alert);
+                }
+                alive.unwrap_or(Timestamp::MIN)
+            }
+            Record::Attempted { key, firing } => {
+                self.deliveries.set_uncertain(key, firing);
+                Timestamp::MIN
+            }
+            Record::Extensions(extensions) => {
+                let alive = extensions
+                    .iter()
+                    .map(|extension| extension.updated_at)
+                    .max();
+                for extension in extensions {
+                    self.alerts.restore_extension(extension);
+                }
+                alive.unwrap_or(Timestamp::MIN)
+            }
+            Record::Notified { key, entry } => {
+                let at = entry.at;
+                self.deliveries
+                    .set_uncertain(key.clone(), AlertHashes::default());
+                self.nflog.merge(key, entry);
+                at
+            }
+            Record::Silenced(silence) => {
+                let at = silence.updated_at;
+                self.silences.merge(silence);
+                at
+            }
+        }
+    }
+
+    /// While the process was down nobody could repeat an alert, so none ended meanwhile for want of repetition: what
+    /// was left of an alert's time when the process ended is left of it now.
+    fn stop_time(&mut self, alive_until: Timestamp, now: Timestamp) {
+        let stretched: Vec<(Fingerprint, Timestamp)> = self
+            .alerts
+            .iter()
+            .filter(|(_, stored)| stored.alert.status(alive_until) == AlertStatus::Firing)
+            .map(|(fingerprint, stored)| {
+                let left = stored.alert.ends_at.saturating_since(alive_until);
+                (fingerprint, stored.alert.ends_at.max(now + left))
+            })
+            .collect();
+        for (fingerprint, ends_at) in stretched {
+            self.alerts.set_ends_at(fingerprint, ends_at);
+        }
+    }
+}

@@ -1,0 +1,412 @@
+//! Silences: matchers that keep alerts quiet for a while.
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use model::{Labels, MatchOp, Matcher, MatcherDialect, Timestamp, is_label_name, match_all};
+
+/// A UUID, or whatever an older store called it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SilenceId(String);
+
+impl SilenceId {
+    #[must_use]
+    pub fn new(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SilenceId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Silence {
+    pub id: SilenceId,
+    /// An alert is silenced where all matchers of one set match. Never empty, nor is a set.
+    pub matcher_sets: Vec<Vec<Matcher>>,
+    pub starts_at: Timestamp,
+    pub ends_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub created_by: String,
+    pub comment: String,
+    pub annotations: Labels,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SilenceState {
+    Pending,
+    Active,
+    Expired,
+}
+
+impl SilenceState {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+impl Silence {
+    #[must_use]
+    pub fn state(&self, now: Timestamp) -> SilenceState {
+        if now < self.starts_at {
+            SilenceState::Pending
+        } else if now < self.ends_at {
+            SilenceState::Active
+        } else {
+            SilenceState::Expired
+        }
+    }
+
+    #[must_use]
+    pub fn matches(&self, labels: &Labels) -> bool {
+        self.matcher_sets.iter().any(|set| match_all(set, labels))
+    }
+
+    /// Whether this word stands above another on the same silence. The later one wins; what comes after the time
+    /// only makes the order total, so that peers agree.
+    #[must_use]
+    pub fn replaces(&self, other: &Self) -> bool {
+        self.rank() > other.rank()
+    }
+
+    fn rank(
+        &self,
+    ) -> (
+        Timestamp,
+        Timestamp,
+        Timestamp,
+        &str,
+        &str,
+        &Labels,
+        &[Vec<Matcher>],
+    ) {
+        (
+            self.updated_at,
+            self.ends_at,
+            self.starts_at,
+            &self.created_by,
+            &self.comment,
+            &self.annotations,
+            &self.matcher_sets,
+        )
+    }
+}
+
+/// What a person asks for. An id names the silence to change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SilenceDraft {
+    pub id: Option<SilenceId>,
+    pub matcher_sets: Vec<Vec<MatcherDraft>>,
+    pub starts_at: Timestamp,
+    pub ends_at: Timestamp,
+    pub created_by: String,
+    pub comment: String,
+    pub annotations: Labels,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MatcherDraft {
+    pub op: MatchOp,
+    pub name: String,
+    pub value: String,
+}
+
+/// The texts are Alertmanager's; those of [`SilenceError::Invalid`] follow `invalid silence: `.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SilenceError {
+    #[error("end time can't be in the past")]
+    EndInPast,
+    #[error("{0}")]
+    Invalid(String),
+    #[error("silence not found")]
+    NotFound,
+    #[error("start time must be before end time")]
+    StartNotBeforeEnd,
+    #[error("exceeded maximum number of silences: {count} (limit: {limit})")]
+    TooMany { count: usize, limit: usize },
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Silences {
+    silences: BTreeMap<SilenceId, Silence>,
+    /// Sets with a matcher `name="value"`: an alert without that label cannot match.
+    by_label: BTreeMap<(String, String), BTreeSet<SilenceId>>,
+    /// Silences with a set that has no such matcher: asked for every alert.
+    unindexed: BTreeSet<SilenceId>,
+}
+
+impl Silences {
+    #[must_use]
+    pub fn get(&self, id: &SilenceId) -> Option<&Silence> {
+        self.silences.get(id)
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.silences.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.silences.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Silence> {
+        self.silences.values()
+    }
+
+    /// The active silences that match, in the order of their ids.
+    #[must_use]
+    pub fn silencing(&self, labels: &Labels, now: Timestamp) -> Vec<SilenceId> {
+        if self.silences.is_empty() {
+            return Vec::new();
+        }
+        let mut candidates: BTreeSet<&SilenceId> = self.unindexed.iter().collect();
+        for (name, value) in labels {
+            let key = (name.to_owned(), value.to_owned());
+            candidates.extend(self.by_label.get(&key).into_iter().flatten());
+        }
+        candidates
+            .into_iter()
+            .filter(|id| {
+                self.silences.get(id).is_some_and(|silence| {
+                    silence.state(now) == SilenceState::Active && silence.matches(labels)
+                })
+            })
+            .cloned()
+            .collect()
+    }
+
+    /// Creates a silence, or changes one in place where that is allowed (Alertmanager 0.34: only with equal
+    /// matchers, and never what has already happened); else the old one is expired and a new one takes its place.
+    /// `fresh` is a new random id. Answers the silences to store; the last one is what the caller asked for.
+    pub fn set(
+        &mut self,
+        draft: SilenceDraft,
+        fresh: SilenceId,
+        silences_max: usize,
+        now: Timestamp,
+    ) -> Result<Vec<Silence>, SilenceError> {
+        if draft.starts_at >= draft.ends_at {
+            return Err(SilenceError::StartNotBeforeEnd);
+        }
+        if draft.ends_at < now {
+            return Err(SilenceError::EndInPast);
+        }
+        let mut silence = Silence {
+            matcher_sets: compile(&draft.matcher_sets).map_err(SilenceError::Invalid)?,
+            id: fresh,
+            starts_at: draft.starts_at,
+            ends_at: draft.ends_at,
+            updated_at: now,
+            created_by: draft.created_by,
+            comment: draft.comment,
+            annotations: draft.annotations,
+        };
+        let known = match &draft.id {
+            Some(id) => Some(self.silences.get(id).ok_or(SilenceError::NotFound)?),
+            None => None,
+        };
+        let mut changed = Vec::new();
+        match known {
+            Some(known) if may_become(known, &silence, now) => {
+                silence.id = known.id.clone();
+                if known.state(now) == SilenceState::Active {
+                    silence.starts_at = known.starts_at;
+                }
+            }
+            Some(_) | None => {
+                let count = self.silences.len() + 1;
+                if count > silences_max {
+                    return Err(SilenceError::TooMany {
+                        count,
+                        limit: silences_max,
+                    });
+                }
+                silence.starts_at = silence.starts_at.max(now);
+                changed.extend(known.and_then(|known| expired(known, now)));
+            }
+        }
+        changed.push(silence);
+        for silence in &changed {
+            self.insert(silence.clone());
+        }
+        Ok(changed)
+    }
+
+    /// Ends a silence. Answers what to store: nothing where it had ended already.
+    pub fn expire(
+        &mut self,
+        id: &SilenceId,
+        now: Timestamp,
+    ) -> Result<Option<Silence>, SilenceError> {
+        let known = self.silences.get(id).ok_or(SilenceError::NotFound)?;
+        let expired = expired(known, now);
+        if let Some(silence) = &expired {
+            self.insert(silence.clone());
+        }
+        Ok(expired)
+    }
+
+    /// Takes in what a peer or the log says; answers whether it was news.
+    pub fn merge(&mut self, silence: Silence) -> bool {
+        let news = self
+            .silences
+            .get(&silence.id)
+            .is_none_or(|known| silence.replaces(known));
+        if news {
+            self.insert(silence);
+        }
+        news
+    }
+
+    /// Forgets what ended longer than `retention` ago; answers how many that were.
+    pub fn collect_garbage(&mut self, retention: Duration, now: Timestamp) -> usize {
+        let dead: Vec<SilenceId> = self
+            .silences
+            .values()
+            .filter(|silence| silence.ends_at + retention <= now)
+            .map(|silence| silence.id.clone())
+            .collect();
+        for id in &dead {
+            self.remove(id);
+        }
+        dead.len()
+    }
+
+    /// When the next silence starts or ends.
+    #[must_use]
+    pub fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
+        self.silences
+            .values()
+            .flat_map(|silence| [silence.starts_at, silence.ends_at])
+            .filter(|at| *at > now)
+            .min()
+    }
+
+    fn insert(&mut self, silence: Silence) {
+        self.remove(&silence.id);
+        for set in &silence.matcher_sets {
+            match set.iter().find(|matcher| is_index(matcher)) {
+                Some(matcher) => {
+                    let key = (matcher.name().to_owned(), matcher.value().to_owned());
+                    self.by_label
+                        .entry(key)
+                        .or_default()
+                        .insert(silence.id.clone());
+                }
+                None => {
+                    self.unindexed.insert(silence.id.clone());
+                }
+            }
+        }
+        self.silences.insert(silence.id.clone(), silence);
+    }
+
+    fn remove(&mut self, id: &SilenceId) {
+        let Some(silence) = self.silences.remove(id) else {
+            return;
+        };
+        self.unindexed.remove(id);
+        for matcher in silence.matcher_sets.iter().flatten() {
+            let key = (matcher.name().to_owned(), matcher.value().to_owned());
+            if let Some(ids) = self.by_label.get_mut(&key) {
+                ids.remove(id);
+                if ids.is_empty() {
+                    self.by_label.remove(&key);
+                }
+            }
+        }
+    }
+}
+
+fn is_index(matcher: &Matcher) -> bool {
+    matcher.op() == MatchOp::Equal && !matcher.value().is_empty()
+}
+
+fn may_become(known: &Silence, new: &Silence, now: Timestamp) -> bool {
+    let seconds = |time: Timestamp| time.as_millis().div_euclid(1000);
+    known.matcher_sets == new.matcher_sets
+        && match known.state(now) {
+            SilenceState::Active => {
+                seconds(known.starts_at) == seconds(new.starts_at) && new.ends_at >= now
+            }
+            SilenceState::Pending => new.starts_at >= now,
+            SilenceState::Expired => false,
+        }
+}
+
+fn expired(known: &Silence, now: Timestamp) -> Option<Silence> {
+    let starts_at = match known.state(now) {
+        SilenceState::Active => known.starts_at,
+        SilenceState::Pending => now,
+        SilenceState::Expired => return None,
+    };
+    Some(Silence {
+        starts_at,
+        ends_at: now,
+        updated_at: now,
+        ..known.clone()
+    })
+}
+
+fn compile(sets: &[Vec<MatcherDraft>]) -> Result<Vec<Vec<Matcher>>, String> {
+    if sets.is_empty() {
+        return Err("at least one matcher set required".to_owned());
+    }
+    sets.iter()
+        .enumerate()
+        .map(|(number, set)| compile_set(number, set))
+        .collect()
+}
+
+fn compile_set(number: usize, set: &[MatcherDraft]) -> Result<Vec<Matcher>, String> {
+    if set.is_empty() {
+        return Err(format!("matcher set {number} is empty"));
+    }
+    let mut matchers = Vec::with_capacity(set.len());
+    for (index, draft) in set.iter().enumerate() {
+        let wrong = |what: String| format!("invalid label matcher {index} in set {number}: {what}");
+        if !is_label_name(&draft.name) {
+            return Err(wrong(format!("invalid label name {:?}", draft.name)));
+        }
+        let matcher = Matcher::new(
+            draft.op,
+            &draft.name,
+            &draft.value,
+            MatcherDialect::Alertmanager,
+        )
+        .map_err(|error| {
+            wrong(format!(
+                "invalid regular expression {:?}: {error}",
+                draft.value
+            ))
+        })?;
+        matchers.push(matcher);
+    }
+    let matches_empty = |matcher: &Matcher| match matcher.op() {
+        MatchOp::Equal | MatchOp::Regex => matcher.matches_empty(),
+        MatchOp::NotEqual | MatchOp::NotRegex => false,
+    };
+    if matchers.iter().all(matches_empty) {
+        return Err(format!(
+            "matcher set {number}: at least one matcher must not match the empty string"
+        ));
+    }
+    // Equal silences are equal however they were written.
+    matchers.sort();
+    Ok(matchers)
+}

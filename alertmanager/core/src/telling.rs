@@ -1,0 +1,235 @@
+//! From a group's flush to what its integrations are told, and from how that ended to the log.
+use std::sync::Arc;
+
+use model::{AlertStatus, Fingerprint, Timestamp};
+use notifiers_core::{Memory, Outcome};
+
+use crate::dedup::{Told, Verdict, verdict};
+use crate::delivery::{Attempt, AttemptResult, DeliveryId, Ended};
+use crate::dispatch::GroupId;
+use crate::flush::Flush;
+use crate::group::Slot;
+use crate::hashes::AlertHashes;
+use crate::machine::{Alertmanager, is_wanted};
+use crate::mute::interval_mute;
+use crate::nflog::{Entry, LogKey, lifetime};
+use crate::protocol::{AttemptEnd, Command, Deliver, Event};
+use crate::record::Record;
+
+impl Alertmanager {
+    pub(crate) fn flush(&mut self, id: &GroupId, slot: Slot, now: Timestamp) {
+        let Some(group) = self.groups.get(id) else {
+            return;
+        };
+        let targets = group.targets.clone();
+        let interval = interval_mute(&self.policy, id.route, &self.settings.local_zone, now);
+        let flush = Flush::new(group, slot, interval.as_ref(), &self.mutes(now));
+        self.groups.set_muted_by(
+            id,
+            interval.as_ref().map_or(&[], |interval| interval.names()),
+        );
+        for (reason, count) in &flush.muted_counts {
+            self.events.push_back(Event::AlertsMuted {
+                group_key: Arc::clone(&id.key),
+                reason: *reason,
+                count: *count,
+            });
+        }
+        self.events.push_back(Event::GroupFlushed {
+            group_key: Arc::clone(&id.key),
+            at: slot.at,
+            firing: flush.hashes.firing.len(),
+            muted: flush.hashes.muted.len(),
+            resolved: flush.hashes.resolved.len(),
+        });
+        for target in &targets {
+            self.tell(id, target, &flush, now);
+        }
+        self.release(id, now);
+    }
+
+    /// Decides what one integration is to be told of one flush.
+    fn tell(&mut self, id: &GroupId, target: &LogKey, flush: &Flush, now: Timestamp) {
+        if self.deliveries.owe(target, flush.slot) {
+            return;
+        }
+        let Some(integration) = self.policy.integration(target) else {
+            return;
+        };
+        let route = self.policy.route(id.route);
+        let (entry, perhaps) = self.told(target);
+        let told = Told {
+            entry,
+            perhaps: &perhaps,
+        };
+        let expires_in = lifetime(
+            self.settings.retention,
+            route.repeat_interval,
+            route.group_interval,
+        );
+        let send_resolved = integration.send_resolved;
+        match verdict(told, &flush.hashes, send_resolved, route.repeat_interval) {
+            Verdict::Nothing => {
+                let kept = entry
+                    .filter(|entry| {
+                        let fires = entry.firing.intersects(&flush.hashes.firing)
+                            || entry.firing.intersects(&flush.hashes.muted);
+                        fires && entry.expires_at <= now + route.group_interval * 2
+                    })
+                    .map(|entry| Entry {
+                        expires_at: now + expires_in,
+                        ..entry.clone()
+                    });
+                self.deliveries.withdraw(target);
+                if let Some(entry) = kept {
+                    self.log(target.clone(), entry);
+                }
+            }
+            Verdict::NoteResolved => {
+                let entry = Entry {
+                    at: flush.slot.at,
+                    expires_at: now + expires_in,
+                    firing: AlertHashes::default(),
+                    resolved: flush.hashes.resolved.clone(),
+                    memory: entry.map(|entry| entry.memory.clone()).unwrap_or_default(),
+                };
+                self.deliveries.withdraw(target);
+                self.deliveries
+                    .set_uncertain(target.clone(), AlertHashes::default());
+                self.log(target.clone(), entry);
+            }
+            Verdict::Notify(reason) => {
+                let message =
+                    flush.message(&self.policy, id, told, send_resolved, reason, expires_in);
+                if let Some(attempt) = self.deliveries.offer(target, message, now) {
+                    self.attempt(attempt);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn attempt(&mut self, attempt: Attempt) {
+        let Some(integration) = self.policy.integration(&attempt.key).cloned() else {
+            debug_assert!(false, "nothing waits for an integration that is gone");
+            return;
+        };
+        if let Some(firing) = attempt.newly_uncertain {
+            self.persist(Record::Attempted {
+                key: attempt.key.clone(),
+                firing,
+            });
+        }
+        self.events.push_back(Event::AttemptStarted {
+            key: attempt.key.clone(),
+            reason: attempt.notification.reason,
+            attempt: attempt.number,
+        });
+        self.commands.push_back(Command::Deliver(Box::new(Deliver {
+            id: attempt.id,
+            key: attempt.key,
+            integration,
+            notification: attempt.notification,
+            memory: attempt.memory,
+            deadline: attempt.deadline,
+            attempt: attempt.number,
+        })));
+    }
+
+    pub(crate) fn end_attempt(
+        &mut self,
+        id: DeliveryId,
+        outcome: Outcome,
+        memory: Memory,
+        now: Timestamp,
+    ) {
+        let kind = self
+            .deliveries
+            .key(id)
+            .and_then(|key| self.policy.integration(key))
+            .map(config::Integration::kind);
+        let Some(ended) = self.deliveries.on_outcome(id, outcome, memory, kind, now) else {
+            return;
+        };
+        let Ended {
+            key,
+            message,
+            attempts,
+            result,
+            owed,
+        } = ended;
+        let end = match result {
+            AttemptResult::Delivered { id, memory } => {
+                let entry = Entry {
+                    at: message.slot.at,
+                    expires_at: now + message.expires_in,
+                    firing: message.firing,
+                    resolved: message.resolved,
+                    memory,
+                };
+                self.log(key.clone(), entry);
+                AttemptEnd::Delivered {
+                    id,
+                    alerts: message.notification.alerts.len(),
+                }
+            }
+            AttemptResult::LeftOpen { reason } => AttemptEnd::LeftOpen { reason },
+            AttemptResult::Rejected { reason } => AttemptEnd::Rejected { reason },
+            AttemptResult::Retrying { until, reason } => AttemptEnd::Retrying { until, reason },
+        };
+        self.events.push_back(Event::AttemptEnded {
+            key: key.clone(),
+            attempt: attempts,
+            end,
+        });
+        if !is_wanted(
+            &self.policy,
+            &self.groups,
+            &key,
+            Some(&message.notification),
+        ) {
+            self.deliveries.withdraw(&key);
+        }
+        let Some(id) = self.groups.find(&key).cloned() else {
+            return;
+        };
+        if let (Some(slot), Some(group)) = (owed, self.groups.get(&id)) {
+            let interval = interval_mute(&self.policy, id.route, &self.settings.local_zone, now);
+            let flush = Flush::new(group, slot, interval.as_ref(), &self.mutes(now));
+            self.tell(&id, &key, &flush, now);
+        }
+        self.release(&id, now);
+    }
+
+    /// Lets go of resolved alerts of which nobody is left to be told.
+    fn release(&mut self, id: &GroupId, now: Timestamp) {
+        let Some(group) = self.groups.get(id) else {
+            return;
+        };
+        let done: Vec<Fingerprint> = group
+            .members()
+            .iter()
+            .copied()
+            .filter(|fingerprint| {
+                self.alerts.get(*fingerprint).is_none_or(|stored| {
+                    stored.alert.status(now) == AlertStatus::Resolved
+                        && !self.owes(&group.targets, stored.hash)
+                })
+            })
+            .collect();
+        for fingerprint in done {
+            if self.groups.leave(id, fingerprint) {
+                self.alerts.left(fingerprint);
+            }
+        }
+    }
+
+    fn told(&self, target: &LogKey) -> (Option<&Entry>, AlertHashes) {
+        (
+            self.nflog.entry(target),
+            self.deliveries
+                .uncertain(target)
+                .cloned()
+                .unwrap_or_default(),
+        )
+    }
+}

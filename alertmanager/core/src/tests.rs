@@ -1,0 +1,8 @@
+//! The machine as a whole, in worlds without a clock.
+mod cadence;
+mod muting;
+mod records;
+mod resolving;
+mod restart;
+mod simulation;
+mod world;

@@ -1,0 +1,210 @@
+//! When a group tells: waits, intervals, repeats, and how failures move none of them.
+use std::time::Duration;
+
+use notifiers_core::Outcome;
+
+use crate::protocol::Input;
+use crate::tests::world::{PLAIN, Reaction, World, at, policy, secs};
+
+const WATCHDOG: &str = "
+route: {receiver: team, group_by: [alertname], group_wait: 10s, group_interval: 1m, repeat_interval: 1m}
+receivers: [{name: team, webhook_configs: [{url: 'http://x', send_resolved: false}]}]
+";
+
+#[test]
+fn waits_then_flushes_then_repeats() {
+    let mut world = World::new(PLAIN);
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(10);
+    world.fire(&["alertname=Down instance=b"]);
+    world.until(100);
+    world.fire(&["alertname=Down instance=c"]);
+    world.until(5 * 3600);
+    world.check(&[
+        "30 first notification +a +b",
+        "330 new alerts added +a +b +c",
+        // Exactly four hours after 330: upstream is one interval later.
+        "14730 repeat interval elapsed +a +b +c",
+    ]);
+}
+
+#[test]
+fn groups_are_apart() {
+    let mut world = World::new(PLAIN);
+    world.fire(&["alertname=Down instance=a", "alertname=Full instance=a"]);
+    world.until(60);
+    let groups: Vec<&str> = world
+        .heard
+        .iter()
+        .map(|heard| heard.group.as_str())
+        .collect();
+    assert_eq!(
+        groups,
+        [r#"{}:{alertname="Down"}"#, r#"{}:{alertname="Full"}"#]
+    );
+}
+
+/// Upstream's first notification after a restart holds one alert, its siblings wait a group interval.
+#[test]
+fn late_alerts_are_told_at_once_and_all_of_a_batch_together() {
+    let mut world = World::new(PLAIN);
+    let mut drafts = Vec::new();
+    for instance in ["a", "b", "c"] {
+        drafts.push(crate::intake::AlertDraft {
+            labels: [("alertname", "Down"), ("instance", instance)]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            starts_at: Some(at(-3600)),
+            ..Default::default()
+        });
+    }
+    world.post_drafts(drafts);
+    world.until(1);
+    world.check(&["0 first notification +a +b +c"]);
+}
+
+/// A repeat interval that equals the group interval halves the rate upstream.
+#[test]
+fn a_watchdog_beats_once_an_interval_and_never_drifts() {
+    // Each delivery takes between nothing and some seconds, as receivers do.
+    let mut world = World::new(WATCHDOG).with_script(|deliver, _| Reaction {
+        after: Duration::from_millis(deliver.id.0 * 997 % 7000),
+        ..Reaction::take()
+    });
+    world.fire(&["alertname=Watchdog instance=w"]);
+    // The last beat is at 10 s + 999 intervals.
+    world.until(10 + 60 * 999 + 30);
+    assert_eq!(world.heard.len(), 1000);
+    for (beat, heard) in world.heard.iter().enumerate() {
+        assert_eq!(heard.at, 10 + 60 * beat as i64, "beat {beat}");
+    }
+}
+
+#[test]
+fn a_failing_receiver_is_tried_again_within_its_interval_and_the_grid_stays() {
+    let mut world = World::new(WATCHDOG).with_script(|deliver, now| {
+        if now < at(100) && deliver.attempt < 3 {
+            Reaction::fail()
+        } else {
+            Reaction::take()
+        }
+    });
+    world.fire(&["alertname=Watchdog instance=w"]);
+    world.until(600);
+    let beats: Vec<i64> = world.heard.iter().map(|heard| heard.at).collect();
+    assert_eq!(beats.len(), 10, "{beats:?}");
+    assert!((10..14).contains(&beats[0]), "{beats:?}");
+    assert!((70..74).contains(&beats[1]), "{beats:?}");
+    assert_eq!(beats[2..], [130, 190, 250, 310, 370, 430, 490, 550]);
+}
+
+#[test]
+fn a_process_that_slept_flushes_once_and_on_the_grid() {
+    let mut world = World::new(WATCHDOG);
+    world.fire(&["alertname=Watchdog instance=w"]);
+    world.until(70);
+    // Nobody called for an hour and 13 seconds.
+    world.now = at(70 + 3613);
+    world.until(70 + 3700);
+    world.check(&[
+        "10 first notification +w",
+        "70 repeat interval elapsed +w",
+        "3683 repeat interval elapsed +w",
+        "3730 repeat interval elapsed +w",
+    ]);
+}
+
+#[test]
+fn retries_back_off_with_jitter_and_honour_the_vendors_word() {
+    let mut world = World::new(PLAIN).with_script(|deliver, now| match deliver.attempt {
+        1..=3 => Reaction::fail(),
+        4 => Reaction {
+            outcome: Outcome::Retry {
+                not_before: Some(now + secs(90)),
+                reason: "429".to_owned(),
+            },
+            ..Reaction::fail()
+        },
+        5 => Reaction {
+            outcome: Outcome::Retry {
+                not_before: Some(now + secs(7 * 24 * 3600)),
+                reason: "429".to_owned(),
+            },
+            ..Reaction::fail()
+        },
+        _ => Reaction::take(),
+    });
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(2 * 3600);
+    let waits: Vec<u128> = world
+        .attempts
+        .windows(2)
+        .map(|pair| pair[1].0.saturating_since(pair[0].0).as_millis())
+        .collect();
+    assert_eq!(waits.len(), 5, "{waits:?}");
+    for (wait, (least, most)) in
+        waits
+            .iter()
+            .zip([(250, 750), (375, 1125), (562, 1688), (90_000, 90_000)])
+    {
+        assert!((least..=most).contains(wait), "{waits:?}");
+    }
+    // No vendor holds a page back for longer than an hour.
+    assert_eq!(waits[4], 3_600_000);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_retries() {
+    let run = || {
+        let mut world = World::new(PLAIN).with_script(|_, _| Reaction::fail());
+        world.fire(&["alertname=Down instance=a"]);
+        world.until(3600);
+        world.attempts.iter().map(|(at, _)| *at).collect::<Vec<_>>()
+    };
+    let attempts = run();
+    assert_eq!(attempts, run());
+    // At most a minute apart, and never given up.
+    assert!(attempts.len() > 60, "{}", attempts.len());
+}
+
+/// An attempt ends before the next flush of its group, so no receiver can hold its group back.
+#[test]
+fn an_attempt_is_given_until_the_next_flush() {
+    let mut world = World::new(PLAIN);
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(60);
+    assert_eq!(world.attempts[0].1.deadline, at(330));
+}
+
+#[test]
+fn a_reload_keeps_the_timers_of_groups_that_stay() {
+    let mut world = World::new(PLAIN);
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(20);
+    // The route moves, its groups keep their key.
+    let moved = "
+route: {receiver: team, group_by: [alertname], routes: [{matchers: ['x=\"y\"']}]}
+receivers: [{name: team, webhook_configs: [{url: 'http://x'}]}]
+";
+    world.tell(Input::Configured(Box::new(policy(moved))));
+    world.until(100);
+    world.fire(&["alertname=Down instance=b"]);
+    world.until(200);
+    world.tell(Input::Configured(Box::new(policy(PLAIN))));
+    world.until(400);
+    world.check(&["30 first notification +a", "330 new alerts added +a +b"]);
+}
+
+#[test]
+fn a_reload_does_not_disturb_what_is_under_way() {
+    let mut world = World::new(PLAIN).with_script(|_, _| Reaction {
+        after: secs(5),
+        ..Reaction::take()
+    });
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(32);
+    world.tell(Input::Configured(Box::new(policy(PLAIN))));
+    world.until(700);
+    world.check(&["30 first notification +a"]);
+    assert_eq!(world.machine.nflog().len(), 1);
+}

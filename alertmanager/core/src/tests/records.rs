@@ -1,0 +1,175 @@
+//! Stored bytes: every record comes back as it was, and broken bytes are an error, never a panic.
+use model::{Alert, Fingerprint, Labels, MatchOp, Matcher, MatcherDialect, Timestamp};
+use notifiers_core::{GroupKey, Memory, Remembered};
+use proptest::prelude::*;
+
+use crate::codec::CodecError;
+use crate::nflog::{Entry, LogKey};
+use crate::record::Record;
+use crate::silence::{Silence, SilenceId};
+use crate::store::Extension;
+
+fn times() -> impl Strategy<Value = Timestamp> {
+    any::<i64>().prop_map(Timestamp::from_millis)
+}
+
+fn some_labels() -> impl Strategy<Value = Labels> {
+    proptest::collection::btree_map("[a-zé]{1,4}", ".{0,6}", 0..4)
+        .prop_map(|pairs| Labels::from_pairs(&pairs))
+}
+
+fn keys() -> impl Strategy<Value = LogKey> {
+    (".{0,9}", ".{0,5}", "[a-z]{1,5}", any::<u32>()).prop_map(
+        |(group_key, receiver, integration, index)| LogKey {
+            group_key: GroupKey::from_text(group_key),
+            receiver,
+            integration,
+            index,
+        },
+    )
+}
+
+fn hashes() -> impl Strategy<Value = crate::hashes::AlertHashes> {
+    proptest::collection::vec(any::<u64>(), 0..4).prop_map(|hashes| hashes.into_iter().collect())
+}
+
+fn alerts() -> impl Strategy<Value = Alert> {
+    (
+        some_labels(),
+        some_labels(),
+        times(),
+        times(),
+        times(),
+        ".{0,9}",
+        any::<bool>(),
+    )
+        .prop_map(
+            |(labels, annotations, starts_at, ends_at, updated_at, generator_url, timeout)| Alert {
+                labels,
+                annotations,
+                starts_at,
+                ends_at,
+                updated_at,
+                generator_url,
+                timeout,
+            },
+        )
+}
+
+fn memories() -> impl Strategy<Value = Memory> {
+    let value = prop_oneof![
+        ".{0,5}".prop_map(Remembered::Text),
+        any::<i64>().prop_map(Remembered::Integer),
+        (-1e9..1e9).prop_map(Remembered::Number),
+    ];
+    proptest::collection::btree_map("[a-z]{1,3}", value, 0..3).prop_map(Memory)
+}
+
+fn matchers() -> impl Strategy<Value = Matcher> {
+    let ops = prop_oneof![
+        Just(MatchOp::Equal),
+        Just(MatchOp::NotEqual),
+        Just(MatchOp::Regex),
+        Just(MatchOp::NotRegex)
+    ];
+    (ops, "[a-z]{1,3}", "[a-z|.*]{0,3}x").prop_filter_map("compiles", |(op, name, value)| {
+        Matcher::new(op, &name, &value, MatcherDialect::Alertmanager).ok()
+    })
+}
+
+fn records() -> impl Strategy<Value = Record> {
+    let extension = (any::<u64>(), times(), times(), any::<bool>()).prop_map(
+        |(fingerprint, ends_at, updated_at, timeout)| Extension {
+            fingerprint: Fingerprint(fingerprint),
+            ends_at,
+            updated_at,
+            timeout,
+        },
+    );
+    let entry = (times(), times(), hashes(), hashes(), memories()).prop_map(
+        |(at, expires_at, firing, resolved, memory)| Entry {
+            at,
+            expires_at,
+            firing,
+            resolved,
+            memory,
+        },
+    );
+    let sets = proptest::collection::vec(proptest::collection::vec(matchers(), 1..3), 1..3);
+    let silence = (
+        ".{0,9}",
+        sets,
+        times(),
+        times(),
+        times(),
+        ".{0,9}",
+        some_labels(),
+    )
+        .prop_map(
+            |(id, matcher_sets, starts_at, ends_at, updated_at, comment, annotations)| Silence {
+                id: SilenceId::new(id),
+                matcher_sets,
+                starts_at,
+                ends_at,
+                updated_at,
+                created_by: comment.clone(),
+                comment,
+                annotations,
+            },
+        );
+    prop_oneof![
+        proptest::collection::vec(alerts(), 0..3).prop_map(Record::Alerts),
+        (keys(), hashes()).prop_map(|(key, firing)| Record::Attempted { key, firing }),
+        proptest::collection::vec(extension, 0..3).prop_map(Record::Extensions),
+        (keys(), entry).prop_map(|(key, entry)| Record::Notified { key, entry }),
+        silence.prop_map(Record::Silenced),
+        times().prop_map(Record::Alive),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn records_come_back_as_they_were(record in records()) {
+        prop_assert_eq!(Record::decode(&record.encode()), Ok(record));
+    }
+
+    #[test]
+    fn a_record_cut_short_is_an_error(record in records(), cut in 0.0..1.0_f64) {
+        let bytes = record.encode();
+        let length = (bytes.len() as f64 * cut) as usize;
+        prop_assert!(Record::decode(&bytes[..length]).is_err());
+    }
+
+    #[test]
+    fn no_bytes_are_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64), tag in 0_u8..6) {
+        let _ = Record::decode(&bytes);
+        let framed: Vec<u8> = [1, tag].into_iter().chain(bytes).collect();
+        let _ = Record::decode(&framed);
+    }
+}
+
+#[test]
+fn a_newer_format_is_refused_with_a_sentence() {
+    let error = Record::decode(&[2, 0, 0]).unwrap_err();
+    assert_eq!(error, CodecError::Version(2));
+    assert_eq!(error.to_string(), "record format 2 is of a newer release");
+}
+
+/// Bytes as the first release wrote them: they must stay readable.
+#[test]
+fn bytes_of_the_first_format_are_readable() {
+    let alert = Alert {
+        labels: Labels::from_pairs([("a", "x")]),
+        annotations: Labels::default(),
+        starts_at: Timestamp::from_millis(1),
+        ends_at: Timestamp::from_millis(2),
+        updated_at: Timestamp::from_millis(3),
+        generator_url: "u".to_owned(),
+        timeout: true,
+    };
+    let bytes = b"\x01\x00\x01\x01\x01a\x01x\x00\
+        \x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\x01u\x01";
+    let record = Record::Alerts(vec![alert]);
+    assert_eq!(record.encode(), bytes);
+    assert_eq!(Record::decode(bytes), Ok(record));
+}

@@ -1,0 +1,254 @@
+//! Ends of alerts: who was told that an alert fires is told that it ended, whatever happens in between.
+use notifiers_core::Outcome;
+
+use crate::tests::world::{PLAIN, Reaction, World, at, secs};
+
+fn ambiguous(takes: bool) -> Reaction {
+    Reaction {
+        takes,
+        after: secs(1),
+        outcome: Outcome::Ambiguous {
+            reason: "no answer".to_owned(),
+        },
+    }
+}
+
+fn rejected() -> Reaction {
+    Reaction {
+        takes: false,
+        after: secs(1),
+        outcome: Outcome::Rejected {
+            reason: "400".to_owned(),
+        },
+    }
+}
+
+#[test]
+fn some_then_all_are_resolved_and_the_group_ends() {
+    let mut world = World::new(PLAIN);
+    world.fire(&["alertname=Down instance=a", "alertname=Down instance=b"]);
+    world.until(100);
+    world.resolve(&["alertname=Down instance=b"]);
+    world.until(400);
+    world.resolve(&["alertname=Down instance=a"]);
+    world.until(2000);
+    world.check(&[
+        "30 first notification +a +b",
+        "330 some alerts resolved +a -b",
+        "630 all alerts resolved -a",
+    ]);
+    assert_eq!(world.machine.groups_len(), 0);
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(2100);
+    assert_eq!(world.lines()[3], "2030 first notification +a");
+}
+
+#[test]
+fn what_ends_before_it_was_told_is_never_told() {
+    let mut world = World::new(PLAIN);
+    world.fire(&["alertname=Down instance=a", "alertname=Down instance=b"]);
+    world.until(10);
+    world.resolve(&["alertname=Down instance=a"]);
+    world.until(400);
+    // Joins and ends between two flushes.
+    world.fire(&["alertname=Down instance=c"]);
+    world.until(500);
+    world.resolve(&["alertname=Down instance=c"]);
+    world.until(3000);
+    world.check(&["30 first notification +b"]);
+}
+
+#[test]
+fn without_send_resolved_nothing_is_sent_but_the_next_firing_is_a_first_one() {
+    let mut world = World::new(
+        "
+route: {receiver: team, group_by: [alertname]}
+receivers: [{name: team, webhook_configs: [{url: 'http://x', send_resolved: false}]}]
+",
+    );
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(100);
+    world.resolve(&["alertname=Down instance=a"]);
+    world.until(400);
+    assert_eq!(world.machine.groups_len(), 0);
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(500);
+    world.check(&["30 first notification +a", "430 first notification +a"]);
+}
+
+#[test]
+fn an_alert_that_is_not_sent_again_ends_by_itself() {
+    let mut world = World::new(PLAIN);
+    world.post(&["alertname=Down instance=a"], Some(at(240)));
+    world.until(1000);
+    world.check(&["30 first notification +a", "330 all alerts resolved -a"]);
+}
+
+#[test]
+fn a_resolve_waits_for_a_receiver_that_is_down() {
+    let mut world = World::new(PLAIN).with_script(|_, now| {
+        if at(100) < now && now < at(3600) {
+            Reaction::fail()
+        } else {
+            Reaction::take()
+        }
+    });
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(200);
+    world.resolve(&["alertname=Down instance=a"]);
+    world.until(7200);
+    let lines = world.lines();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(
+        (3600..3661).contains(&world.heard[1].at),
+        "within a minute of the receiver's return: {lines:?}"
+    );
+    assert!(lines[1].ends_with("all alerts resolved -a"), "{lines:?}");
+    assert_eq!(world.machine.groups_len(), 0);
+}
+
+/// A long outage ends with the current state, not with a replay of history.
+#[test]
+fn newer_state_takes_the_place_of_what_waits() {
+    let mut world = World::new(PLAIN).with_script(|_, now| {
+        if now < at(3600) {
+            Reaction::fail()
+        } else {
+            Reaction::take()
+        }
+    });
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(1000);
+    world.fire(&["alertname=Down instance=b"]);
+    world.until(2000);
+    world.resolve(&["alertname=Down instance=a"]);
+    world.until(7200);
+    assert_eq!(world.heard.len(), 1, "{:?}", world.lines());
+    assert!(world.lines()[0].ends_with("first notification +b"));
+}
+
+#[test]
+fn what_was_never_taken_and_has_ended_is_dropped() {
+    let mut world = World::new(PLAIN).with_script(|_, _| Reaction::fail());
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(1000);
+    world.resolve(&["alertname=Down instance=a"]);
+    world.until(2000);
+    assert_eq!(world.machine.groups_len(), 0);
+    let attempts = world.attempts.len();
+    world.until(7200);
+    assert_eq!(world.attempts.len(), attempts, "nothing is tried any more");
+    world.check(&[]);
+}
+
+#[test]
+fn what_was_perhaps_told_is_resolved() {
+    // The first attempt arrives, but its answer is lost, and so are the next ones until the alert has ended.
+    let mut world = World::new(PLAIN).with_script(|deliver, now| {
+        if deliver.id.0 == 1 {
+            ambiguous(true)
+        } else if now < at(330) {
+            Reaction::fail()
+        } else {
+            Reaction::take()
+        }
+    });
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(100);
+    world.resolve(&["alertname=Down instance=a"]);
+    world.until(1000);
+    let lines = world.lines();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[1].ends_with("all alerts resolved -a"), "{lines:?}");
+    assert_eq!(world.machine.groups_len(), 0);
+}
+
+#[test]
+fn an_unanswered_webhook_is_sent_again_at_once_and_an_unanswered_mail_at_the_next_flush() {
+    let both = "
+global: {smtp_smarthost: 'mail:25', smtp_from: 'a@b'}
+route: {receiver: team, group_by: [alertname]}
+receivers: [{name: team, webhook_configs: [{url: 'http://x'}], email_configs: [{to: 'x@y'}]}]
+";
+    let mut world = World::new(both).with_script(|_, now| {
+        if now < at(60) {
+            ambiguous(true)
+        } else {
+            Reaction::take()
+        }
+    });
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(600);
+    let attempts = |kind: &str| {
+        world
+            .attempts
+            .iter()
+            .filter(|(_, deliver)| deliver.key.integration == kind)
+            .map(|(at, _)| at.as_millis() / 1000 - 1_000_000)
+            .collect::<Vec<i64>>()
+    };
+    assert_eq!(attempts("email"), [30, 330]);
+    assert!(attempts("webhook").len() > 2, "{:?}", attempts("webhook"));
+}
+
+#[test]
+fn what_was_rejected_is_tried_at_the_next_flush_only() {
+    let mut world = World::new(PLAIN).with_script(|_, now| {
+        if now < at(600) {
+            rejected()
+        } else {
+            Reaction::take()
+        }
+    });
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(1000);
+    world.check(&["630 first notification +a"]);
+    assert_eq!(world.attempts.len(), 3);
+}
+
+#[test]
+fn a_flush_during_an_attempt_waits_for_its_end() {
+    let quick = "
+route: {receiver: team, group_by: [alertname], group_wait: 1s, group_interval: 2s}
+receivers: [{name: team, webhook_configs: [{url: 'http://x'}]}]
+";
+    let mut world = World::new(quick).with_script(|_, _| Reaction {
+        after: secs(7),
+        ..Reaction::take()
+    });
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(4);
+    world.resolve(&["alertname=Down instance=a"]);
+    world.until(60);
+    // The resolve is told when the first message has arrived, not beside it.
+    world.check(&["1 first notification +a", "8 all alerts resolved -a"]);
+}
+
+#[test]
+fn each_integration_has_its_own_log() {
+    let two = "
+route: {receiver: team, group_by: [alertname]}
+receivers: [{name: team, webhook_configs: [{url: 'http://x'}, {url: 'http://y', send_resolved: false}]}]
+";
+    let mut world = World::new(two).with_script(|deliver, now| {
+        if deliver.key.index == 0 && now < at(40) {
+            Reaction::fail()
+        } else {
+            Reaction::take()
+        }
+    });
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(100);
+    world.resolve(&["alertname=Down instance=a"]);
+    world.until(1000);
+    let of = |index: u32| {
+        world
+            .heard
+            .iter()
+            .filter(|heard| heard.integration == index)
+            .map(|heard| heard.reason.as_str())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of(0), ["first notification", "all alerts resolved"]);
+    assert_eq!(of(1), ["first notification"]);
+}

@@ -1,0 +1,160 @@
+//! What a process that died knows when it lives again.
+use crate::protocol::{AlertsAnswer, Answer, Limit, Refused};
+use crate::tests::world::{PLAIN, Reaction, World, at, secs};
+
+#[test]
+fn a_restart_repeats_nothing_that_is_logged_and_keeps_the_grid() {
+    let mut world = World::new(PLAIN);
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(100);
+    world.crash(secs(20));
+    world.until(200);
+    world.fire(&["alertname=Down instance=b"]);
+    world.until(14_729);
+    world.check(&["30 first notification +a", "330 new alerts added +a +b"]);
+    world.until(5 * 3600);
+    assert_eq!(world.lines()[2], "14730 repeat interval elapsed +a +b");
+}
+
+#[test]
+fn a_first_notification_is_not_delayed_and_holds_the_whole_group() {
+    let mut world = World::new(PLAIN);
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(5);
+    world.fire(&["alertname=Down instance=b"]);
+    world.until(10);
+    world.crash(secs(5));
+    world.until(500);
+    world.check(&["30 first notification +a +b"]);
+
+    let mut world = World::new(PLAIN);
+    world.fire(&["alertname=Down instance=a", "alertname=Down instance=b"]);
+    world.until(10);
+    world.crash(secs(100));
+    world.until(500);
+    world.check(&["110 first notification +a +b"]);
+}
+
+#[test]
+fn an_attempt_that_was_under_way_is_made_again() {
+    let mut world = World::new(PLAIN).with_script(|_, _| Reaction {
+        after: secs(5),
+        ..Reaction::take()
+    });
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(32);
+    world.crash(secs(1));
+    world.until(300);
+    // The answer of the first was never recorded: told at least once.
+    world.check(&["30 first notification +a", "33 first notification +a"]);
+}
+
+#[test]
+fn an_alert_that_ended_while_its_attempt_was_cut_off_is_resolved() {
+    let mut world = World::new(PLAIN).with_script(|_, now| {
+        if now < at(33) {
+            Reaction {
+                after: secs(5),
+                ..Reaction::take()
+            }
+        } else {
+            Reaction::take()
+        }
+    });
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(32);
+    world.crash(secs(1));
+    world.resolve(&["alertname=Down instance=a"]);
+    world.until(400);
+    world.check(&["30 first notification +a", "33 all alerts resolved -a"]);
+}
+
+/// Nobody could repeat an alert to a process that was down, so none is resolved for want of repetition.
+#[test]
+fn alerts_do_not_end_while_the_process_is_down() {
+    let mut world = World::new(PLAIN);
+    world.post(&["alertname=Down instance=a"], Some(at(240)));
+    world.until(100);
+    world.crash(secs(3600));
+    // 210 of 240 seconds were left when the last record was written.
+    world.until(3700 + 200);
+    assert_eq!(world.heard.len(), 1, "{:?}", world.lines());
+    world.until(3700 + 700);
+    world.check(&["30 first notification +a", "3930 all alerts resolved -a"]);
+}
+
+#[test]
+fn a_resolve_that_was_due_is_told_after_the_restart() {
+    let mut world = World::new(PLAIN);
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(100);
+    world.resolve(&["alertname=Down instance=a"]);
+    world.crash(secs(1000));
+    world.until(1200);
+    world.check(&["30 first notification +a", "1100 all alerts resolved -a"]);
+    assert_eq!(world.machine.groups_len(), 0);
+}
+
+#[test]
+fn the_watchdogs_beat_goes_on_where_it_was() {
+    let mut world = World::new(
+        "
+route: {receiver: team, group_by: [alertname], group_wait: 10s, group_interval: 1m, repeat_interval: 1m}
+receivers: [{name: team, webhook_configs: [{url: 'http://x', send_resolved: false}]}]
+",
+    );
+    world.fire(&["alertname=Watchdog instance=w"]);
+    world.until(100);
+    world.crash(secs(5));
+    world.until(200);
+    // Down over one beat: it comes when the process is back, the next one is on the grid.
+    world.crash(secs(60));
+    world.until(330);
+    let beats: Vec<i64> = world.heard.iter().map(|heard| heard.at).collect();
+    assert_eq!(beats, [10, 70, 130, 190, 260, 310]);
+}
+
+#[test]
+fn records_of_a_snapshot_stand_for_all_records_before() {
+    let mut world = World::new(PLAIN);
+    world.fire(&["alertname=Down instance=a", "alertname=Full instance=b"]);
+    world.until(100);
+    world.log = world
+        .machine
+        .snapshot(world.now)
+        .iter()
+        .map(crate::record::Record::encode)
+        .collect();
+    let before = world.machine.snapshot(world.now);
+    world.crash(secs(0));
+    assert_eq!(world.machine.snapshot(world.now), before);
+    world.until(1000);
+    assert_eq!(world.heard.len(), 2);
+}
+
+#[test]
+fn past_its_bounds_it_refuses_aloud() {
+    let mut world = World::new(PLAIN);
+    world.settings.alerts_max = 2;
+    world.settings.groups_max = 1;
+    world.crash(secs(0));
+    world.fire(&[
+        "alertname=Down instance=a",
+        "alertname=Full instance=a",
+        "alertname=Down instance=b",
+        "alertname=Down instance=c",
+    ]);
+    let refused = |count, limit| {
+        Answer::Alerts(AlertsAnswer {
+            invalid: Vec::new(),
+            refused: Some(Refused { count, limit }),
+        })
+    };
+    assert_eq!(world.answers, [refused(2, Limit::Groups(1))]);
+    // What is known is always taken.
+    world.answers.clear();
+    world.resolve(&["alertname=Down instance=a", "alertname=Down instance=d"]);
+    assert_eq!(world.answers, [refused(1, Limit::Alerts(2))]);
+    world.until(40);
+    world.check(&["30 first notification +b"]);
+}

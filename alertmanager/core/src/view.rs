@@ -1,0 +1,137 @@
+//! What readers see: everything as it stood at one instant, never changed afterwards.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::{Alert, AlertStatus, Fingerprint, Labels, Timestamp};
+use notifiers_core::GroupKey;
+
+use crate::dispatch::Dispatcher;
+use crate::mute::{AlertMutes, Mutes};
+use crate::policy::Policy;
+use crate::silence::{Silence, Silences};
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct View {
+    pub at: Timestamp,
+    /// What fires, in the order of fingerprints.
+    pub alerts: Vec<Arc<AlertView>>,
+    /// By group labels (fewer first, then label by label), then by receiver.
+    pub groups: Vec<GroupView>,
+    /// As configured, also those that no route uses.
+    pub receivers: Vec<ReceiverView>,
+    /// Also those that have ended and are not yet forgotten.
+    pub silences: Vec<Silence>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlertView {
+    pub fingerprint: Fingerprint,
+    pub alert: Arc<Alert>,
+    /// Of each route that matches, in tree order; a receiver may come twice.
+    pub receivers: Vec<String>,
+    pub mutes: AlertMutes,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupView {
+    pub key: Arc<GroupKey>,
+    pub labels: Labels,
+    pub receiver: String,
+    /// The route's own labels; their values are templates.
+    pub route_labels: Labels,
+    /// The time intervals that muted the last flush.
+    pub muted_by: Vec<String>,
+    pub next_flush: Timestamp,
+    /// What fires, in the order of a notification.
+    pub alerts: Vec<Arc<AlertView>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceiverView {
+    pub name: String,
+    pub labels: BTreeMap<String, String>,
+}
+
+impl View {
+    #[must_use]
+    pub fn new(
+        policy: &Policy,
+        mutes: &Mutes<'_>,
+        groups: &Dispatcher,
+        silences: &Silences,
+    ) -> Self {
+        let alerts: BTreeMap<Fingerprint, Arc<AlertView>> = mutes
+            .alerts
+            .iter()
+            .filter(|(_, stored)| stored.alert.status(mutes.now) == AlertStatus::Firing)
+            .map(|(fingerprint, stored)| {
+                let receivers = stored
+                    .routes
+                    .iter()
+                    .map(|route| policy.route(*route).receiver.clone())
+                    .collect();
+                let view = AlertView {
+                    fingerprint,
+                    alert: Arc::clone(&stored.alert),
+                    receivers,
+                    mutes: mutes.of(&stored.alert),
+                };
+                (fingerprint, Arc::new(view))
+            })
+            .collect();
+        let mut groups: Vec<GroupView> = groups
+            .iter()
+            .map(|(id, group)| {
+                let mut members: Vec<Arc<AlertView>> = group
+                    .members()
+                    .iter()
+                    .filter_map(|fingerprint| alerts.get(fingerprint).cloned())
+                    .collect();
+                members.sort_by(|left, right| by_job_and_instance(&left.alert, &right.alert));
+                GroupView {
+                    key: Arc::clone(&id.key),
+                    labels: group.labels.clone(),
+                    receiver: policy.route(id.route).receiver.clone(),
+                    route_labels: policy.route_labels(id.route),
+                    muted_by: group.muted_by.clone(),
+                    next_flush: group.schedule().due(),
+                    alerts: members,
+                }
+            })
+            .collect();
+        groups.sort_by(|left, right| {
+            (left.labels.len(), &left.labels, &left.receiver).cmp(&(
+                right.labels.len(),
+                &right.labels,
+                &right.receiver,
+            ))
+        });
+        Self {
+            at: mutes.now,
+            alerts: alerts.into_values().collect(),
+            groups,
+            receivers: policy
+                .config
+                .receivers
+                .iter()
+                .map(|receiver| ReceiverView {
+                    name: receiver.name.clone(),
+                    labels: receiver.labels.clone(),
+                })
+                .collect(),
+            silences: silences.iter().cloned().collect(),
+        }
+    }
+}
+
+fn by_job_and_instance(left: &Alert, right: &Alert) -> std::cmp::Ordering {
+    let key = |alert: &Alert| {
+        (
+            alert.labels.value("job").to_owned(),
+            alert.labels.value("instance").to_owned(),
+        )
+    };
+    key(left)
+        .cmp(&key(right))
+        .then_with(|| left.labels.cmp(&right.labels))
+}

@@ -1,0 +1,174 @@
+//! Runs one machine until it is told to stop or its inputs end.
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::Machine;
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::stop::Stop;
+
+/// Inputs that are taken in together: their records share one write to the log.
+const BATCH_MAX: usize = 256;
+/// The longest wait before the clock is asked again: a wall clock that is set forward is noticed this soon.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// Carries out what a machine decided.
+pub trait Shell<M: Machine>: Send {
+    /// Carries out one batch's commands in order. What must be true before anything else happens (persisting) is
+    /// awaited here; what may be slow goes to a task of its own and comes back to the machine as an input.
+    /// A command that fails comes back as an input too. Views for readers are published here, from `machine`.
+    fn carry_out(
+        &mut self,
+        machine: &M,
+        commands: Vec<M::Command>,
+        events: Vec<M::Event>,
+    ) -> impl Future<Output = ()> + Send;
+}
+
+/// Feeds inputs and deadlines to `machine` and hands what it decides to `shell`. Returns the machine when `stop`
+/// is given (after the inputs that had already arrived) or when every sender of inputs is gone.
+pub async fn drive<M, S>(
+    mut machine: M,
+    mut inputs: mpsc::Receiver<M::Input>,
+    clock: Arc<dyn Clock>,
+    mut shell: S,
+    mut stop: Stop,
+) -> M
+where
+    M: Machine,
+    S: Shell<M>,
+{
+    let mut batch = Vec::with_capacity(BATCH_MAX);
+    let mut open = true;
+    // What a machine decided while it was restored is carried out before the first input.
+    settle(&mut machine, &mut shell).await;
+    while open {
+        let wait = machine
+            .poll_timeout()
+            .map(|deadline| deadline.saturating_since(clock.now()));
+        tokio::select! {
+            biased;
+            received = inputs.recv_many(&mut batch, BATCH_MAX) => open = received > 0,
+            () = stop.stopped() => {
+                inputs.close();
+                while let Some(input) = inputs.recv().await {
+                    batch.push(input);
+                }
+                open = false;
+            }
+            () = sleep(wait) => {}
+        }
+        for input in batch.drain(..) {
+            machine.handle(input, clock.now());
+        }
+        let now = clock.now();
+        if open
+            && machine
+                .poll_timeout()
+                .is_some_and(|deadline| deadline <= now)
+        {
+            machine.handle_timeout(now);
+        }
+        settle(&mut machine, &mut shell).await;
+    }
+    machine
+}
+
+async fn sleep(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait.min(WAIT_MAX)).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn settle<M: Machine, S: Shell<M>>(machine: &mut M, shell: &mut S) {
+    let events: Vec<M::Event> = std::iter::from_fn(|| machine.poll_event()).collect();
+    let commands: Vec<M::Command> = std::iter::from_fn(|| machine.poll_command()).collect();
+    if !(events.is_empty() && commands.is_empty()) {
+        shell.carry_out(machine, commands, events).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use model::{Machine, Timestamp};
+    use tokio::sync::mpsc;
+
+    use super::{Shell, drive};
+    use crate::clock::SystemClock;
+    use crate::stop::Stopper;
+
+    /// Adds what it is given, and says the sum aloud at its deadline.
+    #[derive(Default)]
+    struct Adder {
+        sum: u32,
+        due: Option<Timestamp>,
+        said: Option<u32>,
+    }
+
+    impl Machine for Adder {
+        type Input = u32;
+        type Command = u32;
+        type Event = ();
+
+        fn handle(&mut self, input: u32, now: Timestamp) {
+            self.sum += input;
+            self.due = Some(now + Duration::from_millis(5));
+        }
+
+        fn handle_timeout(&mut self, _now: Timestamp) {
+            self.due = None;
+            self.said = Some(self.sum);
+        }
+
+        fn poll_command(&mut self) -> Option<u32> {
+            self.said.take()
+        }
+
+        fn poll_event(&mut self) -> Option<()> {
+            None
+        }
+
+        fn poll_timeout(&self) -> Option<Timestamp> {
+            self.due
+        }
+    }
+
+    struct Listener(mpsc::Sender<u32>);
+
+    impl Shell<Adder> for Listener {
+        async fn carry_out(&mut self, _machine: &Adder, commands: Vec<u32>, _events: Vec<()>) {
+            for command in commands {
+                self.0.send(command).await.unwrap();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn inputs_and_deadlines_reach_the_machine_and_stopping_takes_in_what_has_arrived() {
+        let (inputs, receiver) = mpsc::channel(8);
+        let (said, mut heard) = mpsc::channel(8);
+        let (stopper, stop) = Stopper::new();
+        let driven = tokio::spawn(drive(
+            Adder::default(),
+            receiver,
+            Arc::new(SystemClock::new()),
+            Listener(said),
+            stop,
+        ));
+        inputs.send(2).await.unwrap();
+        inputs.send(3).await.unwrap();
+        let mut sum = 0;
+        while sum != 5 {
+            sum = heard.recv().await.unwrap();
+        }
+        inputs.send(4).await.unwrap();
+        stopper.stop();
+        assert_eq!(driven.await.unwrap().sum, 9);
+    }
+}

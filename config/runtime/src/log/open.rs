@@ -1,0 +1,361 @@
+//! Opening a log, and the handle by which it is used.
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+
+use tracing::warn;
+
+use crate::log::frame::{FRAME_HEADER_BYTES, PAYLOAD_BYTES_MAX, Record, push_frame};
+use crate::log::replay::{Replay, sound_end};
+use crate::log::segment::{
+    Folder, HEADER_BYTES, SegmentHeader, SegmentNumber, VERSION, list_segments, segment_path,
+    sync_folder,
+};
+use crate::log::writer::{AppendError, Commit, Shared, SyncPolicy, Tail, run_syncer, run_writer};
+
+/// Replay reads a segment into memory, so this also bounds what a start needs beside the state itself.
+const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    pub sync: SyncPolicy,
+    /// A segment that would grow past this is closed first; one write larger than this makes a larger segment.
+    pub segment_bytes_max: u64,
+    /// The number of no new segment is below this: the one that the caller's newest snapshot names, so that a
+    /// log whose files were taken away does not begin again at numbers which the snapshot covers.
+    pub segment_min: SegmentNumber,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self {
+            sync: SyncPolicy::default(),
+            segment_bytes_max: SEGMENT_BYTES_MAX,
+            segment_min: SegmentNumber::FIRST,
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("log in {} is in use by another process", folder.display())]
+    InUse { folder: PathBuf },
+    #[error("{} cannot be used for the log", path.display())]
+    Io {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error(
+        "{} was written by a newer release (log version {version}, this one reads up to {VERSION})",
+        path.display()
+    )]
+    NewerVersion { path: PathBuf, version: u32 },
+}
+
+/// What a crash had left half written at the end, and was cut off. None of it had been acknowledged
+/// (after a power cut with [`SyncPolicy::Every`]: the last interval may have been).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TornTail {
+    pub path: PathBuf,
+    pub offset: u64,
+    pub bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogStats {
+    /// Since the log was opened.
+    pub bytes_written: u64,
+    pub write_failures: u64,
+    pub sync_failures: u64,
+    /// On disk, as far as this can be read.
+    pub segments: u64,
+    pub bytes_on_disk: u64,
+}
+
+/// A handle, cheap to copy. When the last one goes, what waits is written and synced.
+#[derive(Clone)]
+pub struct Log(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    folder: PathBuf,
+    /// What there was when the log was opened.
+    found: Vec<SegmentNumber>,
+    torn_tail: Option<TornTail>,
+    threads: Vec<JoinHandle<()>>,
+    /// Held, and released by the kernel, as long as the process has the log.
+    _lock: File,
+}
+
+/// Records that are on their way to the disk.
+#[derive(Clone)]
+pub struct Receipt(Arc<Commit>);
+
+impl Receipt {
+    /// When the records are with the kernel, or on the disk where the setting says so. They are written or not,
+    /// whether or not anybody waits.
+    pub async fn wait(&self) -> Result<(), AppendError> {
+        self.0.wait().await
+    }
+
+    /// As [`Receipt::wait`], for threads that may block.
+    pub fn wait_blocking(&self) -> Result<(), AppendError> {
+        self.0.wait_blocking()
+    }
+
+    /// `None` while the records wait. Receipts have their outcome in the order of the appends.
+    #[must_use]
+    pub fn outcome(&self) -> Option<Result<(), AppendError>> {
+        self.0.answer()
+    }
+}
+
+impl Log {
+    /// Makes the folder where there is none, cuts off a torn tail and begins a new segment. Blocks.
+    pub fn open(folder: &Path, settings: &LogSettings) -> Result<Self, OpenError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| OpenError::Io { path, source }
+        };
+        fs::create_dir_all(folder).map_err(failed(folder))?;
+        let lock = lock(folder)?;
+        let mut found = list_segments(folder).map_err(failed(folder))?;
+        for number in &found {
+            check_version(&segment_path(folder, *number))?;
+        }
+        let torn_tail = match found.last() {
+            Some(last) => repair_tail(&segment_path(folder, *last))?,
+            None => None,
+        };
+        let previous_end = drop_empty_tail(folder, &mut found)?;
+        let number = found
+            .last()
+            .map_or(settings.segment_min, |last| last.next())
+            .max(settings.segment_min);
+        let shared = Arc::new(Shared::new());
+        let tail = Tail::begin(
+            Box::new(Folder(folder.to_owned())),
+            settings.sync,
+            settings.segment_bytes_max,
+            number,
+            previous_end,
+            &shared,
+        )
+        .map_err(failed(folder))?;
+        let writer = spawn("log-writer", {
+            let shared = Arc::clone(&shared);
+            move || run_writer(&shared, tail)
+        });
+        let mut threads = vec![writer.map_err(failed(folder))?];
+        if let SyncPolicy::Every(interval) = settings.sync {
+            let shared = Arc::clone(&shared);
+            let syncer = spawn("log-syncer", move || run_syncer(&shared, interval));
+            threads.push(syncer.map_err(failed(folder))?);
+        }
+        Ok(Self(Arc::new(Inner {
+            shared,
+            folder: folder.to_owned(),
+            found,
+            torn_tail,
+            threads,
+            _lock: lock,
+        })))
+    }
+
+    /// What was cut off when the log was opened.
+    #[must_use]
+    pub fn torn_tail(&self) -> Option<&TornTail> {
+        self.0.torn_tail.as_ref()
+    }
+
+    /// The records that the log held when it was opened, from segment `from` on, in the order of their appends.
+    #[must_use]
+    pub fn replay(&self, from: SegmentNumber) -> Replay {
+        Replay::new(&self.0.folder, &self.0.found, from)
+    }
+
+    /// Puts the records in line, all or none, behind everything that was put there before. Does not block;
+    /// what waits for the disk is bounded.
+    pub fn append(&self, records: &[Record<'_>]) -> Result<Receipt, AppendError> {
+        let mut frames = Vec::with_capacity(
+            records
+                .iter()
+                .map(|record| {
+                    FRAME_HEADER_BYTES + record.tenant.as_str().len() + record.payload.len()
+                })
+                .sum(),
+        );
+        for record in records {
+            if record.payload.len() > PAYLOAD_BYTES_MAX {
+                return Err(AppendError::TooLarge {
+                    bytes: record.payload.len(),
+                    max: PAYLOAD_BYTES_MAX,
+                });
+            }
+            push_frame(&mut frames, record);
+        }
+        self.0.shared.enqueue(&frames).map(Receipt)
+    }
+
+    /// [`Log::append`] and [`Receipt::wait`] in one.
+    pub async fn persist(&self, records: &[Record<'_>]) -> Result<(), AppendError> {
+        self.append(records)?.wait().await
+    }
+
+    /// The number of a segment such that all that was appended before this call is in older ones, and all that is
+    /// appended after its answer is in this one or newer ones.
+    pub async fn rotate(&self) -> Result<SegmentNumber, AppendError> {
+        let rotation = self.0.shared.request_rotation()?;
+        rotation.wait().await
+    }
+
+    /// As [`Log::rotate`], for threads that may block.
+    pub fn rotate_blocking(&self) -> Result<SegmentNumber, AppendError> {
+        self.0.shared.request_rotation()?.wait_blocking()
+    }
+
+    /// Removes the segments that a snapshot covers, oldest first; the one that is written to always stays. Blocks.
+    pub fn remove_before(&self, keep: SegmentNumber) -> io::Result<()> {
+        let current = SegmentNumber(self.0.shared.current.load(Ordering::Acquire));
+        for number in list_segments(&self.0.folder)? {
+            if number < keep.min(current) {
+                fs::remove_file(segment_path(&self.0.folder, number))?;
+            }
+        }
+        sync_folder(&self.0.folder)
+    }
+
+    #[must_use]
+    pub fn stats(&self) -> LogStats {
+        let shared = &self.0.shared;
+        let numbers = list_segments(&self.0.folder).unwrap_or_default();
+        LogStats {
+            bytes_written: shared.bytes_written.load(Ordering::Relaxed),
+            write_failures: shared.write_failures.load(Ordering::Relaxed),
+            sync_failures: shared.sync_failures.load(Ordering::Relaxed),
+            segments: numbers.len() as u64,
+            bytes_on_disk: numbers
+                .iter()
+                .filter_map(|number| fs::metadata(segment_path(&self.0.folder, *number)).ok())
+                .map(|metadata| metadata.len())
+                .sum(),
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shared.close();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                warn!("a thread of the log has panicked");
+            }
+        }
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(run)
+}
+
+fn lock(folder: &Path) -> Result<File, OpenError> {
+    let path = folder.join("lock");
+    let io_error = |source| OpenError::Io {
+        path: path.clone(),
+        source,
+    };
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(io_error)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
+            folder: folder.to_owned(),
+        }),
+        Err(TryLockError::Error(source)) => Err(io_error(source)),
+    }
+}
+
+fn check_version(path: &Path) -> Result<(), OpenError> {
+    match read_header(path)? {
+        Some(header) if header.version > VERSION => Err(OpenError::NewerVersion {
+            path: path.to_owned(),
+            version: header.version,
+        }),
+        // A damaged header is for the replay to report.
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn read_header(path: &Path) -> Result<Option<SegmentHeader>, OpenError> {
+    let io_error = |source| OpenError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mut bytes = Vec::with_capacity(HEADER_BYTES as usize);
+    let file = File::open(path).map_err(io_error)?;
+    io::Read::read_to_end(&mut io::Read::take(file, HEADER_BYTES), &mut bytes).map_err(io_error)?;
+    Ok(SegmentHeader::from_bytes(&bytes))
+}
+
+/// A last segment without a record gives its number to the new one. Answers where the segment before that one ends.
+fn drop_empty_tail(
+    folder: &Path,
+    found: &mut Vec<SegmentNumber>,
+) -> Result<Option<u64>, OpenError> {
+    let Some(last) = found.last() else {
+        return Ok(None);
+    };
+    let path = segment_path(folder, *last);
+    let io_error = |source| OpenError::Io {
+        path: path.clone(),
+        source,
+    };
+    let length = fs::metadata(&path).map_err(io_error)?.len();
+    if length > HEADER_BYTES {
+        return Ok(Some(length));
+    }
+    let header = read_header(&path)?;
+    fs::remove_file(&path).map_err(io_error)?;
+    found.pop();
+    match (header, found.last()) {
+        (Some(header), _) => Ok(header.previous_end),
+        (None, None) => Ok(None),
+        (None, Some(previous)) => {
+            let bytes = fs::read(segment_path(folder, *previous)).map_err(io_error)?;
+            Ok(Some(sound_end(&bytes) as u64))
+        }
+    }
+}
+
+fn repair_tail(path: &Path) -> Result<Option<TornTail>, OpenError> {
+    let io_error = |source| OpenError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let bytes = fs::read(path).map_err(io_error)?;
+    let end = sound_end(&bytes) as u64;
+    let torn = bytes.len() as u64 - end;
+    if torn == 0 {
+        return Ok(None);
+    }
+    let file = OpenOptions::new()
+        .write(true)
+        .open(path)
+        .map_err(io_error)?;
+    file.set_len(end).map_err(io_error)?;
+    file.sync_all().map_err(io_error)?;
+    warn!(path = %path.display(), offset = end, bytes = torn, "the log's torn end was cut off");
+    Ok(Some(TornTail {
+        path: path.to_owned(),
+        offset: end,
+        bytes: torn,
+    }))
+}

@@ -1,0 +1,229 @@
+//! Reading a log back.
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use model::TenantId;
+
+use crate::log::frame::{find_frame, read_frame};
+use crate::log::segment::{HEADER_BYTES, SegmentHeader, SegmentNumber, segment_path};
+
+/// A record as it was appended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replayed {
+    pub tenant: TenantId,
+    pub kind: u8,
+    pub payload: Bytes,
+    pub segment: SegmentNumber,
+}
+
+/// What is wrong at one place of the log. Replay goes on behind it when it is asked for the next record.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    #[error("{} is damaged at byte {offset}: {reason}, {bytes} bytes are unreadable", path.display())]
+    Damaged {
+        path: PathBuf,
+        offset: u64,
+        /// Up to the next sound frame, or to the end of the segment.
+        bytes: u64,
+        reason: &'static str,
+    },
+    #[error("{} cannot be read", path.display())]
+    Io {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("segments {first} to {last} of the log are missing")]
+    Missing {
+        first: SegmentNumber,
+        last: SegmentNumber,
+    },
+    #[error("{} has lost its end: {bytes} bytes behind byte {offset}", path.display())]
+    Short {
+        path: PathBuf,
+        offset: u64,
+        bytes: u64,
+    },
+}
+
+/// Yields every sound record. An error stands where records are missing; the caller decides whether to go on.
+pub struct Replay {
+    folder: PathBuf,
+    segments: VecDeque<SegmentNumber>,
+    /// What the next segment must be numbered.
+    expected: Option<SegmentNumber>,
+    reading: Option<Segment>,
+    pending: VecDeque<ReplayError>,
+    tenant: Option<TenantId>,
+}
+
+struct Segment {
+    number: SegmentNumber,
+    path: PathBuf,
+    bytes: Bytes,
+    at: usize,
+}
+
+impl Replay {
+    pub(crate) fn new(folder: &Path, found: &[SegmentNumber], from: SegmentNumber) -> Self {
+        let segments: VecDeque<_> = found
+            .iter()
+            .copied()
+            .filter(|number| *number >= from)
+            .collect();
+        // Where the caller's snapshot covers the beginning, the log must begin where the snapshot ends.
+        // Without a snapshot the log may have been begun at any number.
+        let expected = (from > SegmentNumber::FIRST && !segments.is_empty()).then_some(from);
+        Self {
+            folder: folder.to_owned(),
+            segments,
+            expected,
+            reading: None,
+            pending: VecDeque::new(),
+            tenant: None,
+        }
+    }
+
+    fn open_next(&mut self, number: SegmentNumber) {
+        if let Some(expected) = self.expected.filter(|expected| *expected < number) {
+            self.pending.push_back(ReplayError::Missing {
+                first: expected,
+                last: SegmentNumber(number.0 - 1),
+            });
+        }
+        self.expected = Some(number.next());
+        let path = segment_path(&self.folder, number);
+        let mut bytes = match std::fs::read(&path) {
+            Ok(bytes) => Bytes::from(bytes),
+            Err(source) => {
+                self.pending.push_back(ReplayError::Io { path, source });
+                return;
+            }
+        };
+        if let Some(end) = self.end_by_next_header() {
+            let length = bytes.len() as u64;
+            if length < end {
+                self.pending.push_back(ReplayError::Short {
+                    path: path.clone(),
+                    offset: length,
+                    bytes: end - length,
+                });
+            }
+            bytes.truncate(usize::try_from(end).unwrap_or(usize::MAX));
+        }
+        let header_is_sound = SegmentHeader::from_bytes(&bytes).is_some();
+        self.reading = Some(Segment {
+            number,
+            path,
+            at: if header_is_sound {
+                HEADER_BYTES as usize
+            } else {
+                0
+            },
+            bytes,
+        });
+    }
+
+    /// What the segment after the one that is being opened says about where that one ends.
+    fn end_by_next_header(&self) -> Option<u64> {
+        let next = self.segments.front()?;
+        let bytes = read_start(&segment_path(&self.folder, *next)).ok()?;
+        SegmentHeader::from_bytes(&bytes)
+            .filter(|header| Some(header.number) == self.expected)
+            .and_then(|header| header.previous_end)
+    }
+
+    fn tenant(&mut self, id: &str) -> TenantId {
+        match &self.tenant {
+            Some(tenant) if tenant.as_str() == id => tenant.clone(),
+            _ => {
+                let tenant = TenantId::parse(id).expect("a frame's tenant was checked");
+                self.tenant = Some(tenant.clone());
+                tenant
+            }
+        }
+    }
+}
+
+impl Iterator for Replay {
+    type Item = Result<Replayed, ReplayError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(error) = self.pending.pop_front() {
+                return Some(Err(error));
+            }
+            let Some(segment) = &mut self.reading else {
+                let number = self.segments.pop_front()?;
+                self.open_next(number);
+                continue;
+            };
+            if segment.at >= segment.bytes.len() {
+                self.reading = None;
+                continue;
+            }
+            let start = segment.at;
+            match read_frame(&segment.bytes[start..]) {
+                Ok((frame, length)) => {
+                    segment.at += length;
+                    let bytes = segment.bytes.clone();
+                    let number = segment.number;
+                    let payload =
+                        bytes.slice(start + frame.payload.start..start + frame.payload.end);
+                    let kind = frame.kind;
+                    let id = frame.tenant.len();
+                    let id_at = start + frame.payload.start - id;
+                    let id = std::str::from_utf8(&bytes[id_at..id_at + id])
+                        .expect("a frame's tenant was checked");
+                    let tenant = self.tenant(id);
+                    return Some(Ok(Replayed {
+                        tenant,
+                        kind,
+                        payload,
+                        segment: number,
+                    }));
+                }
+                Err(fault) => {
+                    let next = find_frame(&segment.bytes, start + 1).unwrap_or(segment.bytes.len());
+                    segment.at = next;
+                    return Some(Err(ReplayError::Damaged {
+                        path: segment.path.clone(),
+                        offset: start as u64,
+                        bytes: (next - start) as u64,
+                        reason: fault.as_str(),
+                    }));
+                }
+            }
+        }
+    }
+}
+
+/// Where the last sound frame of the newest segment ends; behind it lies what a crash left half written.
+pub(crate) fn sound_end(bytes: &[u8]) -> usize {
+    let mut at = match SegmentHeader::from_bytes(bytes) {
+        Some(_) => HEADER_BYTES as usize,
+        None => match find_frame(bytes, 0) {
+            Some(at) => at,
+            None => return 0,
+        },
+    };
+    loop {
+        if let Ok((_, length)) = read_frame(&bytes[at..]) {
+            at += length;
+            continue;
+        }
+        match find_frame(bytes, (at + 1).min(bytes.len())) {
+            Some(next) => at = next,
+            None => return at,
+        }
+    }
+}
+
+fn read_start(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(HEADER_BYTES as usize);
+    let file = std::fs::File::open(path)?;
+    io::Read::read_to_end(&mut io::Read::take(file, HEADER_BYTES), &mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,419 @@
+//! The promises of the whole log, kept on a real folder.
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use model::TenantId;
+use parking_lot::Mutex;
+use proptest::prelude::*;
+
+use crate::log::open::{Log, LogSettings, OpenError};
+use crate::log::replay::ReplayError;
+use crate::log::segment::{Disk, Folder, SegmentFile, SegmentNumber, segment_path};
+use crate::log::writer::{Shared, SyncPolicy, Tail, run_writer};
+use crate::log::{AppendError, Record};
+
+fn small() -> LogSettings {
+    LogSettings {
+        segment_bytes_max: 120,
+        ..LogSettings::default()
+    }
+}
+
+fn tenant(id: &str) -> TenantId {
+    TenantId::parse(id).unwrap()
+}
+
+fn append(log: &Log, id: &str, kind: u8, payload: &str) {
+    let record = Record {
+        tenant: &tenant(id),
+        kind,
+        payload: payload.as_bytes(),
+    };
+    log.append(&[record]).unwrap().wait_blocking().unwrap();
+}
+
+/// Each record as `tenant/kind/payload`, each error as its text behind the folder's name.
+fn replayed(log: &Log, from: SegmentNumber) -> Vec<String> {
+    log.replay(from)
+        .map(|item| match item {
+            Ok(record) => format!(
+                "{}/{}/{}",
+                record.tenant,
+                record.kind,
+                String::from_utf8_lossy(&record.payload)
+            ),
+            Err(ReplayError::Damaged { offset, bytes, .. }) => {
+                format!("damaged at {offset} for {bytes}")
+            }
+            Err(ReplayError::Missing { first, last }) => format!("missing {first} to {last}"),
+            Err(ReplayError::Short { offset, bytes, .. }) => {
+                format!("short at {offset} by {bytes}")
+            }
+            Err(error @ ReplayError::Io { .. }) => error.to_string(),
+        })
+        .collect()
+}
+
+fn replay_of(folder: &Path) -> Vec<String> {
+    replayed(&Log::open(folder, &small()).unwrap(), SegmentNumber::FIRST)
+}
+
+#[test]
+fn records_come_back_in_the_order_of_their_appends() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut expected = Vec::new();
+    for round in 0..3 {
+        let log = Log::open(folder.path(), &small()).unwrap();
+        assert_eq!(replayed(&log, SegmentNumber::FIRST), expected);
+        for number in 0..20 {
+            let id = if number % 3 == 0 { "a" } else { "team-b" };
+            append(&log, id, 7, &format!("{round}.{number}"));
+            expected.push(format!("{id}/7/{round}.{number}"));
+        }
+        assert!(log.stats().segments > 3, "the segments are bounded");
+    }
+    assert_eq!(replay_of(folder.path()), expected);
+}
+
+#[test]
+fn appends_of_many_threads_are_written_together_and_each_keeps_its_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Log::open(folder.path(), &LogSettings::default()).unwrap();
+    let threads: Vec<_> = (0..8)
+        .map(|thread| {
+            let log = log.clone();
+            std::thread::spawn(move || {
+                for number in 0..100 {
+                    append(&log, "a", thread, &number.to_string());
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    drop(log);
+    let all = replay_of(folder.path());
+    for thread in 0..8 {
+        let own: Vec<&String> = all
+            .iter()
+            .filter(|line| line.starts_with(&format!("a/{thread}/")))
+            .collect();
+        let expected: Vec<String> = (0..100)
+            .map(|number| format!("a/{thread}/{number}"))
+            .collect();
+        assert_eq!(own, expected.iter().collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn a_checkpoint_cuts_the_log_where_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Log::open(folder.path(), &LogSettings::default()).unwrap();
+    let tenant = tenant("a");
+    let persist = async |payload: &'static str| {
+        let record = Record {
+            tenant: &tenant,
+            kind: 1,
+            payload: payload.as_bytes(),
+        };
+        log.persist(&[record]).await.unwrap();
+    };
+    persist("before").await;
+    let cut = log.rotate().await.unwrap();
+    assert_eq!(log.rotate().await.unwrap(), cut, "nothing came between");
+    persist("after").await;
+    log.remove_before(cut).unwrap();
+    drop(log);
+
+    let log = Log::open(folder.path(), &LogSettings::default()).unwrap();
+    assert_eq!(replayed(&log, cut), ["a/1/after"]);
+    assert_eq!(replayed(&log, SegmentNumber::FIRST), ["a/1/after"]);
+    assert_eq!(
+        replayed(&log, SegmentNumber(cut.0 - 1)),
+        replayed(&log, cut),
+        "the first segment needs none before it"
+    );
+}
+
+#[test]
+fn numbers_never_fall_below_what_a_snapshot_covers() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = LogSettings {
+        segment_min: SegmentNumber(9),
+        ..LogSettings::default()
+    };
+    let log = Log::open(folder.path(), &settings).unwrap();
+    append(&log, "a", 1, "x");
+    assert_eq!(replayed(&log, SegmentNumber(9)), Vec::<String>::new());
+    drop(log);
+    let log = Log::open(folder.path(), &settings).unwrap();
+    assert_eq!(replayed(&log, SegmentNumber(9)), ["a/1/x"]);
+}
+
+#[test]
+fn damage_in_the_middle_is_reported_and_what_follows_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Log::open(folder.path(), &LogSettings::default()).unwrap();
+    for payload in ["one", "two", "three"] {
+        append(&log, "a", 1, payload);
+    }
+    drop(log);
+    let path = segment_path(folder.path(), SegmentNumber(1));
+    let mut bytes = fs::read(&path).unwrap();
+    // Header 32, frame of "one" 11 + 1 + 3.
+    bytes[32 + 15 + 13] ^= 0x40;
+    fs::write(&path, bytes).unwrap();
+    for _ in 0..2 {
+        assert_eq!(
+            replay_of(folder.path()),
+            ["a/1/one", "damaged at 47 for 15", "a/1/three"],
+            "also in the last segment, where the end alone may be torn"
+        );
+    }
+}
+
+#[test]
+fn a_lost_end_or_segment_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    for payload in ["one", "two", "three"] {
+        append(
+            &Log::open(folder.path(), &small()).unwrap(),
+            "a",
+            1,
+            payload,
+        );
+    }
+    let first = segment_path(folder.path(), SegmentNumber(1));
+    let file = OpenOptions::new().write(true).open(first).unwrap();
+    file.set_len(32).unwrap();
+    assert_eq!(
+        replay_of(folder.path()),
+        ["short at 32 by 15", "a/1/two", "a/1/three"]
+    );
+    fs::remove_file(segment_path(folder.path(), SegmentNumber(2))).unwrap();
+    assert_eq!(
+        replay_of(folder.path()),
+        ["missing 00000002 to 00000002", "a/1/three"]
+    );
+}
+
+#[test]
+fn a_newer_version_and_a_second_process_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Log::open(folder.path(), &small()).unwrap();
+    append(&log, "a", 1, "x");
+    assert!(matches!(
+        Log::open(folder.path(), &small()),
+        Err(OpenError::InUse { .. })
+    ));
+    drop(log);
+    let path = segment_path(folder.path(), SegmentNumber(1));
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[8] = 2;
+    let checksum = crc32fast::hash(&bytes[..28]);
+    bytes[28..32].copy_from_slice(&checksum.to_le_bytes());
+    fs::write(&path, bytes).unwrap();
+    let error = Log::open(folder.path(), &small()).err().unwrap();
+    assert!(
+        error
+            .to_string()
+            .ends_with("was written by a newer release (log version 2, this one reads up to 1)"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_record_beyond_the_bound_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Log::open(folder.path(), &small()).unwrap();
+    let payload = vec![0; crate::log::PAYLOAD_BYTES_MAX + 1];
+    let refused = log.append(&[Record {
+        tenant: &tenant("a"),
+        kind: 1,
+        payload: &payload,
+    }]);
+    assert!(matches!(refused, Err(AppendError::TooLarge { .. })));
+}
+
+/// A disk whose next appends write half and fail, and whose truncation can fail too.
+struct FullDisk {
+    folder: Folder,
+    faults: Arc<Mutex<Vec<Fault>>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    /// Half of the bytes are written; the file can be cut back.
+    Append,
+    /// Half of the bytes are written, and they cannot be taken back.
+    AppendAndTruncate,
+    /// No file can be made.
+    Create,
+}
+
+struct FullFile {
+    file: Arc<dyn SegmentFile>,
+    faults: Arc<Mutex<Vec<Fault>>>,
+    stuck: Mutex<bool>,
+}
+
+impl Disk for FullDisk {
+    fn create(&self, number: SegmentNumber) -> io::Result<Arc<dyn SegmentFile>> {
+        if self.faults.lock().last() == Some(&Fault::Create) {
+            self.faults.lock().pop();
+            return Err(io::Error::other("no space"));
+        }
+        Ok(Arc::new(FullFile {
+            file: self.folder.create(number)?,
+            faults: Arc::clone(&self.faults),
+            stuck: Mutex::new(false),
+        }))
+    }
+}
+
+impl SegmentFile for FullFile {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        let fault = self.faults.lock().pop();
+        match fault {
+            None => self.file.append(bytes),
+            Some(fault) => {
+                *self.stuck.lock() = fault == Fault::AppendAndTruncate;
+                self.file.append(&bytes[..bytes.len() / 2])?;
+                Err(io::Error::other("no space"))
+            }
+        }
+    }
+
+    fn truncate(&self, length: u64) -> io::Result<()> {
+        if *self.stuck.lock() {
+            return Err(io::Error::other("no truncation"));
+        }
+        self.file.truncate(length)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync()
+    }
+}
+
+/// Writes one record for each row, each after its faults (the last one happens first), and tells which were
+/// refused; then reads the folder back.
+fn write_with_faults(rows: &[(&str, &[Fault])]) -> (Vec<String>, Vec<String>) {
+    let folder = tempfile::tempdir().unwrap();
+    let faults = Arc::new(Mutex::new(Vec::new()));
+    let disk = FullDisk {
+        folder: Folder(folder.path().to_owned()),
+        faults: Arc::clone(&faults),
+    };
+    let shared = Arc::new(Shared::new());
+    let tail = Tail::begin(
+        Box::new(disk),
+        SyncPolicy::Always,
+        1 << 20,
+        SegmentNumber::FIRST,
+        None,
+        &shared,
+    )
+    .unwrap();
+    let writer = std::thread::spawn({
+        let shared = Arc::clone(&shared);
+        move || run_writer(&shared, tail)
+    });
+    let mut refused = Vec::new();
+    for (payload, row) in rows {
+        *faults.lock() = row.to_vec();
+        let mut frames = Vec::new();
+        let record = Record {
+            tenant: &tenant("a"),
+            kind: 1,
+            payload: payload.as_bytes(),
+        };
+        crate::log::frame::push_frame(&mut frames, &record);
+        if shared.enqueue(&frames).unwrap().wait_blocking().is_err() {
+            refused.push((*payload).to_owned());
+        }
+    }
+    shared.close();
+    writer.join().unwrap();
+    (refused, replay_of(folder.path()))
+}
+
+#[test]
+fn after_a_full_disk_the_log_goes_on_without_a_gap() {
+    for (rows, refused, kept) in [
+        (
+            &[("1", &[][..]), ("2", &[Fault::Append]), ("3", &[])][..],
+            &["2"][..],
+            &["a/1/1", "a/1/3"][..],
+        ),
+        (
+            &[
+                ("1", &[]),
+                ("2", &[Fault::AppendAndTruncate]),
+                ("3", &[]),
+                ("4", &[]),
+            ],
+            &["2"],
+            &["a/1/1", "a/1/3", "a/1/4"],
+        ),
+        (
+            &[
+                ("1", &[]),
+                ("2", &[Fault::AppendAndTruncate]),
+                ("3", &[Fault::Create]),
+                ("4", &[Fault::Append]),
+                ("5", &[]),
+            ],
+            &["2", "3", "4"],
+            &["a/1/1", "a/1/5"],
+        ),
+        (
+            &[("1", &[]), ("2", &[Fault::AppendAndTruncate])],
+            &["2"],
+            &["a/1/1"],
+        ),
+    ] {
+        let (actually_refused, actually_kept) = write_with_faults(rows);
+        assert_eq!(actually_refused, refused, "{rows:?}");
+        assert_eq!(actually_kept, kept, "{rows:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// Whatever byte a crash stops at: what is read back is a beginning of what was written, no whole record of
+    /// that beginning is missing, and the log goes on behind it.
+    #[test]
+    fn any_prefix_of_the_log_replays_a_prefix_of_the_records(
+        payloads in prop::collection::vec("[a-z]{0,40}", 1..12),
+        cut in 0.0..1.0_f64,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Log::open(folder.path(), &LogSettings::default()).unwrap();
+        let path = segment_path(folder.path(), SegmentNumber(1));
+        let mut ends = vec![32];
+        for payload in &payloads {
+            append(&log, "a", 1, payload);
+            ends.push(fs::metadata(&path).unwrap().len());
+        }
+        drop(log);
+        let length = *ends.last().unwrap();
+        let cut = (cut * (length + 1) as f64) as u64;
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(cut).unwrap();
+
+        let whole = ends.iter().filter(|end| **end <= cut).count().saturating_sub(1);
+        let mut expected: Vec<String> = payloads[..whole].iter().map(|payload| format!("a/1/{payload}")).collect();
+        let log = Log::open(folder.path(), &LogSettings::default()).unwrap();
+        prop_assert_eq!(replayed(&log, SegmentNumber::FIRST), expected.clone());
+        let torn = log.torn_tail().map(|tail| tail.offset + tail.bytes);
+        prop_assert_eq!(torn, (!ends.contains(&cut) && cut > 0).then_some(cut));
+        append(&log, "a", 2, "more");
+        drop(log);
+        expected.push("a/2/more".to_owned());
+        prop_assert_eq!(replay_of(folder.path()), expected);
+    }
+}

@@ -1,0 +1,6 @@
+//! The whole file: what is refused and in which words, and what real files mean.
+mod receivers;
+mod refusals;
+mod routing;
+mod templates;
+mod texts;

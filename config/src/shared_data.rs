@@ -1,0 +1,19 @@
+//! Files of real services, beside the project, which some tests read.
+use std::path::PathBuf;
+
+/// A file or folder there; where it is missing, tests say so and skip, but fail where `CI` is `true`.
+pub(crate) fn shared(path: &str) -> Option<PathBuf> {
+    let full = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../../shared")
+        .join(path);
+    if full.exists() {
+        return Some(full);
+    }
+    assert!(
+        std::env::var("CI").as_deref() != Ok("true"),
+        "{} is missing",
+        full.display()
+    );
+    eprintln!("SKIPPED: {} is missing", full.display());
+    None
+}

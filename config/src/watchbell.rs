@@ -1,0 +1,524 @@
+//! `watchbell.yml`: the one file that says what this process is to do. `docs/configuration.md` has the table.
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use model::{Labels, is_label_name};
+
+use crate::cursor::{Cursor, Fields};
+use crate::defaults;
+use crate::problem::Problems;
+use crate::source::Source;
+use crate::value::{HostPort, HttpUrl};
+
+/// Its `Default` is what runs without a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WatchbellConfig {
+    pub server: Server,
+    /// Put on every alert that does not carry the label itself.
+    pub external_labels: Labels,
+    pub storage: Storage,
+    pub evaluation: Evaluation,
+    /// Globs; relative ones were written from the configuration file's folder, and that folder is in them.
+    pub rule_files: Vec<String>,
+    pub alertmanager: AlertmanagerSettings,
+    pub ruler: RulerSettings,
+    pub notifiers: NotifiersSettings,
+    pub log: Log,
+    pub limits: Limits,
+    /// A Prometheus' own file, whose `rule_files`, `alerting` and `global` keys are read.
+    pub prometheus_config_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server {
+    /// `host:port`; an empty host is every address of the machine.
+    pub listen_address: String,
+    /// How others reach this server: the base of links in notifications. Where it is absent, the machine's name and port.
+    pub external_url: Option<HttpUrl>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Storage {
+    pub path: PathBuf,
+    pub retention: Duration,
+    /// Within what time written records are on the disk itself; zero: before they are answered.
+    pub sync_interval: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    pub interval: Duration,
+    pub query_offset: Duration,
+    pub resend_delay: Duration,
+    pub for_grace_period: Duration,
+    pub for_outage_tolerance: Duration,
+    pub concurrency_max: usize,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AlertmanagerSettings {
+    pub config_file: Option<PathBuf>,
+    /// Outside Alertmanagers that alerts go to; empty: this process' own.
+    pub urls: Vec<HttpUrl>,
+}
+
+/// An outside engine that rules query and write to; absent: this process' own.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RulerSettings {
+    pub query_url: Option<HttpUrl>,
+    pub write_url: Option<HttpUrl>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NotifiersSettings {
+    pub endpoints: Endpoints,
+}
+
+/// Addresses in place of the vendors' own: for tests, demonstrations and proxies.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Endpoints {
+    /// In place of `https://events.pagerduty.com/generic/2010-04-15/create_event.json`.
+    pub pagerduty_v1: Option<HttpUrl>,
+    /// In place of `https://events.pagerduty.com/v2/enqueue`, where the Alertmanager's file names no other.
+    pub pagerduty_v2: Option<HttpUrl>,
+    /// In place of `https://slack.com/api/chat.postMessage`, where the Alertmanager's file names no other.
+    pub slack: Option<HttpUrl>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    pub level: LogLevel,
+    pub format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Json,
+    Logfmt,
+}
+
+/// What one tenant may do; past a limit a request is refused with a counted reason.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Series in memory.
+    pub series_max: usize,
+    /// Labels of one series.
+    pub labels_max: usize,
+    pub label_name_bytes_max: usize,
+    pub label_value_bytes_max: usize,
+    /// Of one remote-write request, as it arrives.
+    pub write_body_bytes_max: usize,
+    /// Of one remote-write request, decompressed.
+    pub write_decompressed_bytes_max: usize,
+    pub write_samples_max: usize,
+    /// Of one `POST /api/v2/alerts`.
+    pub alerts_body_bytes_max: usize,
+    pub query_concurrency_max: usize,
+    pub query_samples_max: usize,
+    pub query_timeout: Duration,
+    /// How far back an instant looks for a sample.
+    pub query_lookback: Duration,
+}
+
+impl Default for WatchbellConfig {
+    fn default() -> Self {
+        Self {
+            server: Server {
+                listen_address: defaults::LISTEN_ADDRESS.to_owned(),
+                external_url: None,
+            },
+            external_labels: Labels::from_pairs(std::iter::empty::<(&str, &str)>()),
+            storage: Storage {
+                path: PathBuf::from(defaults::STORAGE_PATH),
+                retention: defaults::STORAGE_RETENTION,
+                sync_interval: defaults::SYNC_INTERVAL,
+            },
+            evaluation: Evaluation {
+                interval: defaults::EVALUATION_INTERVAL,
+                query_offset: Duration::ZERO,
+                resend_delay: defaults::RESEND_DELAY,
+                for_grace_period: defaults::FOR_GRACE_PERIOD,
+                for_outage_tolerance: defaults::FOR_OUTAGE_TOLERANCE,
+                concurrency_max: defaults::EVALUATION_CONCURRENCY_MAX,
+            },
+            rule_files: Vec::new(),
+            alertmanager: AlertmanagerSettings::default(),
+            ruler: RulerSettings::default(),
+            notifiers: NotifiersSettings::default(),
+            log: Log::default(),
+            limits: Limits::default(),
+            prometheus_config_file: None,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            level: LogLevel::Info,
+            format: LogFormat::Logfmt,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            series_max: defaults::SERIES_MAX,
+            labels_max: defaults::LABELS_MAX,
+            label_name_bytes_max: defaults::LABEL_NAME_BYTES_MAX,
+            label_value_bytes_max: defaults::LABEL_VALUE_BYTES_MAX,
+            write_body_bytes_max: defaults::WRITE_BODY_BYTES_MAX,
+            write_decompressed_bytes_max: defaults::WRITE_DECOMPRESSED_BYTES_MAX,
+            write_samples_max: defaults::WRITE_SAMPLES_MAX,
+            alerts_body_bytes_max: defaults::ALERTS_BODY_BYTES_MAX,
+            query_concurrency_max: defaults::QUERY_CONCURRENCY_MAX,
+            query_samples_max: defaults::QUERY_SAMPLES_MAX,
+            query_timeout: defaults::QUERY_TIMEOUT,
+            query_lookback: defaults::QUERY_LOOKBACK,
+        }
+    }
+}
+
+impl LogLevel {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl fmt::Display for LogLevel {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl WatchbellConfig {
+    /// Reads a file's text; what it does not say takes its default, an empty file is all defaults. `file` names it in
+    /// problems, and relative paths that it writes are meant from its folder.
+    ///
+    /// # Errors
+    /// All mistakes together, by place.
+    pub fn read(file: &str, text: &str) -> Result<Self, Problems> {
+        let (source, node) = Source::open(file, text, "watchbell.yml");
+        let base = Path::new(file).parent().unwrap_or(Path::new(""));
+        let config = node
+            .map(|node| read_top(&Cursor::root(&source, &node), base))
+            .unwrap_or_default();
+        let (problems, _) = source.close();
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(problems)
+        }
+    }
+}
+
+fn read_top(top: &Cursor<'_>, base: &Path) -> WatchbellConfig {
+    let default = WatchbellConfig::default();
+    let mut fields = top.fields("");
+    let config = WatchbellConfig {
+        server: read_block(&mut fields, "server", default.server, read_server),
+        external_labels: read_labels(&mut fields),
+        storage: read_block(
+            &mut fields,
+            "storage",
+            default.storage,
+            |fields, default| read_storage(fields, default, base),
+        ),
+        evaluation: read_block(
+            &mut fields,
+            "evaluation",
+            default.evaluation,
+            read_evaluation,
+        ),
+        rule_files: fields
+            .texts("rule_files")
+            .into_iter()
+            .map(|glob| base.join(glob).display().to_string())
+            .collect(),
+        alertmanager: read_block(
+            &mut fields,
+            "alertmanager",
+            default.alertmanager,
+            |fields, _| AlertmanagerSettings {
+                config_file: fields.path("config_file", Some(base)),
+                urls: fields
+                    .list("urls")
+                    .iter()
+                    .filter_map(Cursor::http_url)
+                    .collect(),
+            },
+        ),
+        ruler: read_block(&mut fields, "ruler", default.ruler, read_ruler),
+        notifiers: read_block(
+            &mut fields,
+            "notifiers",
+            default.notifiers,
+            |fields, default| NotifiersSettings {
+                endpoints: read_block(fields, "endpoints", default.endpoints, read_endpoints),
+            },
+        ),
+        log: read_block(&mut fields, "log", default.log, read_log),
+        limits: read_block(&mut fields, "limits", default.limits, read_limits),
+        prometheus_config_file: fields.path("prometheus_config_file", Some(base)),
+    };
+    fields.finish();
+    config
+}
+
+fn read_block<T>(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    default: T,
+    read: impl FnOnce(&mut Fields<'_>, T) -> T,
+) -> T {
+    let Some(cursor) = fields.get(key) else {
+        return default;
+    };
+    let mut inner = cursor.fields("");
+    let block = read(&mut inner, default);
+    inner.finish();
+    block
+}
+
+fn read_server(fields: &mut Fields<'_>, default: Server) -> Server {
+    let listen_address = fields
+        .get("listen_address")
+        .and_then(|cursor| cursor.parsed(HostPort::parse));
+    Server {
+        listen_address: listen_address
+            .map_or(default.listen_address, |address| address.to_string()),
+        external_url: fields.http_url("external_url"),
+    }
+}
+
+fn read_labels(fields: &mut Fields<'_>) -> Labels {
+    let mut labels = Vec::new();
+    let entries = fields.get("external_labels").map(|cursor| cursor.entries());
+    for (name, _, value) in entries.unwrap_or_default() {
+        if !is_label_name(&name) {
+            value.problem("a label's name cannot be empty");
+        }
+        labels.extend(value.text().map(|text| (name, text)));
+    }
+    Labels::from_pairs(labels)
+}
+
+fn read_storage(fields: &mut Fields<'_>, default: Storage, base: &Path) -> Storage {
+    Storage {
+        path: fields.path("path", Some(base)).unwrap_or(default.path),
+        retention: positive(fields, "retention", default.retention),
+        sync_interval: fields.duration_or("sync_interval", default.sync_interval),
+    }
+}
+
+fn read_evaluation(fields: &mut Fields<'_>, default: Evaluation) -> Evaluation {
+    Evaluation {
+        interval: positive(fields, "interval", default.interval),
+        query_offset: fields.duration_or("query_offset", default.query_offset),
+        resend_delay: fields.duration_or("resend_delay", default.resend_delay),
+        for_grace_period: fields.duration_or("for_grace_period", default.for_grace_period),
+        for_outage_tolerance: fields
+            .duration_or("for_outage_tolerance", default.for_outage_tolerance),
+        concurrency_max: fields.size_or("concurrency_max", default.concurrency_max, 1),
+    }
+}
+
+fn read_ruler(fields: &mut Fields<'_>, _: RulerSettings) -> RulerSettings {
+    RulerSettings {
+        query_url: fields.http_url("query_url"),
+        write_url: fields.http_url("write_url"),
+    }
+}
+
+fn read_endpoints(fields: &mut Fields<'_>, _: Endpoints) -> Endpoints {
+    Endpoints {
+        pagerduty_v1: fields.http_url("pagerduty_v1"),
+        pagerduty_v2: fields.http_url("pagerduty_v2"),
+        slack: fields.http_url("slack"),
+    }
+}
+
+fn read_log(fields: &mut Fields<'_>, default: Log) -> Log {
+    let level = fields.get("level").and_then(|cursor| {
+        cursor.parsed(|text| match text {
+            "debug" => Ok(LogLevel::Debug),
+            "info" => Ok(LogLevel::Info),
+            "warn" => Ok(LogLevel::Warn),
+            "error" => Ok(LogLevel::Error),
+            _ => Err("must be debug, info, warn or error"),
+        })
+    });
+    let format = fields.get("format").and_then(|cursor| {
+        cursor.parsed(|text| match text {
+            "logfmt" => Ok(LogFormat::Logfmt),
+            "json" => Ok(LogFormat::Json),
+            _ => Err("must be logfmt or json"),
+        })
+    });
+    Log {
+        level: level.unwrap_or(default.level),
+        format: format.unwrap_or(default.format),
+    }
+}
+
+fn read_limits(fields: &mut Fields<'_>, default: Limits) -> Limits {
+    Limits {
+        series_max: fields.size_or("series_max", default.series_max, 1),
+        labels_max: fields.size_or("labels_max", default.labels_max, 1),
+        label_name_bytes_max: fields.size_or(
+            "label_name_bytes_max",
+            default.label_name_bytes_max,
+            1,
+        ),
+        label_value_bytes_max: fields.size_or(
+            "label_value_bytes_max",
+            default.label_value_bytes_max,
+            1,
+        ),
+        write_body_bytes_max: fields.size_or(
+            "write_body_bytes_max",
+            default.write_body_bytes_max,
+            1,
+        ),
+        write_decompressed_bytes_max: fields.size_or(
+            "write_decompressed_bytes_max",
+            default.write_decompressed_bytes_max,
+            1,
+        ),
+        write_samples_max: fields.size_or("write_samples_max", default.write_samples_max, 1),
+        alerts_body_bytes_max: fields.size_or(
+            "alerts_body_bytes_max",
+            default.alerts_body_bytes_max,
+            1,
+        ),
+        query_concurrency_max: fields.size_or(
+            "query_concurrency_max",
+            default.query_concurrency_max,
+            1,
+        ),
+        query_samples_max: fields.size_or("query_samples_max", default.query_samples_max, 1),
+        query_timeout: positive(fields, "query_timeout", default.query_timeout),
+        query_lookback: positive(fields, "query_lookback", default.query_lookback),
+    }
+}
+
+fn positive(fields: &mut Fields<'_>, key: &'static str, default: Duration) -> Duration {
+    let duration = fields.duration_or(key, default);
+    if duration.is_zero() {
+        fields.problem(key, "must be longer than zero");
+    }
+    duration
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+    use std::time::Duration;
+
+    use super::{LogFormat, WatchbellConfig, read_top};
+    use crate::cursor::Cursor;
+    use crate::source::Source;
+
+    fn problems(text: &str) -> Vec<String> {
+        match WatchbellConfig::read("w.yml", text) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    fn project() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    }
+
+    #[test]
+    fn nothing_means_the_defaults() {
+        for text in ["", "# nothing", "server:\nlog: {}\n"] {
+            assert_eq!(
+                WatchbellConfig::read("", text),
+                Ok(WatchbellConfig::default()),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_written_counts() {
+        let text = "server: {listen_address: '127.0.0.1:0'}\nstorage: {path: db, retention: 30d}\nexternal_labels: {replica: 1}\nrule_files: [rules/*.yml, /etc/*.yml]\nlog: {format: json}\n";
+        let config = WatchbellConfig::read("/etc/watchbell/watchbell.yml", text).unwrap();
+        assert_eq!(config.server.listen_address, "127.0.0.1:0");
+        assert_eq!(config.storage.path, Path::new("/etc/watchbell/db"));
+        assert_eq!(
+            config.storage.retention,
+            Duration::from_secs(30 * 24 * 3600)
+        );
+        assert_eq!(config.external_labels.value("replica"), "1");
+        assert_eq!(
+            config.rule_files,
+            ["/etc/watchbell/rules/*.yml", "/etc/*.yml"]
+        );
+        assert_eq!(config.log.format, LogFormat::Json);
+        assert_eq!(config.evaluation, WatchbellConfig::default().evaluation);
+    }
+
+    #[test]
+    fn mistakes_are_reported_together() {
+        let text = "servr: {}\nstorage:\n  retention: 0\n  sync_interval: soon\nlog: {level: loud}\nlimits: {series_max: -1, labels_max: 0}\nalertmanager:\n  urls: ['ftp://x']\n";
+        assert_eq!(
+            problems(text),
+            [
+                "w.yml:1:1: unknown key servr (servr)",
+                "w.yml:3:14: must be longer than zero (storage.retention)",
+                r#"w.yml:4:18: not a valid duration string: "soon" (storage.sync_interval)"#,
+                "w.yml:5:14: must be debug, info, warn or error (log.level)",
+                "w.yml:6:22: cannot unmarshal !!int `-1` into uint64 (limits.series_max)",
+                "w.yml:6:38: must be at least 1 (limits.labels_max)",
+                r#"w.yml:8:10: unsupported scheme "ftp" for URL (alertmanager.urls[0])"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn the_example_and_the_document_know_every_key() {
+        let example = std::fs::read_to_string(project().join("examples/watchbell.yml")).unwrap();
+        let document = std::fs::read_to_string(project().join("docs/configuration.md")).unwrap();
+        let (source, node) = Source::open("watchbell.yml", &example, "");
+        let node = node.unwrap();
+        read_top(&Cursor::root(&source, &node), Path::new(""));
+        let asked = source.asked();
+        assert!(asked.len() > 40, "{asked:?}");
+        for path in asked {
+            let mut lines = example.lines();
+            let key = path.rsplit('.').next().unwrap_or_default();
+            assert!(
+                lines.any(|line| line.trim_start().starts_with(&format!("{key}:"))),
+                "the example lacks {path}"
+            );
+            assert!(
+                document.contains(&format!("| `{path}` |")),
+                "the document lacks {path}"
+            );
+        }
+        let config = WatchbellConfig::read("watchbell.yml", &example).unwrap();
+        let default = WatchbellConfig::default();
+        assert_eq!(config.storage, default.storage);
+        assert_eq!(config.evaluation, default.evaluation);
+        assert_eq!(config.log, default.log);
+        assert_eq!(config.limits, default.limits);
+    }
+}

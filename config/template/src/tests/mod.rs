@@ -1,0 +1,8 @@
+//! What the engine gives, in rows.
+mod differential;
+mod golden;
+mod html;
+mod language;
+mod limits;
+mod rules;
+mod world;

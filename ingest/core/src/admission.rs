@@ -1,0 +1,165 @@
+//! What is said about samples that do not come in.
+use std::collections::BTreeMap;
+
+use model::{Labels, Sample, Timestamp};
+
+use crate::decode::Ignored;
+use crate::label_bytes::LabelError;
+use crate::limits::SizeError;
+
+/// What happens to a request of which one sample is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnRefusal {
+    /// The others are kept.
+    Sample,
+    /// None is kept.
+    Whole,
+}
+
+/// What is wrong with a sample, in Prometheus' words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+pub enum SampleError {
+    #[error("duplicate sample for timestamp")]
+    Duplicate,
+    #[error("out of order sample")]
+    OutOfOrder,
+    #[error("out of bounds: timestamp is too far in the future")]
+    TooFarInFuture,
+    #[error("out of bounds: sample is older than the retention")]
+    TooOld,
+}
+
+/// Why a whole request is refused. Nothing of it is kept.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum WriteError {
+    #[error("body is not a write request: label is malformed")]
+    MalformedLabels,
+    #[error("{error} for series {labels} at {timestamp}{}", newest_text(*newest))]
+    Sample {
+        error: SampleError,
+        labels: Labels,
+        timestamp: Timestamp,
+        /// Of the series, before this sample.
+        newest: Option<Timestamp>,
+    },
+    #[error("request has {samples} samples, more than the limit of {max}")]
+    TooManySamples { samples: usize, max: usize },
+}
+
+/// Why a part of a request was left out while the rest was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+pub enum Reason {
+    #[error("invalid labels: {0}")]
+    Labels(LabelError),
+    #[error("native histograms are not supported")]
+    NativeHistogram,
+    #[error("{0}")]
+    Sample(SampleError),
+    #[error("tenant has as many series as its limit allows")]
+    SeriesMax,
+    #[error("{0}")]
+    Size(SizeError),
+}
+
+impl Reason {
+    /// One word for metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Labels(LabelError::DuplicateName) => "duplicate_label_name",
+            Self::Labels(LabelError::EmptyName) => "empty_label_name",
+            Self::Labels(LabelError::Malformed) => "malformed_label",
+            Self::Labels(LabelError::NoMetricName) => "no_metric_name",
+            Self::Labels(LabelError::NotUtf8) => "label_not_utf8",
+            Self::NativeHistogram => "native_histogram",
+            Self::Sample(error) => error.as_str(),
+            Self::SeriesMax => "series_max",
+            Self::Size(SizeError::LabelName) => "label_name_too_long",
+            Self::Size(SizeError::LabelValue) => "label_value_too_long",
+            Self::Size(SizeError::Labels) => "too_many_labels",
+        }
+    }
+}
+
+impl SampleError {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Duplicate => "duplicate_timestamp",
+            Self::OutOfOrder => "out_of_order",
+            Self::TooFarInFuture => "too_far_in_future",
+            Self::TooOld => "too_old",
+        }
+    }
+}
+
+impl WriteError {
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::MalformedLabels => "malformed_label",
+            Self::Sample { error, .. } => error.as_str(),
+            Self::TooManySamples { .. } => "too_many_samples",
+        }
+    }
+}
+
+/// What became of a request that was not refused whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Samples on their way to the log.
+    pub accepted: usize,
+    /// Samples that the series has already, with the same value.
+    pub repeated: usize,
+    pub refused: BTreeMap<Reason, Refused>,
+    /// Where samples were judged one by one: which of them were refused, by their place from 0 on.
+    pub refused_samples: Vec<(usize, Reason)>,
+    pub ignored: Ignored,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// For a native histogram: histograms.
+    pub samples: usize,
+    /// The first series, where its labels can be read.
+    pub first: String,
+}
+
+impl Report {
+    pub(crate) fn refuse(
+        &mut self,
+        reason: Reason,
+        samples: usize,
+        series: impl FnOnce() -> String,
+    ) {
+        let refused = self.refused.entry(reason).or_insert_with(|| Refused {
+            samples: 0,
+            first: series(),
+        });
+        refused.samples += samples;
+    }
+}
+
+/// Between which times samples are taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admission {
+    pub(crate) oldest: Timestamp,
+    pub(crate) newest: Timestamp,
+}
+
+impl Admission {
+    #[inline]
+    pub(crate) fn check(&self, sample: Sample) -> Option<SampleError> {
+        if sample.timestamp > self.newest {
+            Some(SampleError::TooFarInFuture)
+        } else if sample.timestamp < self.oldest {
+            Some(SampleError::TooOld)
+        } else {
+            None
+        }
+    }
+}
+
+fn newest_text(newest: Option<Timestamp>) -> String {
+    newest.map_or_else(String::new, |newest| format!(", its newest is at {newest}"))
+}

@@ -1,0 +1,449 @@
+//! The recent window of one tenant.
+//!
+//! A write goes in two steps, because nothing is seen before it is in the log. [`Head::stage`] admits a request's
+//! samples or refuses them and answers with the records for the log; nothing of it can be queried. When the log has
+//! them, [`Head::commit`] puts them into their series; when it has failed, [`Head::abort`] forgets them. Between the
+//! two other requests may be staged: samples are judged against what was admitted, not against what is committed,
+//! and commits come in the order of the log. So a replay of the log admits exactly what was admitted then.
+//!
+//! A request of which one sample is refused is refused whole, so one tenant's head is the smallest piece that can
+//! be locked; it is not cut into shards.
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use model::{Labels, Matcher, Sample, Timestamp};
+
+use crate::admission::{Admission, OnRefusal, Reason, WriteError};
+use crate::chunk::Chunk;
+use crate::decode::WriteRequest;
+use crate::label_bytes::{LabelError, push_labels, read_labels};
+use crate::limits::Limits;
+use crate::record::{
+    RecordError, RecordKind, SeriesId, push_chunks, read_chunks, read_definitions, read_samples,
+};
+use crate::series::{Series, SeriesView};
+use crate::series_set::SeriesSet;
+use crate::stage::{Records, Stage, Staged};
+
+#[derive(Debug)]
+pub struct Head {
+    limits: Limits,
+    series: SeriesSet,
+    next_id: u32,
+    chunks: usize,
+    /// Numbers that the log gave to series which the head knows by another one. Only a replay needs them.
+    renumbered: HashMap<SeriesId, SeriesId>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeadStats {
+    pub series: usize,
+    pub chunks: usize,
+    pub label_pairs: usize,
+    /// Of all samples; `None` where there are none.
+    pub min_time: Option<Timestamp>,
+    pub max_time: Option<Timestamp>,
+}
+
+impl Head {
+    /// `seed` must be unknown to senders, since it keeps them from choosing labels whose hashes collide.
+    #[must_use]
+    pub fn new(limits: Limits, seed: u64) -> Self {
+        Self {
+            limits,
+            series: SeriesSet::new(seed),
+            next_id: 0,
+            chunks: 0,
+            renumbered: HashMap::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// What is held already stays, even where it passes the new limits.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// Admits a request, as Prometheus' receiver does for remote write 1.0: series with impossible labels are left
+    /// out and counted, and the first sample that does not fit its series refuses the whole request.
+    pub fn stage(
+        &mut self,
+        request: &WriteRequest<'_>,
+        now: Timestamp,
+    ) -> Result<(Staged, Records), WriteError> {
+        let samples = request.samples_len();
+        if samples > self.limits.samples_per_request_max {
+            return Err(WriteError::TooManySamples {
+                samples,
+                max: self.limits.samples_per_request_max,
+            });
+        }
+        let first_new = self.next_id;
+        let mut stage = Stage::new(samples, OnRefusal::Whole, self.admission(now));
+        let mut outcome = Ok(());
+        for series in request.series() {
+            // A series without samples is none yet; it may have had histograms.
+            if series.samples.is_empty() {
+                if read_labels(series.label_bytes) == Err(LabelError::Malformed) {
+                    outcome = Err(WriteError::MalformedLabels);
+                    break;
+                }
+                continue;
+            }
+            outcome = match self.find_or_create(series.label_bytes) {
+                Ok(id) => self.admit(&mut stage, id, series.samples),
+                Err(Reason::Labels(LabelError::Malformed)) => Err(WriteError::MalformedLabels),
+                Err(reason) => {
+                    let samples = series.samples.len();
+                    stage.report.refuse(reason, samples, || {
+                        read_labels(series.label_bytes)
+                            .map_or_else(|_| String::new(), |labels| labels.to_string())
+                    });
+                    Ok(())
+                }
+            };
+            if outcome.is_err() {
+                break;
+            }
+        }
+        if request.ignored.histograms > 0 {
+            stage.report.refuse(
+                Reason::NativeHistogram,
+                request.ignored.histograms,
+                String::new,
+            );
+        }
+        stage.report.ignored = request.ignored;
+        self.end_stage(stage, outcome, first_new)
+    }
+
+    /// Admits single samples, each for itself: what does not fit its series is left out and counted.
+    pub fn stage_samples<'s>(
+        &mut self,
+        samples: impl IntoIterator<Item = (&'s Labels, Sample)>,
+        now: Timestamp,
+    ) -> Result<(Staged, Records), WriteError> {
+        let samples = samples.into_iter();
+        let first_new = self.next_id;
+        let at_least = samples.size_hint().0;
+        let mut stage = Stage::new(at_least, OnRefusal::Sample, self.admission(now));
+        let mut label_bytes = Vec::new();
+        let mut outcome = Ok(());
+        for (place, (labels, sample)) in samples.enumerate() {
+            stage.place = place;
+            label_bytes.clear();
+            push_labels(&mut label_bytes, labels);
+            outcome = match self.find_or_create(&label_bytes) {
+                Ok(id) => self.admit(&mut stage, id, &[sample]),
+                Err(reason) => {
+                    stage.refuse_sample(reason, labels);
+                    Ok(())
+                }
+            };
+            if outcome.is_err() {
+                break;
+            }
+        }
+        self.end_stage(stage, outcome, first_new)
+    }
+
+    /// The log has the records.
+    pub fn commit(&mut self, staged: Staged) {
+        for id in staged.defined {
+            if let Some(series) = self.series.get_mut(id) {
+                series.is_defined = true;
+            }
+        }
+        for (id, sample) in staged.samples {
+            if let Some(series) = self.series.get_mut(id) {
+                series.pending -= 1;
+                self.chunks += usize::from(series.push(sample));
+            }
+        }
+    }
+
+    /// The log does not have the records, and never will.
+    pub fn abort(&mut self, staged: Staged) {
+        for (id, _) in staged.samples {
+            if let Some(series) = self.series.get_mut(id) {
+                series.pending -= 1;
+                if series.pending == 0 {
+                    series.forget_pending();
+                }
+            }
+        }
+    }
+
+    /// The series that match and have chunks in the window `(after, until]`, in no order that means anything.
+    #[must_use]
+    pub fn select(
+        &self,
+        matchers: &[Matcher],
+        after: Timestamp,
+        until: Timestamp,
+    ) -> Vec<SeriesView> {
+        self.series
+            .matching(matchers)
+            .into_iter()
+            .filter_map(|id| self.series.get(id))
+            .filter(|series| series.overlaps(after, until))
+            .map(|series| series.view(after, until))
+            .collect()
+    }
+
+    /// The label sets that match and have samples in the window.
+    #[must_use]
+    pub fn label_sets(
+        &self,
+        matchers: &[Matcher],
+        after: Timestamp,
+        until: Timestamp,
+    ) -> Vec<Labels> {
+        self.series
+            .matching(matchers)
+            .into_iter()
+            .filter_map(|id| self.series.get(id))
+            .filter(|series| series.overlaps(after, until))
+            .map(|series| series.labels.clone())
+            .collect()
+    }
+
+    /// The names of all labels, sorted.
+    #[must_use]
+    pub fn label_names(&self) -> Vec<String> {
+        self.series
+            .index()
+            .names()
+            .into_iter()
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// The values of a label that any series has, sorted.
+    #[must_use]
+    pub fn label_values(&self, name: &str) -> Vec<String> {
+        let values = self.series.index().values(name).into_iter();
+        values.map(|(value, _)| value.to_owned()).collect()
+    }
+
+    /// How many series each value of a label has, the most first, equal ones by value.
+    #[must_use]
+    pub fn series_by_value(&self, name: &str) -> Vec<(String, usize)> {
+        let mut counts: Vec<(String, usize)> = self
+            .series
+            .index()
+            .values(name)
+            .into_iter()
+            .map(|(value, list)| (value.to_owned(), list.len()))
+            .collect();
+        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        counts
+    }
+
+    /// Forgets samples past the retention, and series that have none left. Answers how many series went.
+    pub fn collect_garbage(&mut self, now: Timestamp) -> usize {
+        let horizon = now - self.limits.retention;
+        let mut gone = BTreeMap::new();
+        for (id, series) in self.series.iter_mut() {
+            self.chunks -= series.drop_before(horizon);
+            if !series.has_samples() && series.pending == 0 {
+                gone.insert(id, series.labels.clone());
+            }
+        }
+        self.series.remove(&gone);
+        gone.len()
+    }
+
+    #[must_use]
+    pub fn stats(&self) -> HeadStats {
+        let series = || self.series.iter_from(SeriesId(0)).map(|(_, series)| series);
+        HeadStats {
+            series: self.series.len(),
+            chunks: self.chunks,
+            label_pairs: self
+                .series
+                .index()
+                .names()
+                .into_iter()
+                .map(|name| self.series.index().values(name).len())
+                .sum(),
+            min_time: series().filter_map(Series::first_time).min(),
+            max_time: series().filter_map(Series::last_time).max(),
+        }
+    }
+
+    #[must_use]
+    pub fn series_len(&self) -> usize {
+        self.series.len()
+    }
+
+    /// The next part of a snapshot: the records of up to `series_max` series from `from` on, and where to go on.
+    /// Between two parts the head may change: samples that come meanwhile are in the log behind the snapshot.
+    #[must_use]
+    pub fn snapshot(&self, from: SeriesId, series_max: usize) -> (SnapshotPart, Option<SeriesId>) {
+        let mut rest = self.series.iter_from(from);
+        let series: Vec<_> = rest
+            .by_ref()
+            .take(series_max)
+            .map(|(id, series)| (id, series.view(Timestamp::MIN, Timestamp::MAX)))
+            .collect();
+        (SnapshotPart { series }, rest.next().map(|(id, _)| id))
+    }
+
+    /// Takes a record of the log or of a snapshot back. Samples that are there already are passed over, so that it
+    /// does no harm to replay what a snapshot covers in part. Answers how many samples were for series that
+    /// nothing defines; that happens only where the log was damaged.
+    pub fn replay(&mut self, kind: RecordKind, payload: &[u8]) -> Result<usize, RecordError> {
+        let mut undefined = 0;
+        match kind {
+            RecordKind::Definitions => {
+                read_definitions(payload, |id, bytes| self.restore(id, bytes, Vec::new()))?;
+            }
+            RecordKind::Samples => read_samples(payload, |id, sample| {
+                let id = self.renumbered.get(&id).copied().unwrap_or(id);
+                match self.series.get_mut(id) {
+                    Some(series) => self.chunks += usize::from(series.replay(sample)),
+                    None => undefined += 1,
+                }
+            })?,
+            RecordKind::Chunks => {
+                read_chunks(payload, |id, bytes, chunks| self.restore(id, bytes, chunks))?;
+            }
+        }
+        Ok(undefined)
+    }
+
+    /// All of the log was replayed.
+    pub fn end_replay(&mut self) {
+        self.renumbered = HashMap::new();
+    }
+
+    fn admission(&self, now: Timestamp) -> Admission {
+        Admission {
+            oldest: now - self.limits.retention,
+            newest: now + self.limits.ahead_max,
+        }
+    }
+
+    #[inline]
+    fn find_or_create(&mut self, label_bytes: &[u8]) -> Result<SeriesId, Reason> {
+        match self.series.find_spelled(label_bytes) {
+            Some(id) => Ok(id),
+            None => self.create(label_bytes),
+        }
+    }
+
+    /// The series is new, or its labels are not spelled in the canonical way.
+    fn create(&mut self, label_bytes: &[u8]) -> Result<SeriesId, Reason> {
+        let labels = read_labels(label_bytes).map_err(Reason::Labels)?;
+        let mut canonical = Vec::with_capacity(label_bytes.len());
+        push_labels(&mut canonical, &labels);
+        let hash = self.series.hash(&canonical);
+        if let Some(id) = self.series.find_labels(hash, &labels) {
+            return Ok(id);
+        }
+        self.limits.check_labels(&labels).map_err(Reason::Size)?;
+        if self.series.len() >= self.limits.series_max || self.next_id == u32::MAX {
+            return Err(Reason::SeriesMax);
+        }
+        let id = SeriesId(self.next_id);
+        self.next_id += 1;
+        self.series.insert(id, Series::new(labels, hash));
+        Ok(id)
+    }
+
+    fn restore(&mut self, id: SeriesId, label_bytes: &[u8], chunks: Vec<Arc<Chunk>>) {
+        // Only what was admitted is ever written, so that the labels are sound where the checksum was.
+        let Ok(labels) = read_labels(label_bytes) else {
+            return;
+        };
+        self.next_id = self.next_id.max(id.0.saturating_add(1));
+        let hash = self.series.hash(label_bytes);
+        match self.series.find_labels(hash, &labels) {
+            Some(known) if known == id => {}
+            Some(known) => {
+                self.renumbered.insert(id, known);
+            }
+            None => {
+                self.chunks += chunks.len();
+                self.series
+                    .insert(id, Series::restored(labels, hash, chunks));
+            }
+        }
+    }
+
+    #[inline]
+    fn admit(
+        &mut self,
+        stage: &mut Stage,
+        id: SeriesId,
+        samples: &[Sample],
+    ) -> Result<(), WriteError> {
+        match self.series.get_mut(id) {
+            Some(series) => stage.admit(id, series, samples),
+            None => Ok(()),
+        }
+    }
+
+    /// Of a request that is refused nothing stays: no sample, and none of the series from `first_new` on.
+    fn end_stage(
+        &mut self,
+        stage: Stage,
+        outcome: Result<(), WriteError>,
+        first_new: u32,
+    ) -> Result<(Staged, Records), WriteError> {
+        let Err(error) = outcome else {
+            return Ok(stage.finish());
+        };
+        for (id, _) in &stage.samples {
+            if let Some(series) = self.series.get_mut(*id) {
+                series.pending -= 1;
+            }
+        }
+        // Backwards, since one series may stand in a request twice.
+        for (id, newest) in stage.before.into_iter().rev() {
+            if let Some(series) = self.series.get_mut(id) {
+                series.newest = newest;
+            }
+        }
+        for id in (first_new..self.next_id).rev() {
+            self.series.remove_last(SeriesId(id));
+        }
+        self.next_id = first_new;
+        Err(error)
+    }
+}
+
+/// Series copied out of the head for a snapshot.
+#[derive(Debug)]
+pub struct SnapshotPart {
+    series: Vec<(SeriesId, SeriesView)>,
+}
+
+impl SnapshotPart {
+    /// The payload of a record of kind [`RecordKind::Chunks`].
+    #[must_use]
+    pub fn into_payload(self) -> Vec<u8> {
+        let mut payload = Vec::new();
+        let mut label_bytes = Vec::new();
+        for (id, view) in self.series {
+            label_bytes.clear();
+            push_labels(&mut label_bytes, &view.labels);
+            let chunks = view.into_chunks();
+            push_chunks(
+                &mut payload,
+                id,
+                &label_bytes,
+                chunks.iter().map(AsRef::as_ref),
+            );
+        }
+        payload
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,514 @@
+//! What a tenant's head admits, shows, forgets and gets back.
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use model::{Labels, MatchOp, Matcher, MatcherDialect, STALE_NAN, Sample, Timestamp};
+use proptest::prelude::*;
+
+use crate::admission::{Reason, SampleError, WriteError};
+use crate::decode::WriteRequest;
+use crate::head::Head;
+use crate::label_bytes::{LabelError, push_labels};
+use crate::limits::{Limits, SizeError};
+use crate::protobuf::push_varint;
+use crate::record::{RecordKind, SeriesId};
+use crate::stage::{Records, Staged};
+
+const NOW: Timestamp = Timestamp::from_secs(1_000_000);
+
+/// `up{job=a}` or `up`: enough for these stories.
+fn labels(text: &str) -> Labels {
+    let (name, rest) = text.split_once('{').unwrap_or((text, ""));
+    let pairs = rest
+        .trim_end_matches('}')
+        .split(',')
+        .filter_map(|pair| pair.split_once('='));
+    Labels::from_pairs(pairs.chain((!name.is_empty()).then_some(("__name__", name))))
+}
+
+fn message(number: u64, content: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    push_varint(&mut bytes, number << 3 | 2);
+    push_varint(&mut bytes, content.len() as u64);
+    bytes.extend_from_slice(content);
+    bytes
+}
+
+/// A request of series and their samples `(seconds before NOW, value)`.
+fn request(series: &[(&str, &[(i64, f64)])]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (text, samples) in series {
+        let mut content = Vec::new();
+        push_labels(&mut content, &labels(text));
+        for (ago, value) in *samples {
+            let mut sample = vec![0x09];
+            sample.extend_from_slice(&value.to_bits().to_le_bytes());
+            sample.push(0x10);
+            push_varint(&mut sample, (NOW.as_millis() - ago * 1000) as u64);
+            content.extend(message(2, &sample));
+        }
+        bytes.extend(message(1, &content));
+    }
+    bytes
+}
+
+fn head(limits: Limits) -> Head {
+    Head::new(limits, 7)
+}
+
+fn stage(head: &mut Head, bytes: &[u8]) -> Result<(Staged, Records), WriteError> {
+    head.stage(&WriteRequest::read(bytes).unwrap(), NOW)
+}
+
+/// Stages and commits; the answer is the reason of a refusal.
+fn write(head: &mut Head, series: &[(&str, &[(i64, f64)])]) -> Result<Staged, String> {
+    let (staged, _) = stage(head, &request(series)).map_err(|error| error.to_string())?;
+    Ok(staged)
+}
+
+fn written(head: &mut Head, series: &[(&str, &[(i64, f64)])]) {
+    let staged = write(head, series).unwrap();
+    head.commit(staged);
+}
+
+/// Every series with its samples as seconds before NOW.
+fn seen(head: &Head) -> BTreeMap<String, Vec<(i64, u64)>> {
+    head.select(&[], Timestamp::MIN, Timestamp::MAX)
+        .into_iter()
+        .map(|view| {
+            let samples = view
+                .samples()
+                .map(|sample| {
+                    let ago = (NOW.as_millis() - sample.timestamp.as_millis()) / 1000;
+                    (ago, sample.value.to_bits())
+                })
+                .collect();
+            (view.labels.to_string(), samples)
+        })
+        .collect()
+}
+
+fn ages(head: &Head, name: &str) -> Vec<i64> {
+    seen(head)
+        .get(&labels(name).to_string())
+        .into_iter()
+        .flatten()
+        .map(|(ago, _)| *ago)
+        .collect()
+}
+
+#[test]
+fn one_sample_that_does_not_fit_refuses_the_whole_request() {
+    for (series, reason) in [
+        (
+            &[("new", &[(0, 1.0)][..]), ("up", &[(61, 1.0)])][..],
+            "out of order sample for series {__name__=\"up\"} at 1970-01-12T13:45:39Z, its newest is at 1970-01-12T13:45:40Z",
+        ),
+        (
+            &[("new", &[(0, 1.0)]), ("up", &[(60, 2.0)])],
+            "duplicate sample for timestamp for series {__name__=\"up\"} at 1970-01-12T13:45:40Z, its newest is at 1970-01-12T13:45:40Z",
+        ),
+        (
+            &[
+                ("up", &[(30, 1.0)]),
+                ("up", &[(20, 1.0)]),
+                ("up", &[(25, 1.0)]),
+            ],
+            "out of order sample for series {__name__=\"up\"} at 1970-01-12T13:46:15Z, its newest is at 1970-01-12T13:46:20Z",
+        ),
+        (
+            &[("up", &[(0, 1.0)]), ("new", &[(-601, 1.0)])],
+            "out of bounds: timestamp is too far in the future for series {__name__=\"new\"} at 1970-01-12T13:56:41Z",
+        ),
+        (
+            &[("up", &[(0, 1.0)]), ("new", &[(15 * 24 * 3600 + 1, 1.0)])],
+            "out of bounds: sample is older than the retention for series {__name__=\"new\"} at 1969-12-28T13:46:39Z",
+        ),
+    ] {
+        let mut head = head(Limits::default());
+        written(&mut head, &[("up", &[(60, 1.0)])]);
+        assert_eq!(write(&mut head, series).unwrap_err(), reason);
+        assert_eq!(ages(&head, "up"), [60], "{reason}");
+        assert_eq!(ages(&head, "new"), [0; 0], "{reason}");
+        // And it left no trace: what is in order is admitted.
+        written(&mut head, &[("up", &[(59, 1.0)]), ("new", &[(59, 1.0)])]);
+        assert_eq!(ages(&head, "up"), [60, 59], "{reason}");
+    }
+}
+
+#[test]
+fn the_same_sample_again_is_admitted_and_kept_once() {
+    let mut head = head(Limits::default());
+    let nan = f64::from_bits(STALE_NAN);
+    written(&mut head, &[("up", &[(60, nan)])]);
+    let staged = write(&mut head, &[("up", &[(60, nan), (-600, 1.0)])]).unwrap();
+    assert_eq!((staged.report.repeated, staged.report.accepted), (1, 1));
+    head.commit(staged);
+    assert_eq!(
+        seen(&head)["{__name__=\"up\"}"],
+        [(60, STALE_NAN), (-600, 1.0_f64.to_bits())]
+    );
+}
+
+#[test]
+fn nothing_is_seen_before_it_is_in_the_log() {
+    let mut head = head(Limits::default());
+    let first = write(&mut head, &[("up", &[(60, 1.0)])]).unwrap();
+    assert_eq!(seen(&head), BTreeMap::new());
+    assert_eq!(
+        write(&mut head, &[("up", &[(61, 1.0)])]).err().as_deref(),
+        Some(
+            "out of order sample for series {__name__=\"up\"} at 1970-01-12T13:45:39Z, its newest is at 1970-01-12T13:45:40Z"
+        ),
+        "judged against what is on its way"
+    );
+    let second = write(&mut head, &[("up", &[(50, 1.0)])]).unwrap();
+    head.commit(first);
+    assert_eq!(ages(&head, "up"), [60]);
+    head.commit(second);
+    assert_eq!(ages(&head, "up"), [60, 50]);
+}
+
+#[test]
+fn a_sample_repeated_while_the_first_is_on_its_way_goes_to_the_log_itself() {
+    let mut head = head(Limits::default());
+    let first = write(&mut head, &[("up", &[(60, 1.0)])]).unwrap();
+    let (again, records) = stage(&mut head, &request(&[("up", &[(60, 1.0)])])).unwrap();
+    let kinds: Vec<RecordKind> = records.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(
+        kinds,
+        [RecordKind::Definitions, RecordKind::Samples],
+        "the definition too may not get there with the first"
+    );
+    head.abort(first);
+    head.commit(again);
+    assert_eq!(ages(&head, "up"), [60]);
+}
+
+#[test]
+fn what_the_log_did_not_take_may_be_sent_again() {
+    let mut head = head(Limits::default());
+    written(&mut head, &[("up", &[(60, 1.0)])]);
+    let failed = write(&mut head, &[("up", &[(50, 1.0)]), ("new", &[(50, 1.0)])]).unwrap();
+    head.abort(failed);
+    assert_eq!(ages(&head, "up"), [60]);
+    let (staged, records) = stage(
+        &mut head,
+        &request(&[("up", &[(55, 2.0), (50, 1.0)]), ("new", &[(50, 1.0)])]),
+    )
+    .unwrap();
+    assert_eq!(staged.report.accepted, 3);
+    assert_eq!(records[0].0, RecordKind::Definitions, "of the new series");
+    head.commit(staged);
+    assert_eq!(ages(&head, "up"), [60, 55, 50]);
+}
+
+#[test]
+fn impossible_series_are_left_out_and_counted_with_their_reason() {
+    let limits = Limits {
+        series_max: 2,
+        labels_per_series_max: 2,
+        ..Limits::default()
+    };
+    let mut head = head(limits);
+    let staged = write(
+        &mut head,
+        &[
+            ("one", &[(1, 1.0)]),
+            ("{job=x}", &[(1, 1.0), (0, 1.0)]),
+            ("large{a=1,b=2}", &[(1, 1.0)]),
+            ("two", &[(1, 1.0)]),
+            ("three", &[(1, 1.0)]),
+            ("four", &[(1, 1.0)]),
+            ("one", &[(0, 1.0)]),
+        ],
+    )
+    .unwrap();
+    let refused: Vec<(Reason, usize, &str)> = staged
+        .report
+        .refused
+        .iter()
+        .map(|(reason, refused)| (*reason, refused.samples, refused.first.as_str()))
+        .collect();
+    assert_eq!(
+        refused,
+        [
+            (Reason::Labels(LabelError::NoMetricName), 2, ""),
+            (Reason::SeriesMax, 2, "{__name__=\"three\"}"),
+            (
+                Reason::Size(SizeError::Labels),
+                1,
+                "{__name__=\"large\", a=\"1\", b=\"2\"}"
+            ),
+        ]
+    );
+    assert_eq!(staged.report.accepted, 3);
+    head.commit(staged);
+    assert_eq!(ages(&head, "one"), [1, 0]);
+}
+
+#[test]
+fn histograms_are_refused_with_a_reason_and_the_rest_is_kept() {
+    let mut head = head(Limits::default());
+    let mut bytes = request(&[("up", &[(1, 1.0)])]);
+    let mut histogram = Vec::new();
+    push_labels(&mut histogram, &labels("latency"));
+    histogram.extend(message(4, &[]));
+    bytes.extend(message(1, &histogram));
+    let (staged, _) = stage(&mut head, &bytes).unwrap();
+    assert_eq!(staged.report.refused[&Reason::NativeHistogram].samples, 1);
+    head.commit(staged);
+    assert_eq!(ages(&head, "up"), [1]);
+}
+
+#[test]
+fn a_request_with_too_many_samples_or_malformed_labels_is_refused() {
+    let limits = Limits {
+        samples_per_request_max: 1,
+        ..Limits::default()
+    };
+    let mut head = head(limits);
+    assert_eq!(
+        write(&mut head, &[("up", &[(1, 1.0), (0, 1.0)])]).unwrap_err(),
+        "request has 2 samples, more than the limit of 1"
+    );
+    let malformed = message(1, &message(1, &[0x0a, 9]));
+    assert_eq!(
+        stage(&mut head, &malformed).unwrap_err(),
+        WriteError::MalformedLabels
+    );
+}
+
+#[test]
+fn samples_of_rules_are_judged_one_by_one() {
+    let mut head = head(Limits::default());
+    written(&mut head, &[("up", &[(60, 1.0)])]);
+    let sample = |ago: i64| Sample {
+        timestamp: NOW - Duration::from_secs(ago as u64),
+        value: 1.0,
+    };
+    let (up, new) = (labels("up"), labels("new"));
+    let (staged, _) = head
+        .stage_samples(
+            [(&up, sample(70)), (&new, sample(70)), (&up, sample(50))],
+            NOW,
+        )
+        .unwrap();
+    assert_eq!(
+        staged.report.refused[&Reason::Sample(SampleError::OutOfOrder)].first,
+        "{__name__=\"up\"}"
+    );
+    assert_eq!(
+        staged.report.refused_samples,
+        [(0, Reason::Sample(SampleError::OutOfOrder))]
+    );
+    head.commit(staged);
+    assert_eq!(
+        (ages(&head, "up"), ages(&head, "new")),
+        (vec![60, 50], vec![70])
+    );
+}
+
+#[test]
+fn selects_by_matchers_and_window() {
+    let mut head = head(Limits::default());
+    written(
+        &mut head,
+        &[
+            ("up{job=a}", &[(60, 1.0)]),
+            ("up{job=b}", &[(30, 1.0)]),
+            ("down{job=a}", &[(30, 1.0)]),
+        ],
+    );
+    let select = |matchers: &[Matcher], after: i64, until: i64| -> Vec<String> {
+        let at = |ago: i64| Timestamp::from_millis(NOW.as_millis() - ago * 1000);
+        let mut sets: Vec<String> = head
+            .select(matchers, at(after), at(until))
+            .into_iter()
+            .map(|view| view.labels.to_string())
+            .collect();
+        sets.sort();
+        sets
+    };
+    let up = Matcher::equal("__name__", "up");
+    let not_b = Matcher::new(MatchOp::NotEqual, "job", "b", MatcherDialect::PromQl).unwrap();
+    let a = "{__name__=\"up\", job=\"a\"}";
+    let b = "{__name__=\"up\", job=\"b\"}";
+    assert_eq!(select(std::slice::from_ref(&up), 100, 0), [a, b]);
+    assert_eq!(select(&[up.clone(), not_b], 100, 0), [a]);
+    assert_eq!(
+        select(std::slice::from_ref(&up), 60, 0),
+        [b],
+        "the window is open at the left"
+    );
+    assert_eq!(
+        select(std::slice::from_ref(&up), 61, 60),
+        [a],
+        "and closed at the right"
+    );
+    assert_eq!(head.label_names(), ["__name__", "job"]);
+    assert_eq!(head.label_values("job"), ["a", "b"]);
+    assert_eq!(
+        head.series_by_value("job"),
+        [("a".to_owned(), 2), ("b".to_owned(), 1)]
+    );
+}
+
+#[test]
+fn what_is_past_the_retention_is_forgotten() {
+    let limits = Limits {
+        retention: Duration::from_secs(3600),
+        ..Limits::default()
+    };
+    let mut head = head(limits);
+    written(
+        &mut head,
+        &[("old", &[(3500, 1.0)]), ("up", &[(3500, 1.0)])],
+    );
+    written(&mut head, &[("up", &[(0, 1.0)])]);
+    assert_eq!(head.collect_garbage(NOW), 0);
+    assert_eq!(head.collect_garbage(NOW + Duration::from_secs(200)), 1);
+    assert_eq!(seen(&head).len(), 1);
+    assert_eq!(head.series_len(), 1);
+    assert_eq!(head.label_values("__name__"), ["up"]);
+    let stats = head.stats();
+    assert_eq!((stats.series, stats.label_pairs), (1, 1));
+    written(&mut head, &[("old", &[(0, 1.0)])]);
+    assert_eq!(ages(&head, "old"), [0], "it comes back as a new series");
+}
+
+#[test]
+fn a_series_that_only_a_refused_request_named_is_gone() {
+    let mut head = head(Limits::default());
+    written(&mut head, &[("up", &[(60, 1.0)])]);
+    write(
+        &mut head,
+        &[
+            ("new{a=b}", &[(0, 1.0)]),
+            ("newer", &[(0, 1.0)]),
+            ("up", &[(61, 1.0)]),
+        ],
+    )
+    .unwrap_err();
+    assert_eq!(head.series_len(), 1);
+    assert_eq!(head.label_names(), ["__name__"]);
+    assert_eq!(head.label_values("__name__"), ["up"]);
+    written(&mut head, &[("newer", &[(0, 1.0)])]);
+    assert_eq!(ages(&head, "newer"), [0]);
+}
+
+#[test]
+fn a_series_that_the_log_never_had_is_collected() {
+    let mut head = head(Limits::default());
+    let staged = write(&mut head, &[("new", &[(0, 1.0)])]).unwrap();
+    assert_eq!(head.collect_garbage(NOW), 0, "it waits for the log");
+    head.abort(staged);
+    assert_eq!(head.collect_garbage(NOW), 1);
+    assert_eq!(head.series_len(), 0);
+}
+
+/// Everything the log and the newest snapshot hold.
+#[derive(Default)]
+struct Disk {
+    snapshot: Vec<Vec<u8>>,
+    log: Vec<(RecordKind, Vec<u8>)>,
+}
+
+impl Disk {
+    fn restart(&self) -> Head {
+        let mut head = head(Limits::default());
+        for payload in &self.snapshot {
+            assert_eq!(head.replay(RecordKind::Chunks, payload), Ok(0));
+        }
+        for (kind, payload) in &self.log {
+            assert_eq!(head.replay(*kind, payload), Ok(0));
+        }
+        head.end_replay();
+        head
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// Series, seconds after the start, value.
+    Stage(Vec<(u8, u8, u8)>),
+    /// The log took the oldest waiting request, or not.
+    Logged(bool),
+    CollectGarbage,
+    /// Everything waiting is settled first, as the shell does.
+    Snapshot,
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => prop::collection::vec((0..4_u8, any::<u8>(), 0..3_u8), 1..5).prop_map(Step::Stage),
+        4 => prop::bool::weighted(0.8).prop_map(Step::Logged),
+        1 => Just(Step::CollectGarbage),
+        1 => Just(Step::Snapshot),
+        1 => Just(Step::Restart),
+    ]
+}
+
+proptest! {
+    /// Whatever happens in whatever order: after a restart the head shows what it showed before, which is exactly
+    /// what was acknowledged.
+    #[test]
+    fn a_restart_shows_what_was_acknowledged(steps in prop::collection::vec(step(), 1..60)) {
+        let mut disk = Disk::default();
+        let mut head = head(Limits::default());
+        let mut waiting: VecDeque<(Staged, Records)> = VecDeque::new();
+        let settle = |head: &mut Head, disk: &mut Disk, (staged, records): (Staged, Records), logged: bool| {
+            if logged {
+                disk.log.extend(records);
+                head.commit(staged);
+            } else {
+                head.abort(staged);
+            }
+        };
+        for step in steps {
+            match step {
+                Step::Stage(samples) => {
+                    let series: Vec<(String, [(i64, f64); 1])> = samples
+                        .iter()
+                        .map(|(name, at, value)| {
+                            (format!("s{name}"), [(1000 - i64::from(*at), f64::from(*value))])
+                        })
+                        .collect();
+                    let series: Vec<(&str, &[(i64, f64)])> =
+                        series.iter().map(|(name, samples)| (name.as_str(), samples.as_slice())).collect();
+                    if let Ok(staged) = stage(&mut head, &request(&series)) {
+                        waiting.push_back(staged);
+                    }
+                }
+                Step::Logged(logged) => {
+                    if let Some(staged) = waiting.pop_front() {
+                        settle(&mut head, &mut disk, staged, logged);
+                    }
+                }
+                Step::CollectGarbage => {
+                    head.collect_garbage(NOW);
+                }
+                Step::Snapshot => {
+                    for staged in waiting.drain(..) {
+                        settle(&mut head, &mut disk, staged, true);
+                    }
+                    disk = Disk::default();
+                    let mut from = Some(SeriesId(0));
+                    while let Some(start) = from {
+                        let (part, next) = head.snapshot(start, 2);
+                        disk.snapshot.push(part.into_payload());
+                        from = next;
+                    }
+                }
+                Step::Restart => {
+                    let before = seen(&head);
+                    waiting.clear();
+                    head = disk.restart();
+                    prop_assert_eq!(seen(&head), before);
+                }
+            }
+        }
+        prop_assert_eq!(seen(&disk.restart()), seen(&head));
+    }
+}

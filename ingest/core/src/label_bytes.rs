@@ -1,0 +1,245 @@
+//! A label set as the bytes in which remote write carries it.
+//!
+//! Senders repeat the same bytes for a series with every request, so a series is found by a hash of these bytes
+//! and one comparison, without looking at its labels one by one. The canonical bytes are those of a sorted set
+//! without empty values and with the shortest lengths, which is what Prometheus sends; other spellings of the
+//! same set are brought to that form first.
+use std::hash::{BuildHasher, Hasher};
+
+use foldhash::quality::FixedState;
+use model::{Labels, METRIC_NAME};
+
+use crate::protobuf::{BYTES, Fields, WireError, push_varint};
+
+/// Field 1 of a `TimeSeries`, wire type 2.
+pub(crate) const LABEL_TAG: u8 = 0x0a;
+const NAME_TAG: u8 = 0x0a;
+const VALUE_TAG: u8 = 0x12;
+
+/// Hashes canonical bytes. Senders choose labels, so the seed must not be known to them.
+#[derive(Clone, Debug)]
+pub struct LabelHasher(FixedState);
+
+impl LabelHasher {
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self(FixedState::with_seed(seed))
+    }
+
+    #[must_use]
+    pub fn hash(&self, bytes: &[u8]) -> u64 {
+        let mut hasher = self.0.build_hasher();
+        hasher.write(bytes);
+        hasher.finish()
+    }
+}
+
+/// Why a label set names no series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+pub enum LabelError {
+    #[error("label name is given twice")]
+    DuplicateName,
+    #[error("label name is empty")]
+    EmptyName,
+    #[error("label is malformed")]
+    Malformed,
+    #[error("metric name is missing")]
+    NoMetricName,
+    #[error("label is not valid UTF-8")]
+    NotUtf8,
+}
+
+/// The labels that the bytes spell, whatever their order.
+pub(crate) fn read_labels(bytes: &[u8]) -> Result<Labels, LabelError> {
+    let mut pairs = Vec::with_capacity(16);
+    let mut fields = Fields::new(bytes);
+    while !fields.is_empty() {
+        let (name, value) = read_label(&mut fields).map_err(|_| LabelError::Malformed)?;
+        let name = std::str::from_utf8(name).map_err(|_| LabelError::NotUtf8)?;
+        let value = std::str::from_utf8(value).map_err(|_| LabelError::NotUtf8)?;
+        if name.is_empty() {
+            return Err(LabelError::EmptyName);
+        }
+        pairs.push((name, value));
+    }
+    pairs.sort_by_key(|(name, _)| *name);
+    if pairs.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+        return Err(LabelError::DuplicateName);
+    }
+    // An empty value means that the label is absent.
+    pairs.retain(|(_, value)| !value.is_empty());
+    if !pairs.iter().any(|(name, _)| *name == METRIC_NAME) {
+        return Err(LabelError::NoMetricName);
+    }
+    Ok(Labels::from_pairs(pairs))
+}
+
+/// The next label of a run of label fields.
+fn read_label<'a>(fields: &mut Fields<'a>) -> Result<(&'a [u8], &'a [u8]), WireError> {
+    let tag = fields.tag()?;
+    if tag.wire != BYTES {
+        return Err(WireError::WireType);
+    }
+    let mut label = Fields::new(fields.bytes()?);
+    let (mut name, mut value) = (&[][..], &[][..]);
+    while !label.is_empty() {
+        let tag = label.tag()?;
+        match (tag.field, tag.wire) {
+            (1, BYTES) => name = label.bytes()?,
+            (2, BYTES) => value = label.bytes()?,
+            (1 | 2, _) => return Err(WireError::WireType),
+            (_, wire) => label.skip(wire)?,
+        }
+    }
+    Ok((name, value))
+}
+
+/// Appends the canonical bytes.
+pub(crate) fn push_labels(bytes: &mut Vec<u8>, labels: &Labels) {
+    for (name, value) in labels {
+        let length =
+            2 + varint_length(name.len()) + name.len() + varint_length(value.len()) + value.len();
+        bytes.push(LABEL_TAG);
+        push_varint(bytes, length as u64);
+        bytes.push(NAME_TAG);
+        push_varint(bytes, name.len() as u64);
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.push(VALUE_TAG);
+        push_varint(bytes, value.len() as u64);
+        bytes.extend_from_slice(value.as_bytes());
+    }
+}
+
+/// Whether `bytes` are the canonical bytes of `labels`.
+pub(crate) fn is_spelled(labels: &Labels, bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    for (name, value) in labels {
+        let length =
+            2 + varint_length(name.len()) + name.len() + varint_length(value.len()) + value.len();
+        let spelled = take_byte(&mut rest, LABEL_TAG)
+            && take_varint(&mut rest, length)
+            && take_byte(&mut rest, NAME_TAG)
+            && take_varint(&mut rest, name.len())
+            && take(&mut rest, name.as_bytes())
+            && take_byte(&mut rest, VALUE_TAG)
+            && take_varint(&mut rest, value.len())
+            && take(&mut rest, value.as_bytes());
+        if !spelled {
+            return false;
+        }
+    }
+    rest.is_empty()
+}
+
+#[inline]
+fn take_byte(rest: &mut &[u8], byte: u8) -> bool {
+    match rest {
+        [first, after @ ..] if *first == byte => {
+            *rest = after;
+            true
+        }
+        _ => false,
+    }
+}
+
+#[inline]
+fn take(rest: &mut &[u8], part: &[u8]) -> bool {
+    match rest.strip_prefix(part) {
+        Some(after) => {
+            *rest = after;
+            true
+        }
+        None => false,
+    }
+}
+
+#[inline]
+fn take_varint(rest: &mut &[u8], mut value: usize) -> bool {
+    while value >= 0x80 {
+        if !take_byte(rest, value as u8 | 0x80) {
+            return false;
+        }
+        value >>= 7;
+    }
+    take_byte(rest, value as u8)
+}
+
+const fn varint_length(value: usize) -> usize {
+    let bits = (usize::BITS - (value | 1).leading_zeros()) as usize;
+    bits.div_ceil(7)
+}
+
+#[cfg(test)]
+mod tests {
+    use model::Labels;
+    use proptest::prelude::*;
+
+    use super::{LabelError, is_spelled, push_labels, read_labels};
+
+    fn spelled(pairs: &[(&str, &str)]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (name, value) in pairs {
+            push_labels(&mut bytes, &Labels::from_pairs([(name, value)]));
+        }
+        bytes
+    }
+
+    #[test]
+    fn other_spellings_name_the_same_set() {
+        let set = Labels::from_pairs([("__name__", "up"), ("job", "x")]);
+        for (pairs, canonical) in [
+            (&[("__name__", "up"), ("job", "x")][..], true),
+            (&[("job", "x"), ("__name__", "up")], false),
+            (&[("__name__", "up"), ("empty", ""), ("job", "x")], false),
+        ] {
+            let bytes = spelled(pairs);
+            assert_eq!(read_labels(&bytes), Ok(set.clone()), "{pairs:?}");
+            assert_eq!(is_spelled(&set, &bytes), canonical, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_names_no_series() {
+        for (bytes, error) in [
+            (spelled(&[]), LabelError::NoMetricName),
+            (spelled(&[("job", "x")]), LabelError::NoMetricName),
+            (spelled(&[("__name__", "")]), LabelError::NoMetricName),
+            (
+                spelled(&[("__name__", "up"), ("", "x")]),
+                LabelError::EmptyName,
+            ),
+            (
+                spelled(&[("__name__", "up"), ("a", "1"), ("a", "1")]),
+                LabelError::DuplicateName,
+            ),
+            (
+                spelled(&[("__name__", "up"), ("a", ""), ("a", "1")]),
+                LabelError::DuplicateName,
+            ),
+            (
+                vec![0x0a, 5, 0x0a, 1, b'a', 0x12, 0xff],
+                LabelError::Malformed,
+            ),
+            (
+                vec![0x0a, 6, 0x0a, 1, b'a', 0x12, 1, 0xff],
+                LabelError::NotUtf8,
+            ),
+        ] {
+            assert_eq!(read_labels(&bytes), Err(error), "{bytes:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn canonical_bytes_read_back(pairs in prop::collection::btree_map(".{1,20}", ".{1,300}", 0..6), name in "[a-z]{1,9}") {
+            let mut pairs = pairs;
+            pairs.insert("__name__".to_owned(), name);
+            let set = Labels::from_pairs(&pairs);
+            let mut bytes = Vec::new();
+            push_labels(&mut bytes, &set);
+            prop_assert!(is_spelled(&set, &bytes));
+            prop_assert_eq!(read_labels(&bytes), Ok(set.clone()));
+            prop_assert!(!is_spelled(&set, &bytes[..bytes.len() - 1]));
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What one tenant may send and keep.
+use std::time::Duration;
+
+use model::Labels;
+
+/// Past each of them comes a counted refusal. The figures and their reasons are `config`'s.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// A request's body as it is sent.
+    pub body_bytes_max: usize,
+    /// And after it is expanded.
+    pub expanded_bytes_max: usize,
+    pub samples_per_request_max: usize,
+    /// Series in memory.
+    pub series_max: usize,
+    pub labels_per_series_max: usize,
+    pub label_name_bytes_max: usize,
+    pub label_value_bytes_max: usize,
+    /// How far ahead of our clock a sample may be.
+    pub ahead_max: Duration,
+    /// Samples older than this are refused and forgotten.
+    pub retention: Duration,
+}
+
+/// Prometheus' `maxAheadTime`.
+const AHEAD_MAX: Duration = Duration::from_secs(10 * 60);
+
+impl Limits {
+    #[must_use]
+    pub fn new(limits: &config::Limits, retention: Duration) -> Self {
+        Self {
+            body_bytes_max: limits.write_body_bytes_max,
+            expanded_bytes_max: limits.write_decompressed_bytes_max,
+            samples_per_request_max: limits.write_samples_max,
+            series_max: limits.series_max,
+            labels_per_series_max: limits.labels_max,
+            label_name_bytes_max: limits.label_name_bytes_max,
+            label_value_bytes_max: limits.label_value_bytes_max,
+            ahead_max: AHEAD_MAX,
+            retention,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let config = config::WatchbellConfig::default();
+        Self::new(&config.limits, config.storage.retention)
+    }
+}
+
+/// A series that is too large to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+pub enum SizeError {
+    #[error("label name is too long")]
+    LabelName,
+    #[error("label value is too long")]
+    LabelValue,
+    #[error("series has too many labels")]
+    Labels,
+}
+
+impl Limits {
+    pub(crate) fn check_labels(&self, labels: &Labels) -> Result<(), SizeError> {
+        if labels.len() > self.labels_per_series_max {
+            return Err(SizeError::Labels);
+        }
+        for (name, value) in labels {
+            if name.len() > self.label_name_bytes_max {
+                return Err(SizeError::LabelName);
+            }
+            if value.len() > self.label_value_bytes_max {
+                return Err(SizeError::LabelValue);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::Labels;
+
+    use super::{Limits, SizeError};
+
+    #[test]
+    fn sizes_are_bounded_inclusively() {
+        let limits = Limits {
+            labels_per_series_max: 2,
+            label_name_bytes_max: 8,
+            label_value_bytes_max: 3,
+            ..Limits::default()
+        };
+        for (pairs, verdict) in [
+            (&[("__name__", "abc"), ("b", "1")][..], Ok(())),
+            (
+                &[("__name__", "abc"), ("b", "1"), ("c", "1")],
+                Err(SizeError::Labels),
+            ),
+            (&[("__name__1", "abc")], Err(SizeError::LabelName)),
+            (&[("__name__", "abcd")], Err(SizeError::LabelValue)),
+        ] {
+            let labels = Labels::from_pairs(pairs.iter().copied());
+            assert_eq!(limits.check_labels(&labels), verdict, "{labels}");
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! One series of the head: its labels, its chunks, and what is on its way to the log.
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Labels, Sample, Timestamp};
+
+use crate::chunk::{Chunk, ChunkSamples, OpenChunk, SAMPLES_PER_CHUNK};
+use crate::record::SeriesId;
+
+/// No chunk reaches over a multiple of this, so that the head can be cut into blocks between chunks.
+pub const BLOCK_RANGE: Duration = Duration::from_secs(2 * 3600);
+
+#[derive(Debug)]
+pub(crate) struct Series {
+    pub(crate) labels: Labels,
+    pub(crate) hash: u64,
+    /// The next series whose label bytes have the same hash.
+    pub(crate) collides_with: Option<SeriesId>,
+    /// The log holds the definition.
+    pub(crate) is_defined: bool,
+    /// Samples that were admitted and wait for the log.
+    pub(crate) pending: u32,
+    /// The newest sample that was admitted, whether or not it is in the log already.
+    pub(crate) newest: Option<Sample>,
+    sealed: Vec<Arc<Chunk>>,
+    /// Holds the newest sample in the log.
+    open: Option<OpenChunk>,
+}
+
+/// How a sample relates to those that its series has.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Place {
+    /// It is the newest, with the same value.
+    Repeated,
+    /// The newest has another value at the same time.
+    Conflicting,
+    Newer,
+    Older,
+}
+
+impl Series {
+    pub(crate) fn new(labels: Labels, hash: u64) -> Self {
+        Self {
+            labels,
+            hash,
+            collides_with: None,
+            is_defined: false,
+            pending: 0,
+            newest: None,
+            sealed: Vec::new(),
+            open: None,
+        }
+    }
+
+    pub(crate) fn restored(labels: Labels, hash: u64, mut chunks: Vec<Arc<Chunk>>) -> Self {
+        let open = chunks
+            .pop_if(|last| last.samples_len() < SAMPLES_PER_CHUNK)
+            .and_then(|last| OpenChunk::reopen(&last));
+        let newest = match (&open, chunks.last()) {
+            (Some(open), _) => Some(open.last()),
+            (None, Some(sealed)) => sealed.samples().last(),
+            (None, None) => None,
+        };
+        Self {
+            is_defined: true,
+            newest,
+            sealed: chunks,
+            open,
+            ..Self::new(labels, hash)
+        }
+    }
+
+    pub(crate) fn place(&self, sample: Sample) -> Place {
+        let Some(newest) = self.newest else {
+            return Place::Newer;
+        };
+        if sample.timestamp > newest.timestamp {
+            Place::Newer
+        } else if sample.timestamp < newest.timestamp {
+            Place::Older
+        } else if sample.value.to_bits() == newest.value.to_bits() {
+            Place::Repeated
+        } else {
+            Place::Conflicting
+        }
+    }
+
+    /// Keeps a sample that is in the log. One that is not newer than what is kept is there already: it was
+    /// repeated, or the log is being replayed over a snapshot that has it. Answers whether a chunk was begun.
+    pub(crate) fn push(&mut self, sample: Sample) -> bool {
+        if let Some(open) = &mut self.open {
+            if sample.timestamp <= open.last().timestamp {
+                return false;
+            }
+            if open.samples_len() < SAMPLES_PER_CHUNK
+                && block_of(open.min_time()) == block_of(sample.timestamp)
+            {
+                open.push(sample);
+                return false;
+            }
+        } else if self
+            .last_time()
+            .is_some_and(|last| sample.timestamp <= last)
+        {
+            return false;
+        }
+        if let Some(full) = self.open.replace(OpenChunk::new(sample)) {
+            self.sealed.push(full.seal());
+        }
+        true
+    }
+
+    /// Takes a sample of the log back at start. Answers whether a chunk was begun.
+    pub(crate) fn replay(&mut self, sample: Sample) -> bool {
+        if self
+            .newest
+            .is_none_or(|newest| newest.timestamp < sample.timestamp)
+        {
+            self.newest = Some(sample);
+        }
+        self.push(sample)
+    }
+
+    /// What was admitted and does not come: the newest sample is the one in the log again.
+    pub(crate) fn forget_pending(&mut self) {
+        self.newest = match &self.open {
+            Some(open) => Some(open.last()),
+            None => self.sealed.last().and_then(|chunk| chunk.samples().last()),
+        };
+    }
+
+    pub(crate) fn has_samples(&self) -> bool {
+        self.open.is_some() || !self.sealed.is_empty()
+    }
+
+    pub(crate) fn last_time(&self) -> Option<Timestamp> {
+        match &self.open {
+            Some(open) => Some(open.last().timestamp),
+            None => self.sealed.last().map(|chunk| chunk.max_time),
+        }
+    }
+
+    pub(crate) fn first_time(&self) -> Option<Timestamp> {
+        match self.sealed.first() {
+            Some(chunk) => Some(chunk.min_time),
+            None => self.open.as_ref().map(OpenChunk::min_time),
+        }
+    }
+
+    pub(crate) fn overlaps(&self, after: Timestamp, until: Timestamp) -> bool {
+        self.first_time().is_some_and(|first| first <= until)
+            && self.last_time().is_some_and(|last| last > after)
+    }
+
+    pub(crate) fn chunks_len(&self) -> usize {
+        self.sealed.len() + usize::from(self.open.is_some())
+    }
+
+    /// Drops the chunks that end before `horizon`; answers how many.
+    pub(crate) fn drop_before(&mut self, horizon: Timestamp) -> usize {
+        let before = self.chunks_len();
+        let gone = self
+            .sealed
+            .iter()
+            .take_while(|chunk| chunk.max_time < horizon)
+            .count();
+        self.sealed.drain(..gone);
+        if self
+            .open
+            .as_ref()
+            .is_some_and(|open| open.last().timestamp < horizon)
+        {
+            self.open = None;
+        }
+        before - self.chunks_len()
+    }
+
+    /// What the series holds in the window, without reading any of it.
+    pub(crate) fn view(&self, after: Timestamp, until: Timestamp) -> SeriesView {
+        let first = self.sealed.partition_point(|chunk| chunk.max_time <= after);
+        let sealed = self.sealed[first..]
+            .iter()
+            .take_while(|chunk| chunk.min_time <= until)
+            .cloned()
+            .collect();
+        let open = self
+            .open
+            .as_ref()
+            .filter(|open| open.min_time() <= until && open.last().timestamp > after)
+            .map(|open| open.bytes().into());
+        SeriesView {
+            labels: self.labels.clone(),
+            sealed,
+            open,
+        }
+    }
+}
+
+/// A series as it was when it was looked at: it can be read when the head's lock is gone.
+#[derive(Clone, Debug)]
+pub struct SeriesView {
+    pub labels: Labels,
+    sealed: Vec<Arc<Chunk>>,
+    open: Option<Box<[u8]>>,
+}
+
+impl SeriesView {
+    /// The samples in the order of time: whole chunks, so some may lie outside the window that was asked for.
+    pub fn samples(&self) -> impl Iterator<Item = Sample> {
+        let sealed = self.sealed.iter().flat_map(|chunk| chunk.samples());
+        let open = self.open.iter().flat_map(|bytes| ChunkSamples::new(bytes));
+        sealed.chain(open)
+    }
+
+    /// At least as many as [`SeriesView::samples`] yields.
+    #[must_use]
+    pub fn samples_len(&self) -> usize {
+        let sealed: usize = self
+            .sealed
+            .iter()
+            .map(|chunk| usize::from(chunk.samples_len()))
+            .sum();
+        let open = self.open.as_ref().map_or(0, |bytes| {
+            ChunkSamples::new(bytes).size_hint().1.unwrap_or(0)
+        });
+        sealed + open
+    }
+
+    pub(crate) fn into_chunks(self) -> Vec<Arc<Chunk>> {
+        let mut chunks = self.sealed;
+        let open = self.open.map(Chunk::from_bytes);
+        chunks.extend(open.and_then(Result::ok).map(Arc::new));
+        chunks
+    }
+}
+
+fn block_of(time: Timestamp) -> i64 {
+    time.as_millis().div_euclid(BLOCK_RANGE.as_millis() as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Labels, Sample, Timestamp};
+
+    use super::{Place, Series};
+
+    fn sample(secs: i64, value: f64) -> Sample {
+        Sample {
+            timestamp: Timestamp::from_secs(secs),
+            value,
+        }
+    }
+
+    fn series(times: impl Iterator<Item = i64>) -> Series {
+        let mut series = Series::new(Labels::default(), 0);
+        for secs in times {
+            series.push(sample(secs, secs as f64));
+        }
+        series
+    }
+
+    /// Seconds of the samples in the chunks that overlap the window.
+    fn seen(series: &Series, after: i64, until: i64) -> Vec<i64> {
+        series
+            .view(Timestamp::from_secs(after), Timestamp::from_secs(until))
+            .samples()
+            .map(|sample| sample.timestamp.as_millis() / 1000)
+            .collect()
+    }
+
+    #[test]
+    fn a_chunk_ends_after_120_samples_and_at_the_border_of_a_block() {
+        for (times, chunks) in [
+            (0..120, 1),
+            (0..121, 2),
+            (7190..7200, 1),
+            (7190..7201, 2),
+            (-10..1, 2),
+        ] {
+            assert_eq!(series(times.clone()).chunks_len(), chunks, "{times:?}");
+        }
+    }
+
+    #[test]
+    fn a_window_shows_only_the_chunks_it_touches() {
+        let series = series((0..300).map(|index| index * 10));
+        assert_eq!(seen(&series, 2390, 3000).first(), Some(&2400));
+        assert_eq!(seen(&series, 2390, 2390), [0; 0]);
+        assert_eq!(seen(&series, 1189, 1190).len(), 120);
+        assert_eq!(
+            seen(&series, 1190, 1200),
+            (120..240).map(|i| i * 10).collect::<Vec<_>>()
+        );
+        assert_eq!(seen(&series, -1, -1), [0; 0]);
+        assert_eq!(seen(&series, 2990, 4000), [0; 0]);
+        assert_eq!(seen(&series, -1, 4000).len(), 300);
+    }
+
+    #[test]
+    fn old_chunks_are_dropped_whole() {
+        let mut series = series((0..300).map(|index| index * 10));
+        assert_eq!(series.drop_before(Timestamp::from_secs(1190)), 0);
+        assert_eq!(series.drop_before(Timestamp::from_secs(1191)), 1);
+        assert_eq!(series.first_time(), Some(Timestamp::from_secs(1200)));
+        assert_eq!(series.drop_before(Timestamp::from_secs(2991)), 2);
+        assert!(!series.has_samples());
+    }
+
+    #[test]
+    fn a_sample_is_placed_by_the_newest_that_was_admitted() {
+        let mut series = series(0..1);
+        assert_eq!(
+            series.place(sample(-5, 1.0)),
+            Place::Newer,
+            "none was admitted"
+        );
+        series.newest = Some(sample(10, f64::NAN));
+        for (sample, place) in [
+            (sample(11, 0.0), Place::Newer),
+            (sample(10, f64::NAN), Place::Repeated),
+            (sample(10, model::stale_nan()), Place::Conflicting),
+            (sample(9, f64::NAN), Place::Older),
+        ] {
+            assert_eq!(series.place(sample), place, "{sample:?}");
+        }
+        series.forget_pending();
+        assert_eq!(series.newest, Some(sample(0, 0.0)));
+    }
+
+    #[test]
+    fn a_restored_series_goes_on_where_it_was() {
+        for length in [1, 119, 120, 121, 250] {
+            let original = series(0..length);
+            let view = original.view(Timestamp::MIN, Timestamp::MAX);
+            let mut restored = Series::restored(Labels::default(), 0, view.into_chunks());
+            assert_eq!(
+                restored.newest,
+                Some(sample(length - 1, (length - 1) as f64))
+            );
+            assert!(!restored.push(sample(length - 1, 77.0)), "it is there");
+            restored.push(sample(length, 0.0));
+            assert_eq!(seen(&restored, -1, 1000), (0..=length).collect::<Vec<_>>());
+            assert_eq!(restored.chunks_len(), series(0..=length).chunks_len());
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What every answer of the API is wrapped in.
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use crate::api::json::{push_text, texts};
+
+/// Prometheus shows that many warnings and that many infos.
+const ANNOTATIONS_MAX: usize = 10;
+/// The warning where a `limit` has cut something off.
+pub(crate) const TRUNCATED: &str = "results truncated due to limit";
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// A success: `data` is JSON.
+#[derive(Debug, Default)]
+pub(crate) struct Success {
+    pub(crate) data: String,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) infos: Vec<String>,
+}
+
+impl Success {
+    pub(crate) fn new(data: String) -> Self {
+        Self {
+            data,
+            ..Self::default()
+        }
+    }
+}
+
+/// A failure, of one of Prometheus' error types.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ApiError {
+    kind: &'static str,
+    status: u16,
+    message: String,
+}
+
+impl ApiError {
+    pub(crate) fn bad_data(message: impl Into<String>) -> Self {
+        Self::of("bad_data", 400, message)
+    }
+
+    /// A parameter that cannot be understood.
+    pub(crate) fn parameter(name: &str, detail: impl std::fmt::Display) -> Self {
+        Self::bad_data(format!("invalid parameter \"{name}\": {detail}"))
+    }
+
+    pub(crate) fn canceled(message: impl Into<String>) -> Self {
+        Self::of("canceled", 499, message)
+    }
+
+    pub(crate) fn execution(message: impl Into<String>) -> Self {
+        Self::of("execution", 422, message)
+    }
+
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::of("internal", 500, message)
+    }
+
+    pub(crate) fn timeout(message: impl Into<String>) -> Self {
+        Self::of("timeout", 503, message)
+    }
+
+    fn of(kind: &'static str, status: u16, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            status,
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+pub(crate) fn respond(outcome: Result<Success, ApiError>) -> Response {
+    let (status, json) = match outcome {
+        Ok(success) => (StatusCode::OK, success_json(&success)),
+        Err(error) => {
+            let mut json = format!(
+                "{{\"status\":\"error\",\"errorType\":\"{}\",\"error\":",
+                error.kind
+            );
+            push_text(&mut json, &error.message);
+            json.push('}');
+            let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST);
+            (status, json)
+        }
+    };
+    (status, [(CONTENT_TYPE, JSON)], json).into_response()
+}
+
+fn success_json(success: &Success) -> String {
+    let mut json = String::with_capacity(success.data.len() + 64);
+    json.push_str("{\"status\":\"success\",\"data\":");
+    json.push_str(&success.data);
+    for (name, kind, texts_of) in [
+        ("warnings", "warning", &success.warnings),
+        ("infos", "info", &success.infos),
+    ] {
+        if !texts_of.is_empty() {
+            json.push_str(&format!(",\"{name}\":{}", annotations(kind, texts_of)));
+        }
+    }
+    json.push('}');
+    json
+}
+
+fn annotations(kind: &str, all: &[String]) -> String {
+    let shown = all.iter().take(ANNOTATIONS_MAX).map(String::as_str);
+    let omitted = all.len().saturating_sub(ANNOTATIONS_MAX);
+    let summary = (omitted > 0).then(|| format!("{omitted} more {kind} annotations omitted"));
+    texts(shown.chain(summary.as_deref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Success, success_json};
+
+    #[test]
+    fn annotations_are_cut_at_ten_and_counted() {
+        let warnings = |count: usize| (0..count).map(|number| number.to_string()).collect();
+        let json = |count| {
+            success_json(&Success {
+                data: "[]".to_owned(),
+                warnings: warnings(count),
+                infos: Vec::new(),
+            })
+        };
+        assert_eq!(json(0), r#"{"status":"success","data":[]}"#);
+        assert_eq!(
+            json(1),
+            r#"{"status":"success","data":[],"warnings":["0"]}"#
+        );
+        assert!(json(10).ends_with(r#""8","9"]}"#));
+        assert!(json(12).ends_with(r#""9","2 more warning annotations omitted"]}"#));
+    }
+}

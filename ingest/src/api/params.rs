@@ -1,0 +1,271 @@
+//! The parameters of a request: of its address and, of a form, of its body, which comes first as in Go.
+use std::time::Duration;
+
+use axum::body::to_bytes;
+use axum::extract::Request;
+use axum::http::Method;
+use axum::http::header::CONTENT_TYPE;
+use model::{Matcher, Timestamp, duration, go_quote};
+use promql::{Expr, ParserOptions};
+
+use crate::api::envelope::ApiError;
+
+/// Go's bound for a form.
+const FORM_BYTES_MAX: usize = 10 * 1024 * 1024;
+const FORM: &str = "application/x-www-form-urlencoded";
+
+#[derive(Debug, Default)]
+pub(crate) struct Params {
+    pairs: Vec<(String, String)>,
+}
+
+impl Params {
+    pub(crate) async fn read(request: Request) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let mut pairs = Vec::new();
+        let is_form = parts
+            .headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split(';').next())
+            .is_some_and(|media| media.trim().eq_ignore_ascii_case(FORM));
+        if parts.method == Method::POST && is_form {
+            let body = to_bytes(body, FORM_BYTES_MAX)
+                .await
+                .map_err(|_| ApiError::bad_data("error parsing form values: form is too large"))?;
+            pairs.extend(form_urlencoded::parse(&body).into_owned());
+        }
+        let query = parts.uri.query().unwrap_or_default();
+        pairs.extend(form_urlencoded::parse(query.as_bytes()).into_owned());
+        Ok(Self { pairs })
+    }
+
+    /// The first value; empty where there is none.
+    pub(crate) fn value(&self, name: &str) -> &str {
+        self.all(name).next().unwrap_or("")
+    }
+
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.pairs
+            .iter()
+            .filter(move |(own, _)| own == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// A time that must be given.
+    pub(crate) fn time(&self, name: &str) -> Result<Timestamp, ApiError> {
+        parse_time(self.value(name)).map_err(|detail| ApiError::parameter(name, detail))
+    }
+
+    pub(crate) fn time_or(&self, name: &str, absent: Timestamp) -> Result<Timestamp, ApiError> {
+        match self.value(name) {
+            "" => Ok(absent),
+            text => parse_time(text).map_err(|detail| {
+                ApiError::parameter(name, format!("invalid time value for '{name}': {detail}"))
+            }),
+        }
+    }
+
+    /// A duration in milliseconds, of either sign, that must be given.
+    pub(crate) fn duration_millis(&self, name: &str) -> Result<i64, ApiError> {
+        parse_duration(self.value(name)).map_err(|detail| ApiError::parameter(name, detail))
+    }
+
+    /// `None` where it is not given.
+    pub(crate) fn duration(&self, name: &str) -> Result<Option<Duration>, ApiError> {
+        if self.value(name).is_empty() {
+            return Ok(None);
+        }
+        let millis = self.duration_millis(name)?;
+        Ok(Some(Duration::from_millis(
+            u64::try_from(millis).unwrap_or(0),
+        )))
+    }
+
+    /// How many results are wanted; `None` for all.
+    pub(crate) fn limit(&self) -> Result<Option<usize>, ApiError> {
+        let text = self.value("limit");
+        if text.is_empty() {
+            return Ok(None);
+        }
+        match text.parse::<i64>() {
+            Ok(0) => Ok(None),
+            Ok(limit) => usize::try_from(limit)
+                .map(Some)
+                .map_err(|_| ApiError::parameter("limit", "limit must be non-negative")),
+            Err(_) => {
+                let quoted = go_quote::quote(text);
+                Err(ApiError::parameter(
+                    "limit",
+                    format!("strconv.Atoi: parsing {quoted}: invalid syntax"),
+                ))
+            }
+        }
+    }
+
+    /// The selectors of all `match[]`, each a list of matchers of which one at least does not match the empty string.
+    pub(crate) fn selectors(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
+        self.all("match[]").map(parse_selector).collect()
+    }
+}
+
+fn parse_selector(text: &str) -> Result<Vec<Matcher>, ApiError> {
+    let invalid = |detail: &dyn std::fmt::Display| ApiError::parameter("match[]", detail);
+    // The parser itself refuses `{}`, and says it in words that fit a query; here they speak of `match[]`.
+    let expr = match promql::parse(text, &ParserOptions::default()) {
+        Ok(expr) => expr,
+        Err(error) if error.message.contains("at least one non-empty matcher") => {
+            return Err(ApiError::parameter(
+                "match[]",
+                "match[] must contain at least one non-empty matcher",
+            ));
+        }
+        Err(error) => return Err(invalid(&error)),
+    };
+    if let Expr::Selector(selector) = expr
+        && selector.at.is_none()
+        && selector.offset.is_none()
+    {
+        return Ok(selector.matchers);
+    }
+    Err(invalid(&format!(
+        "{} is not a selector of series",
+        go_quote::quote(text)
+    )))
+}
+
+fn parse_time(text: &str) -> Result<Timestamp, String> {
+    let wrong = || {
+        format!(
+            "cannot parse {} to a valid timestamp",
+            go_quote::quote(text)
+        )
+    };
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Timestamp::from_secs_f64(seconds).ok_or_else(wrong);
+    }
+    Timestamp::parse_rfc3339(text).map_err(|_| wrong())
+}
+
+fn parse_duration(text: &str) -> Result<i64, String> {
+    let quoted = || go_quote::quote(text);
+    if let Ok(seconds) = text.parse::<f64>() {
+        // Go counts nanoseconds in 63 bits.
+        return if (seconds * 1e9).abs() < 9.223_372_036_854_776e18 {
+            Ok((seconds * 1000.0) as i64)
+        } else {
+            Err(format!(
+                "cannot parse {} to a valid duration. It overflows int64",
+                quoted()
+            ))
+        };
+    }
+    duration::parse(text)
+        .map(|duration| duration.as_millis() as i64)
+        .map_err(|_| format!("cannot parse {} to a valid duration", quoted()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Params, parse_duration, parse_time};
+
+    fn params(pairs: &[(&str, &str)]) -> Params {
+        Params {
+            pairs: pairs
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn times_are_seconds_or_rfc_3339() {
+        for (text, millis) in [
+            ("1", Some(1000)),
+            ("1.0006", Some(1001)),
+            ("-1.5", Some(-1500)),
+            ("1e3", Some(1_000_000)),
+            ("2015-06-03T13:21:58.555Z", Some(1_433_337_718_555)),
+            ("", None),
+            ("NaN", None),
+            ("now", None),
+        ] {
+            let parsed = parse_time(text);
+            assert_eq!(
+                parsed.as_ref().ok().map(|at| at.as_millis()),
+                millis,
+                "{text}"
+            );
+        }
+        assert_eq!(
+            parse_time("x").unwrap_err(),
+            "cannot parse \"x\" to a valid timestamp"
+        );
+    }
+
+    #[test]
+    fn durations_are_seconds_or_prometheus_own() {
+        for (text, outcome) in [
+            ("15", Ok(15_000)),
+            ("0.1", Ok(100)),
+            ("-1", Ok(-1000)),
+            ("1m30s", Ok(90_000)),
+            ("x", Err("cannot parse \"x\" to a valid duration")),
+            ("", Err("cannot parse \"\" to a valid duration")),
+            (
+                "1e10",
+                Err("cannot parse \"1e10\" to a valid duration. It overflows int64"),
+            ),
+        ] {
+            assert_eq!(
+                parse_duration(text),
+                outcome.map_err(str::to_owned),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn limits_are_counts() {
+        for (text, outcome) in [
+            ("", Ok(None)),
+            ("0", Ok(None)),
+            ("3", Ok(Some(3))),
+            ("-1", Err("limit must be non-negative")),
+            ("x", Err("strconv.Atoi: parsing \"x\": invalid syntax")),
+        ] {
+            let limit = params(&[("limit", text)]).limit();
+            assert_eq!(
+                limit.map_err(|error| error.message().to_owned()),
+                outcome.map_err(|detail| format!("invalid parameter \"limit\": {detail}")),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn selectors_select_something() {
+        let selectors = |text: &str| {
+            params(&[("match[]", text)])
+                .selectors()
+                .map(|all| all[0].iter().map(ToString::to_string).collect::<Vec<_>>())
+                .map_err(|error| error.message().to_owned())
+        };
+        assert_eq!(
+            selectors("up{job=~\"a|b\"}").unwrap(),
+            ["job=~\"a|b\"", "__name__=\"up\""]
+        );
+        assert_eq!(
+            selectors("{}").unwrap_err(),
+            "invalid parameter \"match[]\": match[] must contain at least one non-empty matcher"
+        );
+        assert_eq!(
+            selectors("sum(up)").unwrap_err(),
+            "invalid parameter \"match[]\": \"sum(up)\" is not a selector of series"
+        );
+        assert!(
+            selectors("up{").unwrap_err().contains("parse error"),
+            "with the parser's words"
+        );
+    }
+}

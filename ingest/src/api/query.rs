@@ -1,0 +1,301 @@
+//! `/api/v1/query`, `/api/v1/query_range`, `/api/v1/format_query`.
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use model::{Labels, Sample, go_number};
+use promql::{
+    Answer, EvalError, ParserOptions, Query, QueryValue, ReadError, Series, VectorSample,
+};
+use runtime::Tenant;
+
+use crate::api::envelope::{ApiError, Success, TRUNCATED, respond};
+use crate::api::json::{push_labels, push_list, push_point, push_sample, push_text, push_time};
+use crate::api::params::Params;
+use crate::engine::Engine;
+use crate::query::{QueryError, QueryOptions, QueryTimes};
+
+/// Prometheus' bound: a week at a resolution of a minute, a year at an hour.
+const POINTS_MAX: i64 = 11_000;
+
+pub(crate) async fn instant(
+    State(engine): State<Engine>,
+    Tenant(tenant): Tenant,
+    request: Request,
+) -> Response {
+    let answer = async {
+        let params = Params::read(request).await?;
+        let limit = params.limit()?;
+        let at = params.time_or("time", engine.clock().now())?;
+        let options = options(&params)?;
+        let query = compile(&params)?;
+        let times = QueryTimes::Instant(at);
+        let answer = engine.run(&tenant, &query, times, options).await;
+        Ok(success(answer.map_err(error_of)?, limit))
+    };
+    respond(answer.await)
+}
+
+pub(crate) async fn range(
+    State(engine): State<Engine>,
+    Tenant(tenant): Tenant,
+    request: Request,
+) -> Response {
+    let answer = async {
+        let params = Params::read(request).await?;
+        let limit = params.limit()?;
+        let times = range_times(&params)?;
+        let options = options(&params)?;
+        let query = compile(&params)?;
+        let answer = engine.run(&tenant, &query, times, options).await;
+        Ok(success(answer.map_err(error_of)?, limit))
+    };
+    respond(answer.await)
+}
+
+pub(crate) async fn format(request: Request) -> Response {
+    let answer = async {
+        let query = compile(&Params::read(request).await?)?;
+        let mut data = String::new();
+        push_text(&mut data, &query.expr().to_string());
+        Ok(Success::new(data))
+    };
+    respond(answer.await)
+}
+
+fn compile(params: &Params) -> Result<Arc<Query>, ApiError> {
+    Query::compile(params.value("query"), &ParserOptions::default())
+        .map(Arc::new)
+        .map_err(|error| ApiError::parameter("query", error))
+}
+
+fn options(params: &Params) -> Result<QueryOptions, ApiError> {
+    Ok(QueryOptions {
+        timeout: params.duration("timeout")?,
+        lookback: params
+            .duration("lookback_delta")?
+            .filter(|lookback| !lookback.is_zero()),
+    })
+}
+
+fn range_times(params: &Params) -> Result<QueryTimes, ApiError> {
+    let start = params.time("start")?;
+    let end = params.time("end")?;
+    if end < start {
+        return Err(ApiError::parameter(
+            "end",
+            "end timestamp must not be before start time",
+        ));
+    }
+    let step = params.duration_millis("step")?;
+    if step <= 0 {
+        return Err(ApiError::parameter(
+            "step",
+            "zero or negative query resolution step widths are not accepted. Try a positive integer",
+        ));
+    }
+    if end.as_millis().saturating_sub(start.as_millis()) / step > POINTS_MAX {
+        return Err(ApiError::bad_data(
+            "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)",
+        ));
+    }
+    Ok(QueryTimes::Range {
+        start,
+        end,
+        step: Duration::from_millis(step.unsigned_abs()),
+    })
+}
+
+fn error_of(error: QueryError) -> ApiError {
+    let message = error.to_string();
+    match error {
+        QueryError::Evaluation(EvalError::Cancelled) => ApiError::canceled(message),
+        QueryError::Evaluation(EvalError::NotRangeable(detail)) => {
+            ApiError::parameter("query", detail)
+        }
+        QueryError::Evaluation(EvalError::Read(ReadError::Storage(_))) | QueryError::Failed => {
+            ApiError::internal(message)
+        }
+        QueryError::Evaluation(
+            EvalError::Execution(_)
+            | EvalError::Read(ReadError::TooManySamples)
+            | EvalError::TooManySamples,
+        ) => ApiError::execution(message),
+        QueryError::TimedOut { .. } => ApiError::timeout(message),
+    }
+}
+
+fn success(answer: Answer, limit: Option<usize>) -> Success {
+    let mut warnings = answer.warnings;
+    let mut value = answer.value;
+    if let Some(limit) = limit {
+        let was_cut = match &mut value {
+            QueryValue::Matrix(series) => cut(series, limit),
+            QueryValue::Vector(samples) => cut(samples, limit),
+            QueryValue::Scalar { .. } | QueryValue::Text { .. } => false,
+        };
+        if was_cut {
+            warnings.push(TRUNCATED.to_owned());
+        }
+    }
+    Success {
+        data: value_json(&value),
+        warnings,
+        infos: answer.infos,
+    }
+}
+
+fn cut<T>(items: &mut Vec<T>, limit: usize) -> bool {
+    let is_longer = items.len() > limit;
+    items.truncate(limit);
+    is_longer
+}
+
+fn value_json(value: &QueryValue) -> String {
+    let mut json = String::with_capacity(256);
+    let kind = match value {
+        QueryValue::Matrix(_) => "matrix",
+        QueryValue::Scalar { .. } => "scalar",
+        QueryValue::Text { .. } => "string",
+        QueryValue::Vector(_) => "vector",
+    };
+    json.push_str(&format!("{{\"resultType\":\"{kind}\",\"result\":"));
+    match value {
+        QueryValue::Matrix(series) => {
+            json.push('[');
+            push_list(&mut json, series, push_series);
+            json.push(']');
+        }
+        QueryValue::Scalar { at, value } => {
+            push_point(&mut json, *at, &go_number::format_f(*value));
+        }
+        QueryValue::Text { at, value } => {
+            json.push('[');
+            push_time(&mut json, *at);
+            json.push(',');
+            push_text(&mut json, value);
+            json.push(']');
+        }
+        QueryValue::Vector(elements) => {
+            json.push('[');
+            push_list(&mut json, elements, push_element);
+            json.push(']');
+        }
+    }
+    json.push('}');
+    json
+}
+
+fn push_element(json: &mut String, element: &VectorSample) {
+    push_metric(json, &element.labels);
+    json.push_str(",\"value\":");
+    push_sample(
+        json,
+        Sample {
+            timestamp: element.at,
+            value: element.value,
+        },
+    );
+    json.push('}');
+}
+
+fn push_series(json: &mut String, series: &Series) {
+    push_metric(json, &series.labels);
+    if !series.samples.is_empty() {
+        json.push_str(",\"values\":[");
+        push_list(json, series.samples.iter().copied(), push_sample);
+        json.push(']');
+    }
+    json.push('}');
+}
+
+fn push_metric(json: &mut String, labels: &Labels) {
+    json.push_str("{\"metric\":");
+    push_labels(json, labels);
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Labels, Sample, Timestamp};
+    use promql::{Answer, QueryValue, Series, VectorSample};
+
+    use super::{success, value_json};
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    #[test]
+    fn values_are_written_as_prometheus_writes_them() {
+        let up = Labels::from_pairs([("__name__", "up"), ("job", "<x>")]);
+        for (value, json) in [
+            (
+                QueryValue::Vector(vec![VectorSample {
+                    labels: up.clone(),
+                    at: at(1_435_781_451_781),
+                    value: 1e21,
+                }]),
+                r#"{"resultType":"vector","result":[{"metric":{"__name__":"up","job":"\u003cx\u003e"},"value":[1435781451.781,"1e+21"]}]}"#,
+            ),
+            (
+                QueryValue::Vector(vec![]),
+                r#"{"resultType":"vector","result":[]}"#,
+            ),
+            (
+                QueryValue::Matrix(vec![Series {
+                    labels: Labels::default(),
+                    samples: vec![
+                        Sample {
+                            timestamp: at(1000),
+                            value: f64::NAN,
+                        },
+                        Sample {
+                            timestamp: at(2100),
+                            value: -0.5,
+                        },
+                    ],
+                }]),
+                r#"{"resultType":"matrix","result":[{"metric":{},"values":[[1,"NaN"],[2.100,"-0.5"]]}]}"#,
+            ),
+            (
+                QueryValue::Scalar {
+                    at: at(0),
+                    value: 1e-7,
+                },
+                r#"{"resultType":"scalar","result":[0,"0.0000001"]}"#,
+            ),
+            (
+                QueryValue::Text {
+                    at: at(0),
+                    value: "a\"b".to_owned(),
+                },
+                r#"{"resultType":"string","result":[0,"a\"b"]}"#,
+            ),
+        ] {
+            assert_eq!(value_json(&value), json);
+        }
+    }
+
+    #[test]
+    fn a_limit_cuts_and_says_so() {
+        let answer = |count: i64| Answer {
+            value: QueryValue::Vector(
+                (0..count)
+                    .map(|index| VectorSample {
+                        labels: Labels::default(),
+                        at: at(index),
+                        value: 0.0,
+                    })
+                    .collect(),
+            ),
+            warnings: Vec::new(),
+            infos: Vec::new(),
+        };
+        for (count, limit, warned) in [(2, None, false), (2, Some(2), false), (3, Some(2), true)] {
+            let success = success(answer(count), limit);
+            assert_eq!(success.data.matches("metric").count(), 2);
+            assert_eq!(!success.warnings.is_empty(), warned, "{count} {limit:?}");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! `/api/v1/series`, `/api/v1/labels`, `/api/v1/label/NAME/values`, `/api/v1/metadata`.
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use ingest_core::Head;
+use model::{Labels, Matcher, TenantId, Timestamp, go_quote};
+use runtime::Tenant;
+
+use crate::api::envelope::{ApiError, Success, TRUNCATED, respond};
+use crate::api::json::{push_labels, push_list, texts};
+use crate::api::label_name::unescape;
+use crate::api::params::Params;
+use crate::engine::Engine;
+
+pub(crate) async fn series(
+    State(engine): State<Engine>,
+    Tenant(tenant): Tenant,
+    request: Request,
+) -> Response {
+    let answer = async {
+        let params = Params::read(request).await?;
+        if params.all("match[]").next().is_none() {
+            return Err(ApiError::bad_data("no match[] parameter provided"));
+        }
+        let selectors = params.selectors()?;
+        let window = window(&params)?;
+        let limit = params.limit()?;
+        let found = look(&engine, &tenant, move |head| {
+            label_sets(head, &selectors, window)
+        })
+        .await?;
+        Ok(listed(
+            found.iter().collect(),
+            limit,
+            |shown: &[&Labels]| {
+                let mut json = "[".to_owned();
+                push_list(&mut json, shown, |json, labels| push_labels(json, labels));
+                json.push(']');
+                json
+            },
+        ))
+    };
+    respond(answer.await)
+}
+
+pub(crate) async fn labels(
+    State(engine): State<Engine>,
+    Tenant(tenant): Tenant,
+    request: Request,
+) -> Response {
+    let answer = async {
+        let params = Params::read(request).await?;
+        let selectors = params.selectors()?;
+        let window = window(&params)?;
+        let limit = params.limit()?;
+        let names = look(&engine, &tenant, move |head| {
+            if selectors.is_empty() {
+                return head.label_names();
+            }
+            let sets = label_sets(head, &selectors, window);
+            let names: BTreeSet<&str> = sets.iter().flatten().map(|(name, _)| name).collect();
+            names.into_iter().map(str::to_owned).collect()
+        })
+        .await?;
+        Ok(listed_texts(&names, limit))
+    };
+    respond(answer.await)
+}
+
+pub(crate) async fn label_values(
+    State(engine): State<Engine>,
+    Tenant(tenant): Tenant,
+    Path(name): Path<String>,
+    request: Request,
+) -> Response {
+    let answer = async {
+        let params = Params::read(request).await?;
+        let name = unescape(&name).ok_or_else(|| {
+            ApiError::bad_data(format!("invalid label name: {}", go_quote::quote(&name)))
+        })?;
+        let selectors = params.selectors()?;
+        let window = window(&params)?;
+        let limit = params.limit()?;
+        let values = look(&engine, &tenant, move |head| {
+            if selectors.is_empty() {
+                return head.label_values(&name);
+            }
+            let sets = label_sets(head, &selectors, window);
+            let values: BTreeSet<&str> = sets.iter().filter_map(|set| set.get(&name)).collect();
+            values.into_iter().map(str::to_owned).collect()
+        })
+        .await?;
+        Ok(listed_texts(&values, limit))
+    };
+    respond(answer.await)
+}
+
+/// Nothing is known about metrics but their samples: remote write 1.0 carries types and help texts apart from
+/// them, and they are counted and not kept.
+pub(crate) async fn metadata() -> Response {
+    respond(Ok(Success::new("{}".to_owned())))
+}
+
+type Window = (Timestamp, Timestamp);
+
+/// From `start` to `end`, both included, as the window `(after, until]`.
+fn window(params: &Params) -> Result<Window, ApiError> {
+    let start = params.time_or("start", Timestamp::MIN)?;
+    let end = params.time_or("end", Timestamp::MAX)?;
+    let after = Timestamp::from_millis(start.as_millis().saturating_sub(1));
+    Ok((after, end))
+}
+
+/// Looks at a tenant's head on a thread that may take its time.
+async fn look<T: Default + Send + 'static>(
+    engine: &Engine,
+    tenant: &TenantId,
+    look: impl FnOnce(&Head) -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    let Some(store) = engine.store(tenant) else {
+        return Ok(T::default());
+    };
+    let permit = Arc::clone(engine.query_permits()).acquire_owned().await;
+    tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        store.read(look)
+    })
+    .await
+    .map_err(|_| ApiError::internal("request failed unexpectedly"))
+}
+
+/// Each set once, sorted.
+fn label_sets(head: &Head, selectors: &[Vec<Matcher>], (after, until): Window) -> Vec<Labels> {
+    let mut sets: Vec<Labels> = selectors
+        .iter()
+        .flat_map(|matchers| head.label_sets(matchers, after, until))
+        .collect();
+    sets.sort_unstable();
+    sets.dedup();
+    sets
+}
+
+fn listed_texts(items: &[String], limit: Option<usize>) -> Success {
+    let items = items.iter().map(String::as_str).collect();
+    listed(items, limit, |shown: &[&str]| texts(shown.iter().copied()))
+}
+
+fn listed<T>(items: Vec<T>, limit: Option<usize>, json: impl FnOnce(&[T]) -> String) -> Success {
+    let shown = limit.map_or(items.len(), |limit| limit.min(items.len()));
+    let mut success = Success::new(json(&items[..shown]));
+    if shown < items.len() {
+        success.warnings.push(TRUNCATED.to_owned());
+    }
+    success
+}

@@ -1,0 +1,356 @@
+//! The ingest of one process: every tenant's head, the log behind them, and the pool that runs queries.
+use std::collections::{BTreeMap, hash_map::RandomState};
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use ingest_core::{DecodeError, Head, HeadStats, Limits, Report, WriteError, WriteRequest, expand};
+use model::{Labels, Sample, TenantId};
+use parking_lot::RwLock;
+use runtime::log::{AppendError, Log, Receipt};
+use runtime::{Clock, Metrics, Stop};
+use tokio::sync::Semaphore;
+use tracing::{debug, error, info};
+
+use crate::metrics::IngestMetrics;
+use crate::reader::HeadReader;
+use crate::settings::IngestSettings;
+use crate::tenant_store::{StageError, TenantStore};
+use crate::wal::{self, LOG_BYTES_BEFORE_CHECKPOINT, StartError};
+
+/// A tenant takes some 10 kB before its first series, and whoever may write may name tenants.
+const TENANTS_MAX: usize = 10_000;
+/// Bytes of requests, as sent and expanded, that are in memory at once; past this senders are told to come later.
+const REQUEST_BYTES_MAX: usize = 1024 * 1024 * 1024;
+/// Permits are counted in this unit, because a semaphore's number is 32 bits.
+const PERMIT_BYTES: usize = 1024;
+/// A request below this is decoded where it arrives; above it on a thread that may take its time.
+const INLINE_BYTES_MAX: usize = 512 * 1024;
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(10);
+/// A full disk is not tried again at every turn.
+const CHECKPOINT_PAUSE: Duration = Duration::from_secs(300);
+/// Chunks are two hours long at most, so that looking more often finds little.
+const GARBAGE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Why nothing of a write was kept.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    #[error("samples could not be logged")]
+    Log(#[source] AppendError),
+    #[error("too many requests are being written; try again")]
+    Overloaded,
+    #[error(transparent)]
+    Refused(#[from] WriteError),
+    #[error("server is ending")]
+    Stopping,
+    #[error("limit of {TENANTS_MAX} tenants is reached")]
+    TooManyTenants,
+}
+
+/// A handle, cheap to copy.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    settings: IngestSettings,
+    clock: Arc<dyn Clock>,
+    metrics: IngestMetrics,
+    log: Log,
+    stores: RwLock<BTreeMap<TenantId, Arc<TenantStore>>>,
+    request_bytes: Arc<Semaphore>,
+    queries: Arc<Semaphore>,
+    snapshot_bytes: AtomicU64,
+    /// After a failed checkpoint: when to try again, in milliseconds of the clock.
+    checkpoint_again_at: AtomicI64,
+}
+
+impl Engine {
+    /// Reads everything back. Blocks.
+    pub fn open(
+        settings: IngestSettings,
+        clock: Arc<dyn Clock>,
+        metrics: &Metrics,
+    ) -> Result<Self, StartError> {
+        let metrics = IngestMetrics::register(metrics);
+        let start = clock.now();
+        let restored = wal::restore(&settings.folder, settings.sync, &settings.limits, new_head)?;
+        let took = clock.now().saturating_since(start);
+        metrics.replay_seconds.set(took.as_secs_f64());
+        metrics.log_damages.inc_by(restored.damages);
+        let stores = restored
+            .heads
+            .into_iter()
+            .map(|(tenant, head)| {
+                let store = TenantStore::new(tenant.clone(), head, true);
+                (tenant, Arc::new(store))
+            })
+            .collect();
+        let engine = Self(Arc::new(Inner {
+            request_bytes: Arc::new(Semaphore::new(REQUEST_BYTES_MAX / PERMIT_BYTES)),
+            queries: Arc::new(Semaphore::new(settings.query.concurrency_max)),
+            settings,
+            clock,
+            metrics,
+            log: restored.log,
+            stores: RwLock::new(stores),
+            snapshot_bytes: AtomicU64::new(restored.snapshot_bytes),
+            checkpoint_again_at: AtomicI64::new(i64::MIN),
+        }));
+        engine.collect_garbage();
+        engine.refresh_gauges();
+        Ok(engine)
+    }
+
+    /// Forgets what is past the retention and keeps the log short, until the end.
+    pub async fn maintain(self, mut stop: Stop) {
+        let mut since_garbage = Duration::ZERO;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(MAINTENANCE_INTERVAL) => {}
+                () = stop.stopped() => return,
+            }
+            since_garbage += MAINTENANCE_INTERVAL;
+            let collect = since_garbage >= GARBAGE_INTERVAL;
+            if collect {
+                since_garbage = Duration::ZERO;
+            }
+            let engine = self.clone();
+            let work = tokio::task::spawn_blocking(move || {
+                for store in engine.stores() {
+                    store.settle();
+                }
+                if collect {
+                    engine.collect_garbage();
+                }
+                if engine.is_checkpoint_due() {
+                    engine.checkpoint();
+                }
+                engine.refresh_gauges();
+            });
+            if work.await.is_err() {
+                error!("maintenance of the samples failed");
+            }
+        }
+    }
+
+    /// Writes samples, each judged for itself. Answers when the log has them and queries see them; the report says
+    /// which were refused.
+    pub async fn append(
+        &self,
+        tenant: &TenantId,
+        samples: &[(Labels, Sample)],
+    ) -> Result<Report, IngestError> {
+        let now = self.0.clock.now();
+        let store = self.store_for(tenant)?;
+        let staged = store.stage(&self.0.log, |head| {
+            let samples = samples.iter().map(|(labels, sample)| (labels, *sample));
+            head.stage_samples(samples, now)
+        });
+        self.finish(&store, staged).await
+    }
+
+    /// Writes the body of a remote write 1.0 request: all of it or nothing, but for series that cannot be kept.
+    pub async fn push(&self, tenant: &TenantId, body: bytes::Bytes) -> Result<Report, IngestError> {
+        let limits = &self.0.settings.limits;
+        let expanded_bytes = ingest_core::expanded_len(&body, limits.expanded_bytes_max)?;
+        let permits = permits(body.len() + expanded_bytes);
+        let _permit = Arc::clone(&self.0.request_bytes)
+            .try_acquire_many_owned(permits)
+            .map_err(|_| {
+                self.0.metrics.count_refused_request_for("overloaded");
+                IngestError::Overloaded
+            })?;
+        let store = self.store_for(tenant)?;
+        let staged = if expanded_bytes <= INLINE_BYTES_MAX {
+            self.stage_body(&store, &body)
+        } else {
+            let (engine, store) = (self.clone(), Arc::clone(&store));
+            tokio::task::spawn_blocking(move || engine.stage_body(&store, &body))
+                .await
+                .map_err(|_| IngestError::Stopping)?
+        };
+        self.finish(&store, staged).await
+    }
+
+    /// What a query of this tenant reads. Looking at it never waits for the disk.
+    #[must_use]
+    pub fn reader(&self, tenant: &TenantId) -> HeadReader {
+        HeadReader::new(self.store(tenant))
+    }
+
+    #[must_use]
+    pub fn stats(&self, tenant: &TenantId) -> HeadStats {
+        self.store(tenant)
+            .map(|store| store.read(Head::stats))
+            .unwrap_or_default()
+    }
+
+    /// Saves all heads and shortens the log, without waiting until that is due. Blocks.
+    pub fn checkpoint(&self) {
+        let inner = &self.0;
+        match wal::checkpoint(&inner.settings.folder, &inner.log, &self.stores()) {
+            Ok(bytes) => {
+                inner.metrics.checkpoints.inc();
+                inner.snapshot_bytes.store(bytes, Ordering::Relaxed);
+                info!(bytes, "snapshots were written and the log was shortened");
+            }
+            Err(problem) => {
+                inner.metrics.failed_checkpoints.inc();
+                error!(error = %problem, cause = ?std::error::Error::source(&problem), "checkpoint failed; the log keeps everything");
+                let again = inner.clock.now() + CHECKPOINT_PAUSE;
+                inner
+                    .checkpoint_again_at
+                    .store(again.as_millis(), Ordering::Relaxed);
+            }
+        }
+    }
+
+    pub(crate) fn settings(&self) -> &IngestSettings {
+        &self.0.settings
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        self.0.clock.as_ref()
+    }
+
+    pub(crate) fn metrics(&self) -> &IngestMetrics {
+        &self.0.metrics
+    }
+
+    pub(crate) fn query_permits(&self) -> &Arc<Semaphore> {
+        &self.0.queries
+    }
+
+    pub(crate) fn store(&self, tenant: &TenantId) -> Option<Arc<TenantStore>> {
+        self.0.stores.read().get(tenant).cloned()
+    }
+
+    fn store_for(&self, tenant: &TenantId) -> Result<Arc<TenantStore>, IngestError> {
+        if let Some(store) = self.store(tenant) {
+            return Ok(store);
+        }
+        let mut stores = self.0.stores.write();
+        if stores.len() >= TENANTS_MAX && !stores.contains_key(tenant) {
+            self.0.metrics.count_refused_request_for("too_many_tenants");
+            return Err(IngestError::TooManyTenants);
+        }
+        let store = stores.entry(tenant.clone()).or_insert_with(|| {
+            info!(%tenant, "first samples of a tenant");
+            let head = new_head(&self.0.settings.limits);
+            Arc::new(TenantStore::new(tenant.clone(), head, false))
+        });
+        Ok(Arc::clone(store))
+    }
+
+    fn stores(&self) -> Vec<Arc<TenantStore>> {
+        self.0.stores.read().values().cloned().collect()
+    }
+
+    fn stage_body(
+        &self,
+        store: &TenantStore,
+        body: &[u8],
+    ) -> Result<(Option<Receipt>, Report), StageError> {
+        let mut expanded = Vec::new();
+        expand(
+            body,
+            self.0.settings.limits.expanded_bytes_max,
+            &mut expanded,
+        )?;
+        let request = WriteRequest::read(&expanded)?;
+        let now = self.0.clock.now();
+        store.stage(&self.0.log, |head| head.stage(&request, now))
+    }
+
+    /// Waits for the log, then for the samples to be seen. Where the caller goes away meanwhile, the log still
+    /// gets the records, and the next one to come settles them.
+    async fn finish(
+        &self,
+        store: &TenantStore,
+        staged: Result<(Option<Receipt>, Report), StageError>,
+    ) -> Result<Report, IngestError> {
+        let (receipt, report) = staged.map_err(|error| match error {
+            StageError::Decode(error) => {
+                self.0.metrics.count_refused_request_for("malformed");
+                IngestError::Decode(error)
+            }
+            StageError::Refused(refusal) => {
+                self.0.metrics.count_refused_request(&refusal);
+                debug!(tenant = %store.tenant(), error = %refusal, "a request was refused");
+                IngestError::Refused(refusal)
+            }
+            StageError::Log(error) => self.log_error(error),
+        })?;
+        if let Some(receipt) = receipt {
+            let outcome = receipt.wait().await;
+            store.settle();
+            outcome.map_err(|error| self.log_error(error))?;
+        }
+        self.0.metrics.samples.inc_by(report.accepted as u64);
+        self.0.metrics.count_refused(&report.refused);
+        Ok(report)
+    }
+
+    fn log_error(&self, error: AppendError) -> IngestError {
+        match error {
+            AppendError::Closed => IngestError::Stopping,
+            AppendError::Overloaded { .. } => {
+                self.0.metrics.count_refused_request_for("overloaded");
+                IngestError::Overloaded
+            }
+            error @ (AppendError::TooLarge { .. } | AppendError::Write(_)) => {
+                self.0.metrics.count_refused_request_for("log");
+                IngestError::Log(error)
+            }
+        }
+    }
+
+    fn collect_garbage(&self) {
+        let now = self.0.clock.now();
+        for store in self.stores() {
+            let gone = store.write(|head| head.collect_garbage(now));
+            if gone > 0 {
+                debug!(tenant = %store.tenant(), series = gone, "series without samples were forgotten");
+            }
+        }
+    }
+
+    fn is_checkpoint_due(&self) -> bool {
+        let inner = &self.0;
+        let bound = LOG_BYTES_BEFORE_CHECKPOINT.max(inner.snapshot_bytes.load(Ordering::Relaxed));
+        inner.log.stats().bytes_on_disk > bound
+            && inner.clock.now().as_millis() >= inner.checkpoint_again_at.load(Ordering::Relaxed)
+    }
+
+    fn refresh_gauges(&self) {
+        let stores = self.stores();
+        let series: usize = stores
+            .iter()
+            .map(|store| store.read(Head::series_len))
+            .sum();
+        let log = self.0.log.stats();
+        let metrics = &self.0.metrics;
+        metrics.tenants.set(gauge(stores.len() as u64));
+        metrics.series.set(gauge(series as u64));
+        metrics.log_bytes.set(gauge(log.bytes_on_disk));
+        metrics.log_write_failures.set(gauge(log.write_failures));
+        metrics.log_sync_failures.set(gauge(log.sync_failures));
+    }
+}
+
+fn new_head(limits: &Limits) -> Head {
+    // The one random number of a head comes from the operating system by the standard library's map seed.
+    let seed = RandomState::new().hash_one(0_u8);
+    Head::new(limits.clone(), seed)
+}
+
+fn permits(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX)
+}
+
+fn gauge(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,134 @@
+//! What the ingest tells about itself.
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+
+use ingest_core::{Reason, Refused, WriteError};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use runtime::Metrics;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+/// Cheap to copy. Tenants are not told apart: their number has no small bound.
+#[derive(Clone, Debug)]
+pub(crate) struct IngestMetrics {
+    pub(crate) samples: Counter,
+    refused: Family<ReasonLabel, Counter>,
+    refused_requests: Family<ReasonLabel, Counter>,
+    invalid_labels: Counter,
+    pub(crate) tenants: Gauge,
+    pub(crate) series: Gauge,
+    pub(crate) log_bytes: Gauge,
+    pub(crate) log_write_failures: Gauge,
+    pub(crate) log_sync_failures: Gauge,
+    pub(crate) log_damages: Counter,
+    pub(crate) replay_seconds: Gauge<f64, AtomicU64>,
+    pub(crate) checkpoints: Counter,
+    pub(crate) failed_checkpoints: Counter,
+    pub(crate) queries: Counter,
+}
+
+impl IngestMetrics {
+    pub(crate) fn register(metrics: &Metrics) -> Self {
+        Self {
+            samples: metrics.register(
+                "watchbell_ingest_samples",
+                "Samples that were admitted and logged",
+                Counter::default(),
+            ),
+            refused: metrics.register(
+                "watchbell_ingest_refused_samples",
+                "Samples that were left out of requests of which the rest was kept",
+                Family::default(),
+            ),
+            refused_requests: metrics.register(
+                "watchbell_ingest_refused_requests",
+                "Requests of which nothing was kept",
+                Family::default(),
+            ),
+            invalid_labels: metrics.register(
+                "prometheus_api_remote_write_invalid_labels_samples",
+                "Samples whose labels name no series",
+                Counter::default(),
+            ),
+            tenants: metrics.register(
+                "watchbell_ingest_tenants",
+                "Tenants that have sent samples",
+                Gauge::default(),
+            ),
+            series: metrics.register(
+                "watchbell_ingest_series",
+                "Series in memory",
+                Gauge::default(),
+            ),
+            log_bytes: metrics.register(
+                "watchbell_ingest_log_bytes",
+                "Size of the log on disk",
+                Gauge::default(),
+            ),
+            log_write_failures: metrics.register(
+                "watchbell_ingest_log_write_failures",
+                "Writes to the log that failed since the start",
+                Gauge::default(),
+            ),
+            log_sync_failures: metrics.register(
+                "watchbell_ingest_log_sync_failures",
+                "Syncs of the log that failed since the start",
+                Gauge::default(),
+            ),
+            log_damages: metrics.register(
+                "watchbell_ingest_log_damages",
+                "Damaged places that were found in log and snapshots at the start",
+                Counter::default(),
+            ),
+            replay_seconds: metrics.register(
+                "watchbell_ingest_replay_seconds",
+                "How long reading snapshots and log took at the start",
+                Gauge::default(),
+            ),
+            checkpoints: metrics.register(
+                "watchbell_ingest_checkpoints",
+                "Checkpoints that shortened the log",
+                Counter::default(),
+            ),
+            failed_checkpoints: metrics.register(
+                "watchbell_ingest_failed_checkpoints",
+                "Checkpoints that failed; the log keeps what they would have saved",
+                Counter::default(),
+            ),
+            queries: metrics.register(
+                "watchbell_ingest_queries",
+                "Queries that were run",
+                Counter::default(),
+            ),
+        }
+    }
+
+    pub(crate) fn count_refused(&self, refused: &BTreeMap<Reason, Refused>) {
+        for (reason, refused) in refused {
+            let samples = refused.samples as u64;
+            let label = ReasonLabel {
+                reason: reason.as_str(),
+            };
+            self.refused.get_or_create(&label).inc_by(samples);
+            if matches!(reason, Reason::Labels(_)) {
+                self.invalid_labels.inc_by(samples);
+            }
+        }
+    }
+
+    pub(crate) fn count_refused_request(&self, error: &WriteError) {
+        self.count_refused_request_for(error.as_str());
+    }
+
+    pub(crate) fn count_refused_request_for(&self, reason: &'static str) {
+        self.refused_requests
+            .get_or_create(&ReasonLabel { reason })
+            .inc();
+    }
+}

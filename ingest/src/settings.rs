@@ -1,0 +1,60 @@
+//! What an operator sets for the ingest.
+use std::path::PathBuf;
+use std::time::Duration;
+
+use config::WatchbellConfig;
+use ingest_core::Limits;
+use model::Labels;
+use runtime::log::SyncPolicy;
+
+#[derive(Clone, Debug)]
+pub struct IngestSettings {
+    /// The folder of log and snapshots; made where it is missing.
+    pub folder: PathBuf,
+    pub sync: SyncPolicy,
+    /// Of every tenant.
+    pub limits: Limits,
+    pub query: QuerySettings,
+    /// Added to what `/federate` answers.
+    pub external_labels: Labels,
+    pub build: Build,
+}
+
+#[derive(Clone, Debug)]
+pub struct QuerySettings {
+    /// Queries that run at once; others wait, within their timeout.
+    pub concurrency_max: usize,
+    pub samples_max: usize,
+    pub timeout: Duration,
+    pub lookback: Duration,
+    /// The step of a subquery that names none.
+    pub default_step: Duration,
+}
+
+/// Which program this is, as `/api/v1/status/buildinfo` tells it.
+#[derive(Clone, Debug, Default)]
+pub struct Build {
+    pub version: String,
+    pub revision: String,
+    pub date: String,
+}
+
+impl IngestSettings {
+    #[must_use]
+    pub fn new(config: &WatchbellConfig, build: Build) -> Self {
+        Self {
+            folder: config.storage.path.join("ingest"),
+            sync: SyncPolicy::within(config.storage.sync_interval),
+            limits: Limits::new(&config.limits, config.storage.retention),
+            query: QuerySettings {
+                concurrency_max: config.limits.query_concurrency_max,
+                samples_max: config.limits.query_samples_max,
+                timeout: config.limits.query_timeout,
+                lookback: config.limits.query_lookback,
+                default_step: config.evaluation.interval,
+            },
+            external_labels: config.external_labels.clone(),
+            build,
+        }
+    }
+}

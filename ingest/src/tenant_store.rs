@@ -1,0 +1,117 @@
+//! One tenant's head behind its lock, and the requests that wait for the log.
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ingest_core::{DecodeError, Head, Records, Report, Staged, WriteError};
+use model::TenantId;
+use parking_lot::RwLock;
+use runtime::log::{AppendError, Log, Receipt, Record};
+
+/// Why a request is not on its way to the log.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StageError {
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    #[error(transparent)]
+    Log(#[from] AppendError),
+    #[error(transparent)]
+    Refused(#[from] WriteError),
+}
+
+pub(crate) struct TenantStore {
+    tenant: TenantId,
+    state: RwLock<State>,
+    /// Something was logged since the last snapshot began.
+    is_changed: AtomicBool,
+}
+
+struct State {
+    head: Head,
+    /// In the order of the log.
+    waiting: VecDeque<(Receipt, Staged)>,
+}
+
+impl TenantStore {
+    pub(crate) fn new(tenant: TenantId, head: Head, is_changed: bool) -> Self {
+        Self {
+            tenant,
+            state: RwLock::new(State {
+                head,
+                waiting: VecDeque::new(),
+            }),
+            is_changed: AtomicBool::new(is_changed),
+        }
+    }
+
+    pub(crate) fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    /// Admits what `stage` brings and puts its records in line for the log, both under one lock, so that the log
+    /// has requests in the order in which they were judged. There is no receipt where there is nothing to log.
+    /// After the receipt's outcome [`TenantStore::settle`] makes the samples visible.
+    pub(crate) fn stage(
+        &self,
+        log: &Log,
+        stage: impl FnOnce(&mut Head) -> Result<(Staged, Records), WriteError>,
+    ) -> Result<(Option<Receipt>, Report), StageError> {
+        let mut state = self.state.write();
+        let (staged, payloads) = stage(&mut state.head)?;
+        let report = staged.report.clone();
+        if payloads.is_empty() {
+            return Ok((None, report));
+        }
+        let records: Vec<Record<'_>> = payloads
+            .iter()
+            .map(|(kind, payload)| Record {
+                tenant: &self.tenant,
+                kind: *kind as u8,
+                payload,
+            })
+            .collect();
+        // Before the records are in line, so that whoever finds them in the log finds this too.
+        self.is_changed.store(true, Ordering::SeqCst);
+        match log.append(&records) {
+            Ok(receipt) => {
+                state.waiting.push_back((receipt.clone(), staged));
+                Ok((Some(receipt), report))
+            }
+            Err(error) => {
+                state.head.abort(staged);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Takes in all requests whose records the log has. A request may be given up by its sender while it waits:
+    /// what was logged is kept all the same, by whoever comes here next.
+    pub(crate) fn settle(&self) {
+        let mut state = self.state.write();
+        let State { head, waiting } = &mut *state;
+        while let Some(outcome) = waiting.front().and_then(|(receipt, _)| receipt.outcome()) {
+            if let Some((_, staged)) = waiting.pop_front() {
+                match outcome {
+                    Ok(()) => head.commit(staged),
+                    Err(_) => head.abort(staged),
+                }
+            }
+        }
+    }
+
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&Head) -> T) -> T {
+        look(&self.state.read().head)
+    }
+
+    pub(crate) fn write<T>(&self, change: impl FnOnce(&mut Head) -> T) -> T {
+        change(&mut self.state.write().head)
+    }
+
+    /// Whether there is something to save; the caller saves it, or says so by [`TenantStore::mark_changed`].
+    pub(crate) fn take_changed(&self) -> bool {
+        self.is_changed.swap(false, Ordering::SeqCst)
+    }
+
+    pub(crate) fn mark_changed(&self) {
+        self.is_changed.store(true, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,248 @@
+//! From disk to heads at the start, and from heads to disk so that the next start is short.
+//!
+//! The folder holds `log/` and, for each tenant, `snapshots/TENANT.records`. A checkpoint rotates the log, writes
+//! the snapshots of all tenants that have changed, and then removes the segments that they cover. A snapshot names
+//! the segment from which its tenant's records in the log go on; what is before is passed over for that tenant.
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ingest_core::{Head, Limits, RecordKind, SeriesId};
+use model::TenantId;
+use runtime::log::{
+    Log, LogSettings, OpenError, RecordsFileError, ReplayError, SegmentNumber, SyncPolicy,
+    read_records, write_records,
+};
+use tracing::{error, info};
+
+use crate::tenant_store::TenantStore;
+
+/// Below this a checkpoint is not worth its writes; above it one is made when the log has grown as large as the
+/// snapshots, so that each byte of the log costs at most about one more byte written, and a start reads at most
+/// twice what it needs.
+pub(crate) const LOG_BYTES_BEFORE_CHECKPOINT: u64 = 256 * 1024 * 1024;
+/// Series that are copied out of a head at once. The lock is held for that long.
+const SERIES_PER_PART: usize = 1000;
+const SNAPSHOT_EXTENSION: &str = "records";
+
+/// Why the ingest cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{} cannot be used for samples", path.display())]
+    Folder {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error(transparent)]
+    Log(#[from] OpenError),
+    #[error(transparent)]
+    Snapshot(#[from] RecordsFileError),
+}
+
+pub(crate) struct Restored {
+    pub(crate) log: Log,
+    pub(crate) heads: BTreeMap<TenantId, Head>,
+    pub(crate) snapshot_bytes: u64,
+    /// Places of log and snapshots that could not be read. Each is logged; what is around them is there.
+    pub(crate) damages: u64,
+}
+
+/// Reads everything back. `new_head` makes an empty one.
+pub(crate) fn restore(
+    folder: &Path,
+    sync: SyncPolicy,
+    limits: &Limits,
+    new_head: impl Fn(&Limits) -> Head,
+) -> Result<Restored, StartError> {
+    let mut heads = BTreeMap::new();
+    let mut covers = BTreeMap::new();
+    let (mut snapshot_bytes, mut damages) = (0, 0);
+    let snapshots = snapshots_folder(folder);
+    let failed = |source| StartError::Folder {
+        path: snapshots.clone(),
+        source,
+    };
+    fs::create_dir_all(&snapshots).map_err(failed)?;
+    for (tenant, path) in list_snapshots(&snapshots).map_err(failed)? {
+        let Some(file) = read_records(&path)? else {
+            continue;
+        };
+        covers.insert(tenant.clone(), file.covers);
+        snapshot_bytes += file.bytes;
+        let mut head = new_head(limits);
+        for record in file {
+            match record {
+                Ok((kind, payload)) => damages += replay(&mut head, &tenant, kind, &payload),
+                Err(problem) => {
+                    error!(%tenant, error = %problem, "a snapshot is damaged; its other series are lost");
+                    damages += 1;
+                }
+            }
+        }
+        heads.insert(tenant, head);
+    }
+    let log = Log::open(
+        &folder.join("log"),
+        &LogSettings {
+            sync,
+            segment_min: covers
+                .values()
+                .copied()
+                .max()
+                .unwrap_or(SegmentNumber::FIRST),
+            ..LogSettings::default()
+        },
+    )?;
+    for record in log.replay(SegmentNumber::FIRST) {
+        match record {
+            Ok(record) => {
+                let covered = covers.get(&record.tenant);
+                if covered.is_some_and(|covers| record.segment < *covers) {
+                    continue;
+                }
+                let head = match heads.get_mut(&record.tenant) {
+                    Some(head) => head,
+                    None => heads
+                        .entry(record.tenant.clone())
+                        .or_insert_with(|| new_head(limits)),
+                };
+                damages += replay(head, &record.tenant, record.kind, &record.payload);
+            }
+            Err(problem) => {
+                report(&problem);
+                damages += 1;
+            }
+        }
+    }
+    for head in heads.values_mut() {
+        head.end_replay();
+    }
+    info!(
+        tenants = heads.len(),
+        series = heads.values().map(Head::series_len).sum::<usize>(),
+        damages,
+        "samples were read back"
+    );
+    Ok(Restored {
+        log,
+        heads,
+        snapshot_bytes,
+        damages,
+    })
+}
+
+/// Writes the snapshots of all tenants that have changed and shortens the log. Answers the bytes written. When it
+/// fails, nothing is lost: the log keeps what the missing snapshots would hold. Blocks.
+pub(crate) fn checkpoint(
+    folder: &Path,
+    log: &Log,
+    stores: &[Arc<TenantStore>],
+) -> Result<u64, CheckpointError> {
+    let covers = log.rotate_blocking()?;
+    let snapshots = snapshots_folder(folder);
+    let mut bytes = 0;
+    for store in stores.iter().filter(|store| store.take_changed()) {
+        // What stands in older segments has its outcome, so that after this it is in the head.
+        store.settle();
+        let path = snapshot_path(&snapshots, store.tenant());
+        let written = write_records(&path, covers, store.tenant(), SnapshotParts::of(store));
+        bytes += written.map_err(|source| {
+            store.mark_changed();
+            CheckpointError::Snapshot { path, source }
+        })?;
+    }
+    log.remove_before(covers).map_err(CheckpointError::Remove)?;
+    Ok(bytes)
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CheckpointError {
+    #[error("log could not be rotated")]
+    Rotate(#[from] runtime::log::AppendError),
+    #[error("{} could not be written", path.display())]
+    Snapshot {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("old segments of the log could not be removed")]
+    Remove(#[source] io::Error),
+}
+
+/// A tenant's series, some at a time.
+struct SnapshotParts<'s> {
+    store: &'s TenantStore,
+    next: Option<SeriesId>,
+}
+
+impl<'s> SnapshotParts<'s> {
+    fn of(store: &'s TenantStore) -> Self {
+        Self {
+            store,
+            next: Some(SeriesId(0)),
+        }
+    }
+}
+
+impl Iterator for SnapshotParts<'_> {
+    type Item = (u8, Vec<u8>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let from = self.next?;
+        let (part, next) = self.store.read(|head| head.snapshot(from, SERIES_PER_PART));
+        self.next = next;
+        Some((RecordKind::Chunks as u8, part.into_payload()))
+    }
+}
+
+/// Answers 1 where the record could not be taken in.
+fn replay(head: &mut Head, tenant: &TenantId, kind: u8, payload: &[u8]) -> u64 {
+    let Some(kind) = RecordKind::from_byte(kind) else {
+        error!(%tenant, kind, "a record is of an unknown kind");
+        return 1;
+    };
+    match head.replay(kind, payload) {
+        Ok(0) => 0,
+        Ok(samples) => {
+            error!(%tenant, samples, "samples are lost with the definitions of their series");
+            1
+        }
+        Err(problem) => {
+            error!(%tenant, error = %problem, "a record is malformed");
+            1
+        }
+    }
+}
+
+fn report(problem: &ReplayError) {
+    error!(error = %problem, "the log is damaged; what follows is read");
+}
+
+fn snapshots_folder(folder: &Path) -> PathBuf {
+    folder.join("snapshots")
+}
+
+/// A tenant's identifier has no character that a file's name may not have.
+fn snapshot_path(snapshots: &Path, tenant: &TenantId) -> PathBuf {
+    snapshots.join(format!("{tenant}.{SNAPSHOT_EXTENSION}"))
+}
+
+fn list_snapshots(snapshots: &Path) -> io::Result<Vec<(TenantId, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(snapshots)? {
+        let name = entry?.file_name();
+        let tenant = name
+            .to_str()
+            .and_then(|name| name.strip_suffix(&format!(".{SNAPSHOT_EXTENSION}")))
+            .and_then(|tenant| TenantId::parse(tenant).ok());
+        if let Some(tenant) = tenant {
+            let path = snapshot_path(snapshots, &tenant);
+            found.push((tenant, path));
+        }
+    }
+    found.sort();
+    Ok(found)
+}

@@ -1,0 +1,212 @@
+//! What one rule has become: its alerts, its series, its health.
+use std::time::Duration;
+
+use model::{Labels, Timestamp};
+
+use crate::alerting::{ActiveAlerts, AlertPolicy, OutgoingAlert, Sending, Transition};
+use crate::evaluation::{AppendReport, RuleResult};
+use crate::record::Record;
+use crate::recording::record;
+use crate::restore::SavedRule;
+use crate::rule::{Group, Rule, RuleKind};
+use crate::series::{SampleBatch, SeriesValue, WrittenSeries};
+
+/// For how long firing alerts are kept alive at the receivers while their rule's query fails. An hour gives an operator
+/// time to repair the storage without every alert resolving itself; past it nobody knows any more whether it is true.
+pub const QUERY_FAILURE_GRACE: Duration = Duration::from_secs(3600);
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum RuleHealth {
+    /// Not evaluated yet.
+    #[default]
+    Unknown,
+    Ok,
+    Err {
+        reason: String,
+    },
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RuleState {
+    /// Always empty for a recording rule.
+    pub(crate) alerts: ActiveAlerts,
+    pub(crate) written: WrittenSeries,
+    pub(crate) health: RuleHealth,
+    /// When, by the wall clock, it was last evaluated.
+    pub(crate) last_evaluation: Option<Timestamp>,
+    pub(crate) evaluation_time: Duration,
+    /// The slot of the latest evaluation whose result was taken.
+    pub(crate) succeeded_at: Option<Timestamp>,
+}
+
+/// What follows from a result, in the order in which it is to happen: save, tell, write.
+#[derive(Debug, Default)]
+pub(crate) struct RuleStep {
+    pub(crate) record: Option<Record>,
+    pub(crate) outgoing: Vec<OutgoingAlert>,
+    /// The batch, and the series that stand written once it is.
+    pub(crate) batch: Option<(SampleBatch, WrittenSeries)>,
+    pub(crate) transitions: Vec<Transition>,
+}
+
+impl RuleState {
+    /// Alerts as they were saved. Pending ones begin anew after an outage of more than `outage_tolerance`.
+    pub(crate) fn restored(saved: SavedRule, outage_tolerance: Duration, now: Timestamp) -> Self {
+        let mut alerts = ActiveAlerts::restored(saved.alerts.into_values());
+        if now.saturating_since(saved.evaluated_at) > outage_tolerance {
+            alerts.forget_pending();
+        }
+        Self {
+            written: alerts.written(),
+            alerts,
+            succeeded_at: Some(saved.evaluated_at),
+            ..Self::default()
+        }
+    }
+
+    /// What a restart would have to find; `None` while there is no alert.
+    pub(crate) fn saved(&self) -> Option<SavedRule> {
+        let evaluated_at = self.succeeded_at?;
+        let alerts = || {
+            self.alerts
+                .iter()
+                .map(|alert| (alert.labels.clone(), alert.clone()))
+                .collect()
+        };
+        (!self.alerts.is_empty()).then(|| SavedRule {
+            evaluated_at,
+            alerts: alerts(),
+        })
+    }
+
+    /// A result of the slot `at` arrived.
+    pub(crate) fn evaluated(
+        &mut self,
+        group: &Group,
+        rule: &Rule,
+        at: Timestamp,
+        outcome: Result<RuleResult, String>,
+        sending: Sending,
+    ) -> RuleStep {
+        let result = match outcome {
+            Ok(result) => result,
+            Err(reason) => return self.failed(group, rule, at, reason, sending),
+        };
+        let mut step = RuleStep::default();
+        let samples = match result {
+            RuleResult::Alerting(elements) => {
+                let policy = AlertPolicy {
+                    name: &rule.key.name,
+                    timing: rule.alert_timing(),
+                    limit: group.limit,
+                };
+                self.alerts.step(policy, elements, at).map(|alerts| {
+                    step.transitions = alerts.transitions;
+                    step.outgoing = self.alerts.take_due(sending, at);
+                    alerts.samples
+                })
+            }
+            RuleResult::Recording(elements) => {
+                record(&rule.key.name, &rule.key.labels, group.limit, elements)
+            }
+        };
+        match samples {
+            Ok(samples) => {
+                self.health = RuleHealth::Ok;
+                self.succeeded_at = Some(at);
+                step.batch = self.batch(samples, at - group.query_offset);
+            }
+            Err(refused) => {
+                self.health = RuleHealth::Err {
+                    reason: refused.to_string(),
+                };
+            }
+        }
+        step.record = self.take_record(group, rule, at);
+        step
+    }
+
+    /// The query failed. State and series stay as they are; firing alerts are told again within the grace, so that the
+    /// receivers do not take silence for an end.
+    fn failed(
+        &mut self,
+        group: &Group,
+        rule: &Rule,
+        at: Timestamp,
+        reason: String,
+        sending: Sending,
+    ) -> RuleStep {
+        self.health = RuleHealth::Err { reason };
+        let within_grace = self
+            .succeeded_at
+            .is_some_and(|succeeded| at.saturating_since(succeeded) <= QUERY_FAILURE_GRACE);
+        let outgoing = if within_grace {
+            self.alerts.take_due_firing(sending, at)
+        } else {
+            Vec::new()
+        };
+        RuleStep {
+            record: self.take_record(group, rule, at),
+            outgoing,
+            ..RuleStep::default()
+        }
+    }
+
+    /// The storage answered to a batch whose series are `written`.
+    pub(crate) fn appended(
+        &mut self,
+        mut written: WrittenSeries,
+        outcome: Result<AppendReport, String>,
+    ) {
+        match outcome {
+            Ok(report) => {
+                let refused: Vec<Labels> = report
+                    .refused
+                    .iter()
+                    .map(|sample| sample.labels.clone())
+                    .collect();
+                written.remove(&refused);
+                self.written = written;
+                if let Some(sample) = report.refused.into_iter().next() {
+                    self.health = RuleHealth::Err {
+                        reason: sample.reason,
+                    };
+                }
+            }
+            Err(reason) => self.health = RuleHealth::Err { reason },
+        }
+    }
+
+    fn batch(
+        &self,
+        samples: Vec<SeriesValue>,
+        at: Timestamp,
+    ) -> Option<(SampleBatch, WrittenSeries)> {
+        if samples.is_empty() && self.written.is_empty() {
+            return None;
+        }
+        let written = WrittenSeries::of(&samples);
+        let ended = self.written.ended(&written);
+        Some((SampleBatch { at, samples, ended }, written))
+    }
+
+    /// What has to be saved. A rule with active alerts is saved at every evaluation: how long it was not evaluated
+    /// decides after a restart whether its pending alerts begin anew.
+    fn take_record(&mut self, group: &Group, rule: &Rule, at: Timestamp) -> Option<Record> {
+        match rule.kind {
+            RuleKind::Recording => return None,
+            RuleKind::Alerting { .. } => {}
+        }
+        let changes = self.alerts.take_changes();
+        if self.alerts.is_empty() && changes.forgotten.is_empty() {
+            return None;
+        }
+        Some(Record::Evaluated {
+            group: group.key.clone(),
+            rule: rule.key.clone(),
+            at: self.succeeded_at.unwrap_or(at),
+            changed: changes.changed,
+            forgotten: changes.forgotten,
+        })
+    }
+}

@@ -1,0 +1,643 @@
+//! The ruler of one tenant: which group is due, what its rules' results mean, who is told what.
+//!
+//! An iteration of a group goes through its rules one by one. For each: `Evaluate` out, the result in, the alerts step;
+//! then what changed is saved (`Persist`), what is due is told (`Send`), the samples are written (`Append`), and when the
+//! answer to that is in, the next rule has its turn. Groups run beside each other; how many at once is the shell's to
+//! bound. A reload waits for the running iteration of each group that it changes.
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Labels, Machine, TenantId, Timestamp};
+
+use crate::alert::ActiveAlert;
+use crate::alerting::{OutgoingAlert, Sending, outgoing};
+use crate::departed::{Departed, Departing};
+use crate::evaluation::{Append, Appended, Evaluate, Evaluated};
+use crate::event::Event;
+use crate::group_state::{GroupState, RemovedRule, Successor};
+use crate::outbox::{Destination, DropReason, Message, Outbox, SendOutcome};
+use crate::record::Record;
+use crate::restore::{DepartedAlert, SavedRule, SavedState};
+use crate::rule::{Group, GroupKey, RuleKey};
+use crate::rule_state::{RuleHealth, RuleState};
+use crate::series::SampleBatch;
+use crate::view::GroupView;
+
+/// Groups that start in one call: a tenant with thousands of groups at the same slot does not keep its inputs waiting.
+const GROUPS_STARTED_MAX: usize = 64;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RulerOptions {
+    /// How long before a firing alert is told again (`--rules.alert.resend-delay`).
+    pub resend_delay: Duration,
+    /// See [`crate::OUTAGE_TOLERANCE`].
+    pub outage_tolerance: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub enum Input {
+    Appended(Appended),
+    /// The Alertmanagers from here on; a new one is told of everything that fires.
+    DestinationsChanged(Vec<Destination>),
+    Evaluated(Evaluated),
+    PersistFailed {
+        reason: String,
+    },
+    /// All groups of the tenant, at the start and whenever one of them has changed.
+    RulesLoaded(Vec<Arc<Group>>),
+    Sent {
+        destination: Destination,
+        outcome: SendOutcome,
+    },
+    /// The log is to be shortened: a snapshot is to take the place of the records so far.
+    SnapshotWanted,
+}
+
+/// To be carried out in order; [`Command::Persist`] before anything after it.
+#[derive(Clone, Debug)]
+pub enum Command {
+    Append(Append),
+    Evaluate(Evaluate),
+    Persist(Persist),
+    Send {
+        destination: Destination,
+        messages: Vec<Message>,
+    },
+}
+
+/// Bytes for the log, to be given back to [`SavedState::replay`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Persist {
+    Record(Vec<u8>),
+    /// Takes the place of everything before it.
+    Snapshot(Vec<u8>),
+}
+
+#[derive(Debug)]
+pub struct Ruler {
+    tenant: TenantId,
+    options: RulerOptions,
+    groups: BTreeMap<GroupKey, GroupState>,
+    /// When each group that is not running is due.
+    due: BTreeSet<(Timestamp, GroupKey)>,
+    /// Saved rules that no loaded rule has claimed; `None` once rules were loaded.
+    unclaimed: Option<BTreeMap<GroupKey, BTreeMap<RuleKey, SavedRule>>>,
+    departed: Departed,
+    outbox: Outbox,
+    /// A record is missing in the log: only a snapshot makes it whole again.
+    log_has_hole: bool,
+    commands: VecDeque<Command>,
+    events: VecDeque<Event>,
+}
+
+impl Ruler {
+    /// A ruler without rules and destinations that goes on where `saved` ends.
+    #[must_use]
+    pub fn new(tenant: TenantId, options: RulerOptions, saved: SavedState) -> Self {
+        Self {
+            tenant,
+            options,
+            groups: BTreeMap::new(),
+            due: BTreeSet::new(),
+            unclaimed: Some(saved.rules),
+            departed: Departed::restored(saved.departed),
+            outbox: Outbox::default(),
+            log_has_hole: false,
+            commands: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    #[must_use]
+    pub fn view(&self, group: &GroupKey) -> Option<GroupView> {
+        self.groups.get(group).map(GroupView::of)
+    }
+
+    pub fn groups(&self) -> impl Iterator<Item = &GroupKey> {
+        self.groups.keys()
+    }
+
+    pub fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// What a restart would have to find.
+    #[must_use]
+    pub fn saved(&self) -> SavedState {
+        let mut rules: BTreeMap<GroupKey, BTreeMap<RuleKey, SavedRule>> =
+            self.unclaimed.clone().unwrap_or_default();
+        for (key, state) in &self.groups {
+            for (rule, state) in state.group.rules.iter().zip(&state.rules) {
+                if let Some(saved) = state.saved() {
+                    rules
+                        .entry(key.clone())
+                        .or_default()
+                        .insert(rule.key.clone(), saved);
+                }
+            }
+        }
+        let departed = self.departed.iter();
+        SavedState {
+            rules,
+            departed: departed
+                .map(|departed| (departed.alert.labels.clone(), departed.clone()))
+                .collect(),
+        }
+    }
+
+    fn load(&mut self, groups: Vec<Arc<Group>>, now: Timestamp) {
+        let incoming: BTreeMap<GroupKey, Arc<Group>> = groups
+            .into_iter()
+            .map(|group| (group.key.clone(), group))
+            .collect();
+        let gone: Vec<GroupKey> = self
+            .groups
+            .keys()
+            .filter(|key| !incoming.contains_key(key))
+            .cloned()
+            .collect();
+        for key in gone {
+            self.succeed(&key, Successor::Removed, now);
+        }
+        let mut unclaimed = self.unclaimed.take();
+        for (key, group) in incoming {
+            match self.groups.get_mut(&key) {
+                Some(state) if state.group.is_same(&group) => state.set_successor(None),
+                Some(_) => self.succeed(&key, Successor::Replaced(group), now),
+                None => {
+                    let mut saved = unclaimed
+                        .as_mut()
+                        .and_then(|unclaimed| unclaimed.remove(&key))
+                        .unwrap_or_default();
+                    let tolerance = self.options.outage_tolerance;
+                    let claim = |rule: &RuleKey| {
+                        let saved = saved.remove(rule)?;
+                        Some(RuleState::restored(saved, tolerance, now))
+                    };
+                    let state = GroupState::new(&self.tenant, group, claim, now);
+                    self.put(key.clone(), state);
+                    self.remove_saved(&key, saved, now);
+                }
+            }
+        }
+        if let Some(unclaimed) = unclaimed {
+            for (key, saved) in unclaimed {
+                self.remove_saved(&key, saved, now);
+            }
+            // Receivers that were restarted too have forgotten what they were told.
+            let all: Vec<Destination> = self.outbox.destinations().cloned().collect();
+            self.announce(&all);
+        }
+    }
+
+    /// Puts a successor in a group's place, at once or when its running iteration has ended.
+    fn succeed(&mut self, key: &GroupKey, successor: Successor, now: Timestamp) {
+        let Some(mut state) = self.groups.remove(key) else {
+            return;
+        };
+        if state.is_running() {
+            state.set_successor(Some(successor));
+            self.groups.insert(key.clone(), state);
+            return;
+        }
+        if let Some(due_at) = state.due_at() {
+            self.due.remove(&(due_at, key.clone()));
+        }
+        let offset = state.group.query_offset;
+        let removed = match successor {
+            Successor::Removed => {
+                self.events
+                    .push_back(Event::GroupRemoved { group: key.clone() });
+                state.into_removed_rules()
+            }
+            Successor::Replaced(group) => {
+                let (replaced, removed) = state.replace(&self.tenant, group, now);
+                self.put(key.clone(), replaced);
+                removed
+            }
+        };
+        self.remove_rules(key, removed, offset, now);
+    }
+
+    fn put(&mut self, key: GroupKey, state: GroupState) {
+        if let Some(due_at) = state.due_at() {
+            self.due.insert((due_at, key.clone()));
+        }
+        self.events
+            .push_back(Event::GroupLoaded { group: key.clone() });
+        self.groups.insert(key, state);
+    }
+
+    /// Saved rules that are not there any more.
+    fn remove_saved(
+        &mut self,
+        group: &GroupKey,
+        saved: BTreeMap<RuleKey, SavedRule>,
+        now: Timestamp,
+    ) {
+        let removed = saved
+            .into_iter()
+            .map(|(key, saved)| RemovedRule {
+                key,
+                expression: Arc::default(),
+                state: RuleState::restored(saved, self.options.outage_tolerance, now),
+            })
+            .collect();
+        self.remove_rules(group, removed, Duration::ZERO, now);
+    }
+
+    /// The rules are gone: what fires is resolved and told at once, and their series end.
+    fn remove_rules(
+        &mut self,
+        group: &GroupKey,
+        removed: Vec<RemovedRule>,
+        query_offset: Duration,
+        now: Timestamp,
+    ) {
+        let mut ended = Vec::new();
+        for RemovedRule {
+            key,
+            expression,
+            state,
+        } in removed
+        {
+            for alert in state.alerts.iter() {
+                if let Some(end) = alert.state.end(now) {
+                    let mut alert = alert.clone();
+                    alert.state = end;
+                    self.departed.insert(DepartedAlert {
+                        alert: alert.clone(),
+                        expression: expression.clone(),
+                    });
+                    self.persist(&Record::Departed {
+                        alert,
+                        expression: expression.clone(),
+                    });
+                }
+            }
+            if !state.alerts.is_empty() {
+                let (group, rule) = (group.clone(), key);
+                self.persist(&Record::RuleRemoved { group, rule });
+            }
+            ended.extend(state.written.into_labels());
+        }
+        self.tell_departed(now);
+        if !ended.is_empty() {
+            let batch = SampleBatch {
+                at: now - query_offset,
+                samples: Vec::new(),
+                ended,
+            };
+            self.commands.push_back(Command::Append(Append {
+                ticket: None,
+                batch,
+            }));
+        }
+    }
+
+    fn tell_departed(&mut self, now: Timestamp) {
+        for departing in self.departed.take_due(self.options.resend_delay, now) {
+            match departing {
+                Departing::Forget(labels) => self.persist(&Record::DepartedForgotten { labels }),
+                Departing::Tell(departed) => {
+                    let DepartedAlert { alert, expression } = departed;
+                    self.persist(&Record::Departed {
+                        alert: alert.clone(),
+                        expression: expression.clone(),
+                    });
+                    let message = message(&alert, self.sending(Duration::ZERO), &expression);
+                    self.tell(message.as_slice());
+                }
+            }
+        }
+    }
+
+    /// Tells `destinations` what every receiver was last told of alerts that fire or have just ended. What they should
+    /// have let go by then is not told: it waits for its next evaluation.
+    fn announce(&mut self, destinations: &[Destination]) {
+        let of_rules = self.groups.values().flat_map(|state| {
+            let sending = state.sending(self.options.resend_delay);
+            let rules = state.group.rules.iter().zip(&state.rules);
+            rules.flat_map(move |(rule, state)| {
+                let told = state
+                    .alerts
+                    .iter()
+                    .filter(|alert| alert.state.sent_at().is_some());
+                told.filter_map(move |alert| message(alert, sending, &rule.expression))
+            })
+        });
+        let of_departed = self.departed.iter().filter_map(|departed| {
+            message(
+                &departed.alert,
+                self.sending(Duration::ZERO),
+                &departed.expression,
+            )
+        });
+        // The living come last: of equal labels theirs counts.
+        let messages: Vec<Message> = of_departed.chain(of_rules).collect();
+        for destination in destinations {
+            let count = self.outbox.enqueue_for(destination, &messages);
+            self.note_dropped(destination, DropReason::Full, count);
+        }
+    }
+
+    fn start_due(&mut self, now: Timestamp) {
+        for _ in 0..GROUPS_STARTED_MAX {
+            let Some((_, key)) = self
+                .due
+                .first()
+                .filter(|(due_at, _)| *due_at <= now)
+                .cloned()
+            else {
+                return;
+            };
+            self.due.pop_first();
+            let started = self.groups.get_mut(&key).and_then(|state| state.start(now));
+            if let Some((at, missed)) = started {
+                self.events.push_back(Event::IterationStarted {
+                    group: key.clone(),
+                    at,
+                    missed,
+                });
+                self.take_turn(&key, now);
+            }
+        }
+    }
+
+    /// Evaluates the rule whose turn it is, or ends the iteration.
+    fn take_turn(&mut self, key: &GroupKey, now: Timestamp) {
+        let Some(state) = self.groups.get_mut(key) else {
+            return;
+        };
+        if let Some(ticket) = state.next_ticket() {
+            if let Some(rule) = state.rules.get_mut(ticket.rule) {
+                rule.last_evaluation = Some(now);
+            }
+            let group = state.group.clone();
+            self.commands
+                .push_back(Command::Evaluate(Evaluate { ticket, group }));
+            return;
+        }
+        if let Some(iteration) = state.finish() {
+            self.events.push_back(Event::IterationFinished {
+                group: key.clone(),
+                iteration,
+            });
+        }
+        let successor = state.take_successor();
+        if let Some(due_at) = state.due_at() {
+            self.due.insert((due_at, key.clone()));
+        }
+        if let Some(successor) = successor {
+            self.succeed(key, successor, now);
+        }
+    }
+
+    fn evaluated(&mut self, evaluated: Evaluated, now: Timestamp) {
+        let Evaluated {
+            ticket,
+            outcome,
+            took,
+        } = evaluated;
+        let Some(state) = self
+            .groups
+            .get_mut(&ticket.group)
+            .filter(|state| state.awaits_result(&ticket))
+        else {
+            return;
+        };
+        let sending = state.sending(self.options.resend_delay);
+        let group = state.group.clone();
+        let (Some(rule), Some(rule_state)) = (
+            group.rules.get(ticket.rule),
+            state.rules.get_mut(ticket.rule),
+        ) else {
+            return;
+        };
+        rule_state.evaluation_time = took;
+        let step = rule_state.evaluated(&group, rule, ticket.at, outcome, sending);
+        self.events.push_back(Event::RuleEvaluated {
+            ticket: ticket.clone(),
+            took,
+            outcome: match &rule_state.health {
+                RuleHealth::Unknown | RuleHealth::Ok => Ok(()),
+                RuleHealth::Err { reason } => Err(reason.clone()),
+            },
+        });
+        state.add_time(took);
+        let batch = step.batch.map(|(batch, written)| {
+            state.await_append(written, batch.samples.len());
+            batch
+        });
+        for transition in step.transitions {
+            self.events.push_back(Event::AlertChanged {
+                ticket: ticket.clone(),
+                transition,
+            });
+        }
+        if let Some(record) = &step.record {
+            self.persist(record);
+        }
+        self.tell_alerts(step.outgoing, &rule.expression);
+        match batch.filter(|batch| !batch.is_empty()) {
+            Some(batch) => {
+                // What is told goes before what is written.
+                self.send(now);
+                let ticket = Some(ticket);
+                self.commands
+                    .push_back(Command::Append(Append { ticket, batch }));
+            }
+            None => self.end_turn(&ticket.group, now),
+        }
+    }
+
+    fn appended(&mut self, appended: Appended, now: Timestamp) {
+        let Appended {
+            ticket,
+            outcome,
+            took,
+        } = appended;
+        let refused = outcome.as_ref().map_or(0, |report| report.refused.len());
+        let Some(state) = self.groups.get_mut(&ticket.group) else {
+            return;
+        };
+        let Some(written) = state.take_append(&ticket, refused) else {
+            return;
+        };
+        state.add_time(took);
+        match &outcome {
+            Ok(report) => {
+                if let Some(first) = report.refused.first() {
+                    self.events.push_back(Event::SamplesRefused {
+                        ticket: ticket.clone(),
+                        count: refused,
+                        reason: first.reason.clone(),
+                    });
+                }
+            }
+            Err(reason) => self.events.push_back(Event::WriteFailed {
+                ticket: ticket.clone(),
+                reason: reason.clone(),
+            }),
+        }
+        if let Some(rule) = state.rules.get_mut(ticket.rule) {
+            rule.appended(written, outcome);
+        }
+        self.end_turn(&ticket.group, now);
+    }
+
+    fn end_turn(&mut self, key: &GroupKey, now: Timestamp) {
+        if let Some(state) = self.groups.get_mut(key) {
+            state.turn_to_next();
+        }
+        self.take_turn(key, now);
+    }
+
+    fn tell_alerts(&mut self, alerts: Vec<OutgoingAlert>, expression: &Arc<str>) {
+        let messages: Vec<Message> = alerts
+            .into_iter()
+            .map(|alert| Message {
+                alert,
+                expression: expression.clone(),
+            })
+            .collect();
+        for message in &messages {
+            self.supersede_departed(&message.alert.labels);
+        }
+        self.tell(&messages);
+    }
+
+    /// What a living rule says of an alert counts.
+    fn supersede_departed(&mut self, labels: &Labels) {
+        if self.departed.remove(labels) {
+            let labels = labels.clone();
+            self.persist(&Record::DepartedForgotten { labels });
+        }
+    }
+
+    fn tell(&mut self, messages: &[Message]) {
+        for (destination, count) in self.outbox.enqueue(messages) {
+            self.note_dropped(&destination, DropReason::Full, count);
+        }
+    }
+
+    /// Sends what may go.
+    fn send(&mut self, now: Timestamp) {
+        while let Some((destination, batch)) = self.outbox.poll(now) {
+            self.note_dropped(&destination, DropReason::Expired, batch.expired);
+            if !batch.messages.is_empty() {
+                self.commands.push_back(Command::Send {
+                    destination,
+                    messages: batch.messages,
+                });
+            }
+        }
+    }
+
+    fn sent(&mut self, destination: Destination, outcome: SendOutcome, now: Timestamp) {
+        let settled = self.outbox.settle(&destination, &outcome, now);
+        self.note_dropped(&destination, DropReason::Rejected, settled.dropped);
+        self.events.push_back(Event::BatchSettled {
+            destination,
+            outcome,
+            settled,
+        });
+    }
+
+    fn note_dropped(&mut self, destination: &Destination, reason: DropReason, count: usize) {
+        if count > 0 {
+            self.events.push_back(Event::MessagesDropped {
+                destination: destination.clone(),
+                reason,
+                count,
+            });
+        }
+    }
+
+    fn persist(&mut self, record: &Record) {
+        let persist = Persist::Record(record.to_bytes());
+        self.commands.push_back(Command::Persist(persist));
+    }
+
+    fn snapshot(&mut self) {
+        self.log_has_hole = false;
+        let persist = Persist::Snapshot(self.saved().to_snapshot());
+        self.commands.push_back(Command::Persist(persist));
+    }
+
+    fn sending(&self, interval: Duration) -> Sending {
+        Sending {
+            resend_delay: self.options.resend_delay,
+            interval,
+        }
+    }
+}
+
+impl Machine for Ruler {
+    type Input = Input;
+    type Command = Command;
+    type Event = Event;
+
+    fn handle(&mut self, input: Input, now: Timestamp) {
+        match input {
+            Input::Appended(appended) => self.appended(appended, now),
+            Input::DestinationsChanged(destinations) => {
+                let added = self.outbox.set_destinations(destinations);
+                self.announce(&added);
+            }
+            Input::Evaluated(evaluated) => self.evaluated(evaluated, now),
+            Input::PersistFailed { reason } => {
+                self.events.push_back(Event::PersistFailed { reason });
+                self.log_has_hole = true;
+            }
+            Input::RulesLoaded(groups) => self.load(groups, now),
+            Input::Sent {
+                destination,
+                outcome,
+            } => self.sent(destination, outcome, now),
+            Input::SnapshotWanted => self.snapshot(),
+        }
+        self.send(now);
+    }
+
+    fn handle_timeout(&mut self, now: Timestamp) {
+        self.start_due(now);
+        self.tell_departed(now);
+        self.send(now);
+        // Not sooner: a full disk would be asked again and again.
+        if self.log_has_hole {
+            self.snapshot();
+        }
+    }
+
+    fn poll_command(&mut self) -> Option<Command> {
+        self.commands.pop_front()
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Timestamp> {
+        let due = self.due.first().map(|(due_at, _)| *due_at);
+        let departed = self.departed.poll_timeout(self.options.resend_delay);
+        let outbox = self.outbox.poll_timeout();
+        [due, departed, outbox].into_iter().flatten().min()
+    }
+}
+
+fn message(alert: &ActiveAlert, sending: Sending, expression: &Arc<str>) -> Option<Message> {
+    outgoing(alert, sending).map(|alert| Message {
+        alert,
+        expression: expression.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! What a rule writes, and which of its series have ended.
+use model::{Labels, Timestamp};
+
+/// One series' value at the time of the batch that it is part of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeriesValue {
+    pub labels: Labels,
+    pub value: f64,
+}
+
+/// What one evaluation of a rule writes, all at one time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SampleBatch {
+    pub at: Timestamp,
+    pub samples: Vec<SeriesValue>,
+    /// Series that the previous evaluation wrote and this one did not: each gets a staleness marker.
+    /// A marker that is refused as out of order or duplicate is not an error.
+    pub ended: Vec<Labels>,
+}
+
+impl SampleBatch {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty() && self.ended.is_empty()
+    }
+}
+
+/// The label sets that a rule last wrote, sorted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct WrittenSeries(Vec<Labels>);
+
+impl WrittenSeries {
+    #[must_use]
+    pub(crate) fn of(samples: &[SeriesValue]) -> Self {
+        samples.iter().map(|sample| sample.labels.clone()).collect()
+    }
+
+    /// What stands here and not in `next`.
+    #[must_use]
+    pub(crate) fn ended(&self, next: &Self) -> Vec<Labels> {
+        if self.0 == next.0 {
+            return Vec::new();
+        }
+        let mut following = next.0.iter().peekable();
+        let mut ended = Vec::new();
+        for labels in &self.0 {
+            while following.next_if(|other| *other < labels).is_some() {}
+            if following.next_if(|other| *other == labels).is_none() {
+                ended.push(labels.clone());
+            }
+        }
+        ended
+    }
+
+    /// Without those that the storage refused.
+    pub(crate) fn remove(&mut self, refused: &[Labels]) {
+        if !refused.is_empty() {
+            self.0.retain(|labels| !refused.contains(labels));
+        }
+    }
+
+    #[must_use]
+    pub(crate) fn into_labels(self) -> Vec<Labels> {
+        self.0
+    }
+
+    #[must_use]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<Labels> for WrittenSeries {
+    fn from_iter<Iter: IntoIterator<Item = Labels>>(labels: Iter) -> Self {
+        let mut labels: Vec<Labels> = labels.into_iter().collect();
+        labels.sort_unstable();
+        labels.dedup();
+        Self(labels)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::Labels;
+
+    use super::WrittenSeries;
+
+    fn series(names: &str) -> WrittenSeries {
+        names
+            .chars()
+            .map(|name| Labels::from_pairs([("name", name.to_string())]))
+            .collect()
+    }
+
+    #[test]
+    fn what_is_no_longer_written_has_ended() {
+        for (before, after, ended) in [
+            ("", "", ""),
+            ("", "ab", ""),
+            ("ab", "", "ab"),
+            ("ab", "ab", ""),
+            ("ab", "bc", "a"),
+            ("bdf", "acdg", "bf"),
+            ("dba", "ad", "b"),
+        ] {
+            let found: WrittenSeries = series(before).ended(&series(after)).into_iter().collect();
+            assert_eq!(found, series(ended), "{before} then {after}");
+        }
+    }
+}

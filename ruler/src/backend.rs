@@ -1,0 +1,46 @@
+//! Where rules ask and write: this process' own engine, or an outside one.
+use std::future::Future;
+use std::pin::Pin;
+
+use model::{Labels, TenantId, Timestamp};
+use promql::{Query, QueryValue, VectorSample};
+use ruler_core::{AppendReport, SampleBatch};
+
+pub type Answering<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// An engine. It bounds the time and the samples of a query by itself.
+pub trait Backend: Send + Sync + 'static {
+    /// The instant vector at `at`, a scalar as one element without labels ([`instant_vector`]). The error is what the
+    /// engine says; it stands in the rule's `lastError`.
+    fn query<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        query: &'a Query,
+        at: Timestamp,
+    ) -> Answering<'a, Result<Vec<VectorSample>, String>>;
+
+    /// Writes the samples, and staleness markers for the series that ended. Readable when this answers.
+    fn append<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        batch: &'a SampleBatch,
+    ) -> Answering<'a, Result<AppendReport, String>>;
+}
+
+/// A rule's result as Prometheus takes it: a vector or a scalar.
+///
+/// # Errors
+/// A string or a matrix is no result of a rule.
+pub fn instant_vector(value: QueryValue) -> Result<Vec<VectorSample>, String> {
+    match value {
+        QueryValue::Vector(samples) => Ok(samples),
+        QueryValue::Scalar { at, value } => Ok(vec![VectorSample {
+            labels: Labels::default(),
+            at,
+            value,
+        }]),
+        QueryValue::Matrix(_) | QueryValue::Text { .. } => {
+            Err("rule result is not a vector or scalar".to_owned())
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! This process' own engine as the place where rules ask and write.
+use std::time::Duration;
+
+use ingest::{Engine, QueryTimes};
+use model::{Labels, Sample, TenantId, Timestamp, stale_nan};
+use promql::{EvalError, Query, VectorSample};
+use ruler_core::{AppendReport, RefusedSample, SampleBatch};
+use tokio::time::Instant;
+
+use crate::backend::{Answering, Backend, instant_vector};
+
+/// Queries run on the thread that asks: the ruler's workers are a pool already.
+#[derive(Clone)]
+pub struct Embedded {
+    engine: Engine,
+    timeout: Duration,
+}
+
+impl Embedded {
+    /// `timeout` is what one query may take.
+    #[must_use]
+    pub fn new(engine: Engine, timeout: Duration) -> Self {
+        Self { engine, timeout }
+    }
+
+    fn instant(
+        &self,
+        tenant: &TenantId,
+        query: &Query,
+        at: Timestamp,
+    ) -> Result<Vec<VectorSample>, String> {
+        let started = Instant::now();
+        let is_late = || started.elapsed() > self.timeout;
+        let answer =
+            self.engine
+                .run_blocking(tenant, query, QueryTimes::Instant(at), None, &is_late);
+        match answer {
+            Ok(answer) => instant_vector(answer.value),
+            Err(EvalError::Cancelled) => Err("query timed out in expression evaluation".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    async fn write(&self, tenant: &TenantId, batch: &SampleBatch) -> Result<AppendReport, String> {
+        let sample = |labels: &Labels, value| {
+            let timestamp = batch.at;
+            (labels.clone(), Sample { timestamp, value })
+        };
+        let samples: Vec<(Labels, Sample)> = batch
+            .samples
+            .iter()
+            .map(|series| sample(&series.labels, series.value))
+            .chain(batch.ended.iter().map(|labels| sample(labels, stale_nan())))
+            .collect();
+        let report = self
+            .engine
+            .append(tenant, &samples)
+            .await
+            .map_err(|error| with_cause(&error))?;
+        Ok(AppendReport {
+            refused: report
+                .refused_samples
+                .iter()
+                .filter_map(|(index, reason)| {
+                    // Past the samples stand the markers, and a refused marker is no mistake.
+                    let series = batch.samples.get(*index)?;
+                    Some(RefusedSample {
+                        labels: series.labels.clone(),
+                        reason: reason.to_string(),
+                    })
+                })
+                .collect(),
+        })
+    }
+}
+
+impl Backend for Embedded {
+    fn query<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        query: &'a Query,
+        at: Timestamp,
+    ) -> Answering<'a, Result<Vec<VectorSample>, String>> {
+        Box::pin(async move { self.instant(tenant, query, at) })
+    }
+
+    fn append<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        batch: &'a SampleBatch,
+    ) -> Answering<'a, Result<AppendReport, String>> {
+        Box::pin(self.write(tenant, batch))
+    }
+}
+
+fn with_cause(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,134 @@
+//! Runs one rule: its query, then its templates for each element.
+use std::sync::Arc;
+
+use model::{Labels, TenantId, Timestamp};
+use promql::{ParserOptions, Query, VectorSample};
+use ruler_core::{AlertElement, Evaluate, RecordedElement, Rule, RuleKind, RuleResult};
+use template::{AlertTemplateData, Host, Limits, QueryResult, Template, Value};
+use tokio::runtime::Handle;
+use tracing::warn;
+
+use crate::backend::Backend;
+use crate::metrics::RulerMetrics;
+
+/// What every evaluation of a tenant's rules is given.
+#[derive(Clone)]
+pub(crate) struct Evaluation {
+    pub(crate) tenant: TenantId,
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) external_labels: Labels,
+    pub(crate) external_url: Arc<str>,
+    pub(crate) parser_options: ParserOptions,
+    pub(crate) metrics: RulerMetrics,
+}
+
+/// Blocks until the engine has answered, so it belongs on a thread that may.
+///
+/// # Errors
+/// What the engine says. A template that fails does not fail its alert: its text says what went wrong.
+pub(crate) fn evaluate(
+    evaluation: &Evaluation,
+    evaluate: &Evaluate,
+    runtime: &Handle,
+) -> Result<RuleResult, String> {
+    let rule = evaluate.rule();
+    let query =
+        evaluation
+            .backend
+            .query(&evaluation.tenant, &rule.plan.query, evaluate.query_time());
+    let vector = runtime.block_on(query)?;
+    Ok(match rule.kind {
+        RuleKind::Recording => RuleResult::Recording(
+            vector
+                .into_iter()
+                .map(|sample| RecordedElement {
+                    series: sample.labels,
+                    value: sample.value,
+                })
+                .collect(),
+        ),
+        RuleKind::Alerting { .. } => {
+            let host = RuleHost {
+                evaluation,
+                at: evaluate.ticket.at,
+                runtime,
+            };
+            RuleResult::Alerting(
+                vector
+                    .into_iter()
+                    .map(|sample| alert_element(rule, sample, &host))
+                    .collect(),
+            )
+        }
+    })
+}
+
+fn alert_element(rule: &Rule, sample: VectorSample, host: &RuleHost<'_>) -> AlertElement {
+    let data: Value = AlertTemplateData {
+        labels: sample.labels.clone(),
+        external_labels: host.evaluation.external_labels.clone(),
+        external_url: host.evaluation.external_url.to_string(),
+        value: sample.value,
+    }
+    .into();
+    let expanded = |templates: &[(Arc<str>, Template)]| {
+        Labels::from_pairs(
+            templates
+                .iter()
+                .map(|(name, template)| (name, expand(rule, template, &data, host))),
+        )
+    };
+    AlertElement {
+        rule_labels: expanded(&rule.plan.labels),
+        annotations: expanded(&rule.plan.annotations),
+        series: sample.labels,
+        value: sample.value,
+    }
+}
+
+fn expand(rule: &Rule, template: &Template, data: &Value, host: &RuleHost<'_>) -> String {
+    if let Some(text) = template.constant() {
+        return text.to_owned();
+    }
+    let metrics = &host.evaluation.metrics;
+    metrics.template_expansions.inc();
+    match template.render(data, host, &Limits::default()) {
+        Ok(text) => text,
+        Err(error) => {
+            metrics.template_expansion_failures.inc();
+            let alert = &rule.key.name;
+            warn!(tenant = %host.evaluation.tenant, %alert, %error, "expanding alert template failed");
+            format!("<error expanding template: {error}>")
+        }
+    }
+}
+
+/// The world as a rule's template sees it: at the group's slot, whatever the query offset is.
+struct RuleHost<'a> {
+    evaluation: &'a Evaluation,
+    at: Timestamp,
+    runtime: &'a Handle,
+}
+
+impl Host for RuleHost<'_> {
+    fn now(&self) -> Timestamp {
+        self.at
+    }
+
+    fn query(&self, expr: &str) -> Result<Vec<QueryResult>, String> {
+        let evaluation = self.evaluation;
+        let query =
+            Query::compile(expr, &evaluation.parser_options).map_err(|error| error.to_string())?;
+        let answer = evaluation
+            .backend
+            .query(&evaluation.tenant, &query, self.at);
+        let vector = self.runtime.block_on(answer)?;
+        Ok(vector
+            .into_iter()
+            .map(|sample| QueryResult {
+                labels: sample.labels,
+                value: sample.value,
+            })
+            .collect())
+    }
+}

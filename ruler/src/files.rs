@@ -1,0 +1,209 @@
+//! Rule files: found by their patterns, read and compiled together, all or nothing.
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use config::{Files as _, Problem, Problems, RuleFile};
+use promql::ParserOptions;
+use ruler_core::{Group, GroupDefaults, compile_groups};
+use runtime::DiskFiles;
+use sha2::{Digest, Sha256};
+
+/// A rule file is written by people; what is larger is something else that the pattern caught.
+const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Where one tenant's rule files are, and how they are understood.
+#[derive(Clone, Debug)]
+pub struct RuleFiles {
+    /// Shell patterns; relative ones are meant from `base`.
+    pub patterns: Vec<String>,
+    pub base: PathBuf,
+    pub defaults: GroupDefaults,
+    pub parser_options: ParserOptions,
+}
+
+/// The groups of all files.
+#[derive(Clone, Debug)]
+pub struct LoadedRules {
+    pub groups: Vec<Arc<Group>>,
+    pub files: usize,
+}
+
+/// Each file's name and a hash of its text: what tells whether a later look finds something else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileContents(BTreeMap<PathBuf, Option<[u8; 32]>>);
+
+impl RuleFiles {
+    /// Reads and compiles every file. Blocks.
+    ///
+    /// # Errors
+    /// All mistakes of all files; then nothing is to be used.
+    pub fn load(&self) -> Result<LoadedRules, Problems> {
+        let mut problems = Problems::new();
+        let mut files = Vec::new();
+        for path in self.paths(&mut problems) {
+            let name = path.to_string_lossy();
+            match read(&path) {
+                Ok(text) => files.push(RuleFile::read(&name, &text, &mut problems)),
+                Err(reason) => problems.push(Problem::new(&name, None, "", reason)),
+            }
+        }
+        let groups = compile_groups(&files, self.defaults, &self.parser_options, &mut problems);
+        if problems.is_empty() {
+            Ok(LoadedRules {
+                groups,
+                files: files.len(),
+            })
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// What the files hold at this moment, unread ones without a hash. Blocks.
+    #[must_use]
+    pub fn contents(&self) -> FileContents {
+        let paths = self.paths(&mut Problems::new());
+        FileContents(
+            paths
+                .into_iter()
+                .map(|path| {
+                    let hash = read(&path).ok().map(|text| hash(&text));
+                    (path, hash)
+                })
+                .collect(),
+        )
+    }
+
+    /// In the order of the patterns, within a pattern by name; a file that two patterns find comes once.
+    fn paths(&self, problems: &mut Problems) -> Vec<PathBuf> {
+        let mut paths: Vec<PathBuf> = Vec::new();
+        for pattern in &self.patterns {
+            let full = self.base.join(pattern);
+            match DiskFiles.glob(&full.to_string_lossy()) {
+                Ok(found) => {
+                    for path in found {
+                        if !paths.contains(&path) {
+                            paths.push(path);
+                        }
+                    }
+                }
+                Err(reason) => problems.push(Problem::new(pattern, None, "rule_files", reason)),
+            }
+        }
+        paths
+    }
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    let length = std::fs::metadata(path)
+        .map_err(|error| error.to_string())?
+        .len();
+    if length > FILE_BYTES_MAX {
+        return Err(format!(
+            "file has {length} bytes, more than the {FILE_BYTES_MAX} that a rule file may have"
+        ));
+    }
+    DiskFiles.read(path)
+}
+
+fn hash(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::time::Duration;
+
+    use promql::ParserOptions;
+    use ruler_core::GroupDefaults;
+
+    use super::RuleFiles;
+
+    const GOOD: &str = "groups:\n- name: web\n  rules:\n  - alert: Down\n    expr: up == 0\n";
+    const BAD: &str = "groups:\n- name: web\n  rules:\n  - alert: Down\n    expr: sum(\n  - record: x\n    expr: '}'\n";
+
+    fn files(base: &Path) -> RuleFiles {
+        RuleFiles {
+            patterns: vec!["*.yml".into(), "a.*".into()],
+            base: base.to_owned(),
+            defaults: GroupDefaults {
+                interval: Duration::from_secs(60),
+                query_offset: Duration::ZERO,
+            },
+            parser_options: ParserOptions::default(),
+        }
+    }
+
+    #[test]
+    fn loads_every_file_once() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["b.yml", "a.yml", "c.txt"] {
+            fs::write(folder.path().join(name), GOOD).unwrap();
+        }
+        let loaded = files(folder.path()).load().unwrap();
+        let keys: Vec<String> = loaded
+            .groups
+            .iter()
+            .map(|group| group.key.to_string())
+            .collect();
+        let at = folder.path().display();
+        assert_eq!(keys, [format!("{at}/a.yml;web"), format!("{at}/b.yml;web")]);
+    }
+
+    #[test]
+    fn one_mistake_refuses_all_and_every_mistake_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.yml"), GOOD).unwrap();
+        fs::write(folder.path().join("b.yml"), BAD).unwrap();
+        fs::write(folder.path().join("c.yml"), b"\xff").unwrap();
+        let problems = files(folder.path()).load().unwrap_err();
+        let lines: Vec<Option<u32>> = problems.iter().map(|problem| problem.line).collect();
+        assert_eq!(lines.len(), 3, "{problems}");
+        assert!(
+            lines.contains(&Some(5)) && lines.contains(&Some(7)),
+            "{problems}"
+        );
+    }
+
+    #[test]
+    fn real_rule_files_are_without_a_mistake() {
+        let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/real");
+        if !real.is_dir() {
+            let missing = format!(
+                "{} is missing: real rule files are not read",
+                real.display()
+            );
+            assert!(std::env::var("CI").is_err(), "{missing}");
+            eprintln!("{missing}");
+            return;
+        }
+        let files = RuleFiles {
+            patterns: vec!["rules/*.yml".into(), "gds/alerts/*.yml".into()],
+            ..files(&real)
+        };
+        match files.load() {
+            Ok(loaded) => assert!(loaded.files > 50 && loaded.groups.len() > 50),
+            Err(problems) => panic!("{problems}"),
+        }
+    }
+
+    #[test]
+    fn a_changed_added_or_removed_file_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = files(folder.path());
+        let mut seen = vec![files.contents()];
+        fs::write(folder.path().join("a.yml"), GOOD).unwrap();
+        seen.push(files.contents());
+        fs::write(folder.path().join("a.yml"), BAD).unwrap();
+        seen.push(files.contents());
+        fs::write(folder.path().join("b.yml"), GOOD).unwrap();
+        seen.push(files.contents());
+        fs::remove_file(folder.path().join("b.yml")).unwrap();
+        for pair in seen.windows(2) {
+            assert_ne!(pair[0], pair[1]);
+        }
+        assert_eq!(files.contents(), seen[2]);
+    }
+}

@@ -1,0 +1,193 @@
+//! Alerts on their way to an Alertmanager: `POST /api/v2/alerts`.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::wire::PostableAlert;
+use model::{Labels, TenantId, go_json};
+use reqwest::header::{CONTENT_TYPE, USER_AGENT};
+use reqwest::{Client, StatusCode};
+use ruler_core::{Destination, Message, SendOutcome};
+use runtime::TENANT_HEADER;
+
+/// `alerting.alertmanagers[].timeout`.
+pub const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// Of a refusal's body, what is worth a place in the log.
+const REASON_CHARS_MAX: usize = 200;
+
+/// Posts batches. Each batch is one request of its own, so one destination's trouble is no other's.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    client: Client,
+    timeout: Duration,
+    external_labels: Labels,
+    /// Without a slash at the end.
+    external_url: Arc<str>,
+}
+
+impl Sender {
+    #[must_use]
+    pub fn new(
+        client: Client,
+        timeout: Duration,
+        external_labels: Labels,
+        external_url: &str,
+    ) -> Self {
+        Self {
+            client,
+            timeout,
+            external_labels,
+            external_url: external_url.trim_end_matches('/').into(),
+        }
+    }
+
+    /// Any 2xx is a success. What may be different next time is `Failed`, what stays wrong is `Rejected`.
+    pub async fn send(
+        &self,
+        tenant: &TenantId,
+        destination: &Destination,
+        messages: &[Message],
+    ) -> SendOutcome {
+        let alerts: Vec<PostableAlert> = messages
+            .iter()
+            .map(|message| self.postable(message))
+            .collect();
+        let body = match go_json::to_string(&alerts) {
+            Ok(body) => body,
+            Err(error) => {
+                return SendOutcome::Rejected {
+                    reason: error.to_string(),
+                };
+            }
+        };
+        let request = self
+            .client
+            .post(&*destination.0)
+            .timeout(self.timeout)
+            .header(CONTENT_TYPE, "application/json")
+            .header(USER_AGENT, concat!("Watchbell/", env!("CARGO_PKG_VERSION")))
+            .header(TENANT_HEADER, tenant.as_str())
+            .body(body);
+        match request.send().await {
+            Ok(response) if response.status().is_success() => SendOutcome::Delivered,
+            Ok(response) => {
+                let status = response.status();
+                let body = response.text().await.unwrap_or_default();
+                refused(status, &body)
+            }
+            Err(error) => SendOutcome::Failed {
+                reason: with_causes(&error.without_url()),
+            },
+        }
+    }
+
+    fn postable(&self, message: &Message) -> PostableAlert {
+        let alert = &message.alert;
+        let mut labels = texts(&alert.labels);
+        for (name, value) in &self.external_labels {
+            labels
+                .entry(name.to_owned())
+                .or_insert_with(|| value.to_owned());
+        }
+        PostableAlert {
+            labels,
+            annotations: texts(&alert.annotations),
+            starts_at: Some(alert.starts_at.to_rfc3339_millis()),
+            ends_at: Some(alert.ends_at.to_rfc3339_millis()),
+            generator_url: self.generator_url(&message.expression),
+        }
+    }
+
+    /// Empty where the expression is not known any more.
+    fn generator_url(&self, expression: &str) -> String {
+        if expression.is_empty() {
+            return String::new();
+        }
+        format!(
+            "{}/graph?g0.expr={}&g0.tab=1",
+            self.external_url,
+            query_escape(expression)
+        )
+    }
+}
+
+fn refused(status: StatusCode, body: &str) -> SendOutcome {
+    let body: String = body.trim().chars().take(REASON_CHARS_MAX).collect();
+    let reason = format!("bad response status {status}: {body}");
+    let passes = matches!(
+        status,
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
+    );
+    if status.is_client_error() && !passes {
+        SendOutcome::Rejected { reason }
+    } else {
+        SendOutcome::Failed { reason }
+    }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+fn texts(labels: &Labels) -> BTreeMap<String, String> {
+    labels
+        .iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// Go's `url.QueryEscape`: a space becomes `+`; letters, digits and `-_.~` stay.
+fn query_escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                escaped.push(char::from(byte));
+            }
+            b' ' => escaped.push('+'),
+            _ => escaped.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::StatusCode;
+    use ruler_core::SendOutcome;
+
+    use super::{query_escape, refused};
+
+    #[test]
+    fn escapes_as_go_does() {
+        assert_eq!(
+            query_escape(r#"sum by (job) (up{a="é*~"}) > 1"#),
+            "sum+by+%28job%29+%28up%7Ba%3D%22%C3%A9%2A~%22%7D%29+%3E+1"
+        );
+    }
+
+    #[test]
+    fn what_stays_wrong_is_not_tried_again() {
+        for (status, again) in [
+            (400, false),
+            (401, false),
+            (404, false),
+            (408, true),
+            (413, false),
+            (429, true),
+            (500, true),
+            (503, true),
+            (302, true),
+        ] {
+            let outcome = refused(StatusCode::from_u16(status).unwrap(), "no");
+            let failed = matches!(outcome, SendOutcome::Failed { .. });
+            assert_eq!(failed, again, "{status}");
+        }
+    }
+}

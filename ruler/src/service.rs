@@ -1,0 +1,260 @@
+//! The rulers of all tenants in this process: one machine each, one pool of workers for all.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Labels, Machine, TenantId};
+use parking_lot::Mutex;
+use promql::ParserOptions;
+use ruler_core::{Destination, Group, GroupView, Input, Ruler, RulerOptions, SavedState};
+use runtime::log::{AppendError, Log};
+use runtime::{Clock, Stop, Stopper, Tasks, drive};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tracing::{debug, error, info};
+
+use crate::backend::Backend;
+use crate::evaluate::Evaluation;
+use crate::journal::{JournalSize, SavedTenants};
+use crate::metrics::RulerMetrics;
+use crate::sender::Sender;
+use crate::shell::{ShellParts, SnapshotTally, TenantShell};
+use crate::views::Views;
+
+/// Inputs that wait for a tenant's machine. Results come from at most as many tasks as groups run, each of which waits
+/// here when the machine is behind.
+const INPUTS_MAX: usize = 1024;
+/// How often the log is weighed: it grows by kilobytes a second at most.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Debug)]
+pub struct ServiceSettings {
+    /// Alerts are told again after more than this.
+    pub resend_delay: Duration,
+    /// A pending alert begins anew after an outage of more than this.
+    pub outage_tolerance: Duration,
+    /// Rules of all tenants that are evaluated at once.
+    pub concurrency_max: usize,
+    /// Put on every alert that does not carry the label itself; templates see them.
+    pub external_labels: Labels,
+    /// How others reach this server: templates see it, and the source of every alert begins with it.
+    pub external_url: String,
+    pub parser_options: ParserOptions,
+    /// Where alerts go: full addresses, `http://host:9093/api/v2/alerts`.
+    pub alertmanagers: Vec<String>,
+}
+
+/// The hands that the rulers are given.
+pub struct ServiceParts {
+    pub backend: Arc<dyn Backend>,
+    pub sender: Sender,
+    /// Without a log no alert state survives the process.
+    pub log: Option<Log>,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: RulerMetrics,
+    pub stop: Stop,
+    pub stopper: Stopper,
+}
+
+/// Cheap to copy.
+#[derive(Clone)]
+pub struct RulerService {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: ServiceSettings,
+    parts: ServiceParts,
+    workers: Arc<Semaphore>,
+    tenants: Mutex<BTreeMap<TenantId, TenantHandle>>,
+    tasks: Mutex<Tasks>,
+    views: Views,
+}
+
+#[derive(Clone)]
+struct TenantHandle {
+    inputs: mpsc::Sender<Input>,
+    snapshots: watch::Receiver<SnapshotTally>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ShortenError {
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error(transparent)]
+    Remove(#[from] std::io::Error),
+    #[error(transparent)]
+    Rotate(#[from] AppendError),
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("alert state of tenant {tenant} could not be written")]
+pub struct CheckpointError {
+    pub tenant: TenantId,
+}
+
+impl RulerService {
+    /// A ruler for each tenant whose alerts were saved; the others come with their first rules.
+    #[must_use]
+    pub fn start(settings: ServiceSettings, parts: ServiceParts, saved: SavedTenants) -> Self {
+        let workers = Arc::new(Semaphore::new(settings.concurrency_max.max(1)));
+        let tasks = Mutex::new(Tasks::new(parts.stopper.clone()));
+        parts
+            .metrics
+            .alertmanagers
+            .set(i64::try_from(settings.alertmanagers.len()).unwrap_or(i64::MAX));
+        let service = Self {
+            inner: Arc::new(Inner {
+                settings,
+                parts,
+                workers,
+                tenants: Mutex::default(),
+                tasks,
+                views: Views::default(),
+            }),
+        };
+        for (tenant, state) in saved.into_states() {
+            info!(%tenant, alerts = state.alert_count(), "alert state restored");
+            let handle = service.inner.spawn(&tenant, state);
+            service.inner.tenants.lock().insert(tenant, handle);
+        }
+        service
+    }
+
+    /// All groups of a tenant, in place of those before. Returns when the tenant's ruler has them in line.
+    pub async fn load(&self, tenant: &TenantId, groups: Vec<Arc<Group>>) {
+        let handle = self.inner.handle_of(tenant);
+        if handle
+            .inputs
+            .send(Input::RulesLoaded(groups))
+            .await
+            .is_err()
+        {
+            debug!(%tenant, "rules came after the ruler had stopped");
+        }
+    }
+
+    /// Writes every tenant's whole state to the log. After a rotation of the log that came before this call, the
+    /// segments before the rotation hold nothing that the rulers need.
+    ///
+    /// # Errors
+    /// A tenant's state was not written: the segments must stay.
+    pub async fn checkpoint(&self) -> Result<(), CheckpointError> {
+        let tenants: Vec<(TenantId, TenantHandle)> = {
+            let tenants = self.inner.tenants.lock();
+            tenants
+                .iter()
+                .map(|(tenant, handle)| (tenant.clone(), handle.clone()))
+                .collect()
+        };
+        for (tenant, mut handle) in tenants {
+            let before = *handle.snapshots.borrow_and_update();
+            let stopped = handle.inputs.send(Input::SnapshotWanted).await.is_err();
+            if stopped {
+                return Err(CheckpointError { tenant });
+            }
+            match handle.snapshots.wait_for(|now| *now != before).await {
+                Ok(now) if now.written > before.written => {}
+                Ok(_) | Err(_) => return Err(CheckpointError { tenant }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a log that holds nothing but alert state short, until the end.
+    pub async fn maintain(self, mut stop: Stop) {
+        let Some(log) = self.inner.parts.log.clone() else {
+            return;
+        };
+        let mut size = JournalSize::default();
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(MAINTENANCE_INTERVAL) => {}
+                () = stop.stopped() => return,
+            }
+            let before = log.stats().bytes_on_disk;
+            if size.is_checkpoint_due(before) {
+                match self.shorten(&log).await {
+                    Ok(()) => size.note_checkpoint(before, log.stats().bytes_on_disk),
+                    Err(problem) => error!(error = %problem, "log of alert state not shortened"),
+                }
+            }
+        }
+    }
+
+    /// Every tenant's state into a new segment, the ones before it away.
+    async fn shorten(&self, log: &Log) -> Result<(), ShortenError> {
+        let keep = log.rotate().await?;
+        self.checkpoint().await?;
+        Ok(log.remove_before(keep)?)
+    }
+
+    /// Waits until every ruler has ended, after the signal to stop. Says whether all ended well.
+    pub async fn join(&self, patience: Duration) -> bool {
+        let tasks = {
+            let mut tasks = self.inner.tasks.lock();
+            std::mem::replace(&mut *tasks, Tasks::new(self.inner.parts.stopper.clone()))
+        };
+        tasks.join(patience).await
+    }
+
+    pub(crate) fn views_of(&self, tenant: &TenantId) -> Vec<Arc<GroupView>> {
+        self.inner.views.of(tenant)
+    }
+
+    pub(crate) fn alertmanagers(&self) -> &[String] {
+        &self.inner.settings.alertmanagers
+    }
+}
+
+impl Inner {
+    fn handle_of(&self, tenant: &TenantId) -> TenantHandle {
+        let mut tenants = self.tenants.lock();
+        if let Some(handle) = tenants.get(tenant) {
+            return handle.clone();
+        }
+        let handle = self.spawn(tenant, SavedState::default());
+        tenants.insert(tenant.clone(), handle.clone());
+        handle
+    }
+
+    fn spawn(&self, tenant: &TenantId, saved: SavedState) -> TenantHandle {
+        let Self {
+            settings, parts, ..
+        } = self;
+        let (inputs, received) = mpsc::channel(INPUTS_MAX);
+        let (tally, snapshots) = watch::channel(SnapshotTally::default());
+        let options = RulerOptions {
+            resend_delay: settings.resend_delay,
+            outage_tolerance: settings.outage_tolerance,
+        };
+        let mut machine = Ruler::new(tenant.clone(), options, saved);
+        let destinations = settings
+            .alertmanagers
+            .iter()
+            .map(|url| Destination(url.as_str().into()))
+            .collect();
+        machine.handle(Input::DestinationsChanged(destinations), parts.clock.now());
+        let shell = TenantShell::new(ShellParts {
+            tenant: tenant.clone(),
+            evaluation: Evaluation {
+                tenant: tenant.clone(),
+                backend: parts.backend.clone(),
+                external_labels: settings.external_labels.clone(),
+                external_url: settings.external_url.as_str().into(),
+                parser_options: settings.parser_options,
+                metrics: parts.metrics.clone(),
+            },
+            sender: parts.sender.clone(),
+            log: parts.log.clone(),
+            inputs: inputs.downgrade(),
+            workers: self.workers.clone(),
+            views: self.views.clone(),
+            tally,
+        });
+        let (clock, stop) = (parts.clock.clone(), parts.stop.clone());
+        self.tasks.lock().spawn("ruler", async move {
+            drive(machine, received, clock, shell, stop).await;
+        });
+        TenantHandle { inputs, snapshots }
+    }
+}

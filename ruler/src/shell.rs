@@ -1,0 +1,191 @@
+//! Carries out what one tenant's ruler decides.
+use std::sync::Arc;
+
+use model::TenantId;
+use ruler_core::{
+    Append, AppendReport, Appended, Command, Destination, Evaluate, Evaluated, Event, Input,
+    Message, Persist, RuleResult, Ruler, SendOutcome,
+};
+use runtime::Shell;
+use runtime::log::Log;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::Instant;
+use tracing::error;
+
+use crate::evaluate::{Evaluation, evaluate};
+use crate::journal::save;
+use crate::sender::Sender;
+use crate::story::Story;
+use crate::views::Views;
+
+pub(crate) struct ShellParts {
+    pub(crate) tenant: TenantId,
+    pub(crate) evaluation: Evaluation,
+    pub(crate) sender: Sender,
+    pub(crate) log: Option<Log>,
+    /// Weak, so that a ruler ends when nobody else can reach it.
+    pub(crate) inputs: mpsc::WeakSender<Input>,
+    pub(crate) workers: Arc<Semaphore>,
+    pub(crate) views: Views,
+    pub(crate) tally: watch::Sender<SnapshotTally>,
+}
+
+/// How many snapshots were tried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SnapshotTally {
+    pub(crate) written: u64,
+    pub(crate) failed: u64,
+}
+
+pub(crate) struct TenantShell {
+    parts: ShellParts,
+    story: Story,
+}
+
+impl TenantShell {
+    pub(crate) fn new(parts: ShellParts) -> Self {
+        let story = Story::new(parts.tenant.clone(), parts.evaluation.metrics.clone());
+        Self { parts, story }
+    }
+
+    /// What was decided is in the log before anybody hears of it.
+    async fn save(&self, changes: &mut Vec<Persist>) {
+        let changes = std::mem::take(changes);
+        let Some(log) = self.parts.log.as_ref().filter(|_| !changes.is_empty()) else {
+            return;
+        };
+        let outcome = save(log, &self.parts.tenant, &changes).await;
+        if let Err(failure) = &outcome {
+            let reason = failure.to_string();
+            self.answer_later(Input::PersistFailed { reason });
+        }
+        if changes
+            .iter()
+            .any(|change| matches!(change, Persist::Snapshot(_)))
+        {
+            self.parts.tally.send_modify(|tally| match outcome {
+                Ok(()) => tally.written += 1,
+                Err(_) => tally.failed += 1,
+            });
+        }
+    }
+
+    /// The machine takes in nothing while its orders are carried out, so nobody may wait for it here.
+    fn answer_later(&self, input: Input) {
+        let inputs = self.parts.inputs.clone();
+        tokio::spawn(answer(inputs, input));
+    }
+
+    fn evaluate(&self, order: Evaluate) {
+        let evaluation = self.parts.evaluation.clone();
+        let inputs = self.parts.inputs.clone();
+        let workers = self.parts.workers.clone();
+        tokio::spawn(async move {
+            let ticket = order.ticket.clone();
+            let permit = workers.acquire_owned().await;
+            let started = Instant::now();
+            let outcome = run(evaluation, order).await;
+            drop(permit);
+            let evaluated = Evaluated {
+                ticket,
+                outcome,
+                took: started.elapsed(),
+            };
+            answer(inputs, Input::Evaluated(evaluated)).await;
+        });
+    }
+
+    fn append(&self, order: Append) {
+        let tenant = self.parts.tenant.clone();
+        let backend = self.parts.evaluation.backend.clone();
+        let inputs = self.parts.inputs.clone();
+        tokio::spawn(async move {
+            let started = Instant::now();
+            let appending =
+                tokio::spawn(async move { backend.append(&tenant, &order.batch).await });
+            let outcome: Result<AppendReport, String> = match appending.await {
+                Ok(outcome) => outcome,
+                Err(failure) => Err(failed("write", &failure)),
+            };
+            if let Some(ticket) = order.ticket {
+                let appended = Appended {
+                    ticket,
+                    outcome,
+                    took: started.elapsed(),
+                };
+                answer(inputs, Input::Appended(appended)).await;
+            }
+        });
+    }
+
+    fn send(&self, destination: Destination, messages: Vec<Message>) {
+        let tenant = self.parts.tenant.clone();
+        let sender = self.parts.sender.clone();
+        let inputs = self.parts.inputs.clone();
+        let metrics = self.parts.evaluation.metrics.clone();
+        tokio::spawn(async move {
+            let started = Instant::now();
+            let outcome = sender.send(&tenant, &destination, &messages).await;
+            metrics.batch_sent(&destination, started.elapsed());
+            match &outcome {
+                SendOutcome::Delivered => metrics.alerts_delivered(&destination, messages.len()),
+                SendOutcome::Failed { .. } | SendOutcome::Rejected { .. } => {
+                    metrics.alerts_failed(&destination, messages.len());
+                }
+            }
+            let sent = Input::Sent {
+                destination,
+                outcome,
+            };
+            answer(inputs, sent).await;
+        });
+    }
+}
+
+impl Shell<Ruler> for TenantShell {
+    async fn carry_out(&mut self, machine: &Ruler, commands: Vec<Command>, events: Vec<Event>) {
+        let mut changes = Vec::new();
+        for command in commands {
+            if let Command::Persist(change) = command {
+                changes.push(change);
+                continue;
+            }
+            self.save(&mut changes).await;
+            match command {
+                Command::Append(order) => self.append(order),
+                Command::Evaluate(order) => self.evaluate(order),
+                Command::Persist(_) => {}
+                Command::Send {
+                    destination,
+                    messages,
+                } => self.send(destination, messages),
+            }
+        }
+        self.save(&mut changes).await;
+        self.story.tell(machine, &self.parts.views, events);
+    }
+}
+
+async fn answer(inputs: mpsc::WeakSender<Input>, input: Input) {
+    if let Some(inputs) = inputs.upgrade() {
+        // A ruler that has stopped needs no answers.
+        let _ = inputs.send(input).await;
+    }
+}
+
+/// On a thread that may block. An engine that panics fails one evaluation, not the process.
+async fn run(evaluation: Evaluation, order: Evaluate) -> Result<RuleResult, String> {
+    let runtime = Handle::current();
+    let running = tokio::task::spawn_blocking(move || evaluate(&evaluation, &order, &runtime));
+    match running.await {
+        Ok(outcome) => outcome,
+        Err(failure) => Err(failed("evaluation", &failure)),
+    }
+}
+
+fn failed(what: &str, failure: &tokio::task::JoinError) -> String {
+    let reason = format!("{what} ended abnormally: {failure}");
+    error!(reason);
+    reason
+}

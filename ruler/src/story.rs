@@ -1,0 +1,169 @@
+//! What a ruler decided, as logs, figures and readers' views.
+use std::collections::BTreeMap;
+
+use model::TenantId;
+use ruler_core::{AlertState, Destination, Event, GroupKey, Ruler, SendOutcome, Transition};
+use tracing::{debug, info, warn};
+
+use crate::metrics::RulerMetrics;
+use crate::views::Views;
+
+pub(crate) struct Story {
+    tenant: TenantId,
+    metrics: RulerMetrics,
+    /// The rules that failed last time, by group and place: a failure is news when it begins and when it ends.
+    failing: BTreeMap<(GroupKey, usize), String>,
+    /// The destinations that failed last time.
+    unreachable: BTreeMap<Destination, String>,
+    queued: BTreeMap<Destination, i64>,
+}
+
+impl Story {
+    pub(crate) fn new(tenant: TenantId, metrics: RulerMetrics) -> Self {
+        Self {
+            tenant,
+            metrics,
+            failing: BTreeMap::new(),
+            unreachable: BTreeMap::new(),
+            queued: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn tell(&mut self, machine: &Ruler, views: &Views, events: Vec<Event>) {
+        for event in events {
+            self.tell_one(machine, views, event);
+        }
+        for destination in machine.outbox().destinations() {
+            let waiting = i64::try_from(machine.outbox().waiting(destination)).unwrap_or(i64::MAX);
+            let before = self.queued.insert(destination.clone(), waiting);
+            let by = waiting - before.unwrap_or(0);
+            if by != 0 || before.is_none() {
+                self.metrics.queue_changed(destination, by);
+            }
+        }
+    }
+
+    fn tell_one(&mut self, machine: &Ruler, views: &Views, event: Event) {
+        let tenant = &self.tenant;
+        let metrics = &self.metrics;
+        match event {
+            Event::AlertChanged { ticket, transition } => {
+                tell_transition(tenant, &ticket.group, &transition);
+            }
+            Event::BatchSettled {
+                destination,
+                outcome,
+                ..
+            } => self.tell_batch(destination, outcome),
+            Event::GroupLoaded { group } => {
+                let Some(view) = machine.view(&group) else {
+                    return;
+                };
+                metrics.group_loaded(tenant, &group, view.group.interval, view.group.rules.len());
+                self.failing.retain(|(failing, _), _| *failing != group);
+                info!(%tenant, %group, rules = view.group.rules.len(), "rule group loaded");
+                views.publish(tenant, view);
+            }
+            Event::GroupRemoved { group } => {
+                metrics.group_removed(tenant, &group);
+                views.remove(tenant, &group);
+                self.failing.retain(|(failing, _), _| *failing != group);
+                info!(%tenant, %group, "rule group removed");
+            }
+            Event::IterationFinished { group, iteration } => {
+                metrics.iteration_finished(tenant, &group, &iteration);
+                if let Some(view) = machine.view(&group) {
+                    views.publish(tenant, view);
+                }
+            }
+            Event::IterationStarted { group, missed, .. } => {
+                metrics.iteration_started(tenant, &group, missed);
+                if missed > 0 {
+                    warn!(%tenant, %group, missed, "rule group evaluations missed: the group takes longer than its interval");
+                }
+            }
+            Event::MessagesDropped {
+                destination,
+                reason,
+                count,
+            } => {
+                metrics.alerts_dropped(&destination, count);
+                warn!(%tenant, alertmanager = %destination.0, ?reason, count, "alerts dropped");
+            }
+            Event::PersistFailed { reason } => {
+                metrics.persist_failures.inc();
+                warn!(%tenant, reason, "alert state not saved: a restart would lose the latest changes");
+            }
+            Event::RuleEvaluated {
+                ticket,
+                took,
+                outcome,
+            } => {
+                metrics.rule_evaluated(tenant, &ticket.group, took, outcome.is_err());
+                let key = (ticket.group, ticket.rule);
+                match outcome {
+                    Ok(()) => {
+                        if self.failing.remove(&key).is_some() {
+                            info!(%tenant, group = %key.0, rule = key.1 + 1, "rule evaluated again");
+                        }
+                    }
+                    Err(reason) => {
+                        if self.failing.get(&key) != Some(&reason) {
+                            warn!(%tenant, group = %key.0, rule = key.1 + 1, reason, "evaluating rule failed");
+                        }
+                        self.failing.insert(key, reason);
+                    }
+                }
+            }
+            Event::SamplesRefused {
+                ticket,
+                count,
+                reason,
+            } => {
+                warn!(%tenant, group = %ticket.group, rule = ticket.rule + 1, num_dropped = count, reason,
+                    "samples of a rule's result refused");
+            }
+            Event::WriteFailed { ticket, reason } => {
+                metrics.write_failed(tenant, &ticket.group);
+                warn!(%tenant, group = %ticket.group, rule = ticket.rule + 1, reason, "rule's result not written");
+            }
+        }
+    }
+
+    fn tell_batch(&mut self, destination: Destination, outcome: SendOutcome) {
+        let tenant = &self.tenant;
+        let alertmanager = destination.0.clone();
+        match outcome {
+            SendOutcome::Delivered => {
+                if self.unreachable.remove(&destination).is_some() {
+                    info!(%tenant, %alertmanager, "alerts are taken again");
+                }
+            }
+            SendOutcome::Failed { reason } => {
+                if self.unreachable.get(&destination) != Some(&reason) {
+                    warn!(%tenant, %alertmanager, reason, "sending alerts failed, will be tried again");
+                }
+                self.unreachable.insert(destination, reason);
+            }
+            SendOutcome::Rejected { reason } => {
+                warn!(%tenant, %alertmanager, reason, "alerts rejected");
+            }
+        }
+    }
+}
+
+/// Labels may name customers, so they are told to those who ask for details.
+fn tell_transition(tenant: &TenantId, group: &GroupKey, transition: &Transition) {
+    let name = |state: Option<AlertState>| state.map_or("none", AlertState::as_str);
+    let alert = transition.labels.value(model::ALERT_NAME);
+    let (from, to) = (name(transition.from), name(transition.to));
+    match transition.to {
+        Some(AlertState::Firing { .. } | AlertState::Resolved { .. }) => {
+            info!(%tenant, %group, alert, from, to, "alert changed");
+        }
+        Some(AlertState::Pending { .. }) | None => {
+            debug!(%tenant, %group, alert, from, to, "alert changed");
+        }
+    }
+    debug!(labels = %transition.labels, to, "alert's labels");
+}

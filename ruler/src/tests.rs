@@ -1,0 +1,573 @@
+//! The whole shell: a table for an engine, a real Alertmanager's address on loopback, a log in a folder.
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, Request, StatusCode};
+use axum::routing::post;
+use axum::{Json, Router};
+use config::{Problems, RuleFile};
+use ingest::{Build, Engine, IngestSettings};
+use model::{Labels, Sample, TenantId, Timestamp};
+use parking_lot::Mutex;
+use promql::{ParserOptions, Query, VectorSample};
+use ruler_core::{AppendReport, Group, GroupDefaults, SampleBatch, compile_groups};
+use runtime::log::{Log, SyncPolicy};
+use runtime::{Clock, Metrics, Server, Stop, Stopper, SystemClock};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::api::routes;
+use crate::backend::{Answering, Backend};
+use crate::embedded::Embedded;
+use crate::journal::{SavedTenants, open_journal};
+use crate::metrics::RulerMetrics;
+use crate::sender::{SEND_TIMEOUT, Sender};
+use crate::service::{RulerService, ServiceParts, ServiceSettings};
+
+const RULES: &str = r#"
+groups:
+- name: web
+  interval: 1s
+  labels: {team: t}
+  rules:
+  - record: job:up
+    expr: sum(up) by(job)
+  - alert: Down
+    expr: up==0
+    for: 0s
+    keep_firing_for: 5m
+    labels: {severity: '{{ if eq $value 0.0 }}page{{ end }}', instance: ''}
+    annotations:
+      summary: '{{ $labels.instance }} of {{ $externalLabels.cluster }} is {{ $value }}'
+      others: '{{ with query "up" }}{{ . | first | value }}{{ end }}'
+      broken: '{{ query "nonsense" }}'
+- name: zzz
+  rules:
+  - alert: Quiet
+    expr: absent(up)
+"#;
+
+/// A series and its value.
+type TableRow<'a> = (&'a [(&'a str, &'a str)], f64);
+
+/// Answers by the query's text.
+#[derive(Default)]
+struct Table {
+    answers: Mutex<BTreeMap<String, Result<Vec<VectorSample>, String>>>,
+    written: Mutex<Vec<SampleBatch>>,
+}
+
+impl Table {
+    fn set(&self, query: &str, answer: Result<&[TableRow<'_>], &str>) {
+        let answer = answer.map_err(str::to_owned).map(|elements| {
+            elements
+                .iter()
+                .map(|(labels, value)| VectorSample {
+                    labels: Labels::from_pairs(labels.iter().copied()),
+                    at: Timestamp::default(),
+                    value: *value,
+                })
+                .collect()
+        });
+        self.answers.lock().insert(query.to_owned(), answer);
+    }
+}
+
+impl Backend for Table {
+    fn query<'a>(
+        &'a self,
+        _tenant: &'a TenantId,
+        query: &'a Query,
+        _at: Timestamp,
+    ) -> Answering<'a, Result<Vec<VectorSample>, String>> {
+        let answer = self.answers.lock().get(query.text()).cloned();
+        Box::pin(async move { answer.unwrap_or_else(|| Ok(Vec::new())) })
+    }
+
+    fn append<'a>(
+        &'a self,
+        _tenant: &'a TenantId,
+        batch: &'a SampleBatch,
+    ) -> Answering<'a, Result<AppendReport, String>> {
+        self.written.lock().push(batch.clone());
+        Box::pin(async { Ok(AppendReport::default()) })
+    }
+}
+
+/// What an Alertmanager was sent: tenant and alerts. It answers with the status that it is told to.
+struct Alertmanager {
+    url: String,
+    received: mpsc::Receiver<(String, Vec<Value>)>,
+    status: Arc<Mutex<StatusCode>>,
+}
+
+#[derive(Clone)]
+struct Receiving {
+    received: mpsc::Sender<(String, Vec<Value>)>,
+    status: Arc<Mutex<StatusCode>>,
+}
+
+async fn take_alerts(
+    State(receiving): State<Receiving>,
+    headers: HeaderMap,
+    Json(alerts): Json<Vec<Value>>,
+) -> StatusCode {
+    let tenant = headers["x-scope-orgid"].to_str().unwrap().to_owned();
+    // Looked up first: the test changes it as soon as it has heard of the request.
+    let status = *receiving.status.lock();
+    receiving.received.send((tenant, alerts)).await.unwrap();
+    status
+}
+
+impl Alertmanager {
+    async fn start(stop: Stop) -> Self {
+        let (sender, received) = mpsc::channel(1000);
+        let status = Arc::new(Mutex::new(StatusCode::OK));
+        let receiving = Receiving {
+            received: sender,
+            status: status.clone(),
+        };
+        let router = Router::new()
+            .route("/api/v2/alerts", post(take_alerts))
+            .with_state(receiving);
+        let server = Server::bind(&["127.0.0.1:0".to_owned()]).await.unwrap();
+        let url = format!("http://{}/api/v2/alerts", server.addresses()[0]);
+        tokio::spawn(server.serve(router, stop));
+        Self {
+            url,
+            received,
+            status,
+        }
+    }
+
+    /// The next alert of that name; batches without it are passed over.
+    async fn alert(&mut self, name: &str) -> (String, Value) {
+        loop {
+            let (tenant, alerts) = self.received.recv().await.unwrap();
+            let found = alerts
+                .into_iter()
+                .find(|alert| alert["labels"]["alertname"] == name);
+            if let Some(alert) = found {
+                return (tenant, alert);
+            }
+        }
+    }
+}
+
+struct House<B = Table> {
+    service: RulerService,
+    backend: Arc<B>,
+    metrics: Metrics,
+    stopper: Stopper,
+}
+
+impl House {
+    fn start(
+        alertmanagers: Vec<String>,
+        journal: Option<(Log, SavedTenants)>,
+        stopper: Stopper,
+        stop: Stop,
+    ) -> Self {
+        let table = Arc::new(Table::default());
+        Self::start_on(table, alertmanagers, journal, stopper, stop)
+    }
+}
+
+impl<B: Backend> House<B> {
+    fn start_on(
+        backend: Arc<B>,
+        alertmanagers: Vec<String>,
+        journal: Option<(Log, SavedTenants)>,
+        stopper: Stopper,
+        stop: Stop,
+    ) -> Self {
+        static PROVIDER: Once = Once::new();
+        PROVIDER.call_once(|| {
+            rustls::crypto::ring::default_provider()
+                .install_default()
+                .unwrap();
+        });
+        let external_labels = Labels::from_pairs([("cluster", "eu"), ("severity", "none")]);
+        let external_url = "http://watchbell.example";
+        let settings = ServiceSettings {
+            resend_delay: Duration::from_secs(60),
+            outage_tolerance: Duration::from_secs(3600),
+            concurrency_max: 2,
+            external_labels: external_labels.clone(),
+            external_url: external_url.into(),
+            parser_options: ParserOptions::default(),
+            alertmanagers,
+        };
+        let metrics = Metrics::new();
+        let (log, saved) = journal.map_or((None, SavedTenants::default()), |(log, saved)| {
+            (Some(log), saved)
+        });
+        let parts = ServiceParts {
+            backend: backend.clone(),
+            sender: Sender::new(
+                reqwest::Client::new(),
+                SEND_TIMEOUT,
+                external_labels,
+                external_url,
+            ),
+            log,
+            clock: Arc::new(SystemClock::new()),
+            metrics: RulerMetrics::new(&metrics),
+            stop,
+            stopper: stopper.clone(),
+        };
+        Self {
+            service: RulerService::start(settings, parts, saved),
+            backend,
+            metrics,
+            stopper,
+        }
+    }
+
+    async fn get(&self, tenant: &str, path: &str) -> (u16, Value) {
+        use tower::ServiceExt;
+        let request = Request::get(path)
+            .header("X-Scope-OrgID", tenant)
+            .body(Body::empty())
+            .unwrap();
+        let router = routes(&self.service).into_router();
+        let response = router.oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    /// Asks until the answer is as wanted: what was evaluated is published a moment later.
+    async fn get_until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        for _ in 0..2000 {
+            let (status, body) = self.get("team-1", path).await;
+            assert_eq!(status, 200, "{body}");
+            if wanted(&body["data"]) {
+                return body["data"].clone();
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("{path} never became what was wanted");
+    }
+}
+
+fn groups(rules: &str) -> Vec<Arc<Group>> {
+    let mut problems = Problems::new();
+    let file = RuleFile::read("rules.yml", rules, &mut problems);
+    let defaults = GroupDefaults {
+        interval: Duration::from_secs(3600),
+        query_offset: Duration::ZERO,
+    };
+    let groups = compile_groups(&[file], defaults, &ParserOptions::default(), &mut problems);
+    assert!(problems.is_empty(), "{problems}");
+    groups
+}
+
+fn team() -> TenantId {
+    TenantId::parse("team-1").unwrap()
+}
+
+fn down(backend: &Table) {
+    let series: &[(&str, &str)] = &[("__name__", "up"), ("instance", "a:1"), ("job", "web")];
+    backend.set("up==0", Ok(&[(series, 0.0)]));
+    backend.set("up", Ok(&[(series, 0.0)]));
+    backend.set("sum(up) by(job)", Ok(&[(&[("job", "web")], 1.5)]));
+    backend.set("nonsense", Err("no such thing"));
+}
+
+fn journal(folder: &Path) -> (Log, SavedTenants) {
+    open_journal(folder, SyncPolicy::default()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alert_goes_from_the_query_to_the_alertmanager_and_shows_in_the_api() {
+    let (stopper, stop) = Stopper::new();
+    let mut alertmanager = Alertmanager::start(stop.clone()).await;
+    let house = House::start(vec![alertmanager.url.clone()], None, stopper, stop);
+    down(&house.backend);
+    house.service.load(&team(), groups(RULES)).await;
+
+    let (tenant, alert) = alertmanager.alert("Down").await;
+    assert_eq!(tenant, "team-1");
+    assert_eq!(
+        alert["labels"],
+        json!({"alertname": "Down", "cluster": "eu", "job": "web", "severity": "page", "team": "t"})
+    );
+    assert_eq!(alert["annotations"]["summary"], "a:1 of eu is 0");
+    assert_eq!(alert["annotations"]["others"], "0");
+    assert_eq!(
+        alert["annotations"]["broken"],
+        "<error expanding template: error executing template __alert_Down: template: __alert_Down:1:115: executing \
+         \"__alert_Down\" at <query \"nonsense\">: error calling query: no such thing>"
+    );
+    assert_eq!(
+        alert["generatorURL"],
+        "http://watchbell.example/graph?g0.expr=up+%3D%3D+0&g0.tab=1"
+    );
+    let time = |name: &str| Timestamp::parse_rfc3339(alert[name].as_str().unwrap()).unwrap();
+    assert_eq!(time("endsAt"), time("startsAt") + Duration::from_secs(240));
+    assert!(alert["startsAt"].as_str().unwrap().ends_with('Z'));
+
+    let data = house
+        .get_until("/api/v1/rules", |data| {
+            data["groups"][0]["rules"][1]["state"] == "firing"
+        })
+        .await;
+    let group = &data["groups"][0];
+    assert_eq!(
+        (
+            &group["name"],
+            &group["file"],
+            &group["interval"],
+            &group["limit"]
+        ),
+        (&json!("web"), &json!("rules.yml"), &json!(1), &json!(0))
+    );
+    let recorded = &group["rules"][0];
+    assert_eq!(recorded["query"], "sum by (job) (up)");
+    assert_eq!(recorded["type"], "recording");
+    assert_eq!(recorded["health"], "ok");
+    let rule = &group["rules"][1];
+    assert_eq!(
+        rule["labels"]["severity"],
+        "{{ if eq $value 0.0 }}page{{ end }}"
+    );
+    assert_eq!(
+        (&rule["duration"], &rule["keepFiringFor"]),
+        (&json!(0), &json!(300))
+    );
+    assert_eq!(rule["alerts"][0]["value"], "0e+00");
+    assert_eq!(rule["alerts"][0]["labels"]["team"], "t");
+    assert!(rule["alerts"][0].get("keepFiringSince").is_none());
+    let quiet = &data["groups"][1]["rules"][0];
+    assert_eq!(
+        (
+            &quiet["state"],
+            &quiet["health"],
+            &quiet["alerts"],
+            &quiet["lastEvaluation"]
+        ),
+        (
+            &json!("unknown"),
+            &json!("unknown"),
+            &json!([]),
+            &json!("0001-01-01T00:00:00Z")
+        )
+    );
+    let written = house.backend.written.lock().clone();
+    let names: Vec<&str> = written
+        .iter()
+        .take(2)
+        .flat_map(|batch| &batch.samples)
+        .filter_map(|sample| sample.labels.metric_name())
+        .collect();
+    assert_eq!(names, ["job:up", "ALERTS", "ALERTS_FOR_STATE"]);
+
+    let (_, body) = house.get("team-1", "/prometheus/api/v1/alerts").await;
+    assert_eq!(body["data"]["alerts"][0]["state"], "firing");
+    let (_, body) = house.get("other", "/api/v1/rules").await;
+    assert_eq!(body, json!({"status": "success", "data": {"groups": []}}));
+    let (_, body) = house.get("team-1", "/api/v1/alertmanagers").await;
+    assert_eq!(
+        body["data"],
+        json!({"activeAlertmanagers": [{"url": alertmanager.url}], "droppedAlertmanagers": []})
+    );
+
+    house.backend.set("up==0", Ok(&[]));
+    let data = house
+        .get_until("/api/v1/alerts", |data| {
+            data["alerts"][0].get("keepFiringSince").is_some()
+        })
+        .await;
+    assert_eq!(data["alerts"][0]["state"], "firing");
+    house.service.load(&team(), groups("")).await;
+    let (_, resolved) = alertmanager.alert("Down").await;
+    assert!(resolved["endsAt"].as_str().unwrap() < alert["endsAt"].as_str().unwrap());
+    let text = house.metrics.text();
+    for line in [
+        "prometheus_notifications_alertmanagers_discovered 1",
+        "prometheus_notifications_queue_capacity 10000",
+        "prometheus_template_text_expansion_failures_total",
+        "prometheus_rule_evaluation_duration_histogram_seconds_count",
+    ] {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
+    house.stopper.stop();
+    assert!(house.service.join(Duration::from_secs(5)).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn filters_and_pages() {
+    let (stopper, stop) = Stopper::new();
+    let house = House::start(Vec::new(), None, stopper, stop);
+    house.service.load(&team(), groups(RULES)).await;
+    house
+        .get_until("/api/v1/rules", |data| data["groups"][1].is_object())
+        .await;
+    let names = |data: &Value| -> Vec<String> {
+        let groups = data["groups"].as_array().unwrap().iter();
+        groups
+            .flat_map(|group| group["rules"].as_array().unwrap())
+            .map(|rule| rule["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    for (query, expected) in [
+        ("type=alert", &["Down", "Quiet"][..]),
+        ("type=record", &["job:up"]),
+        ("rule_name[]=Quiet&rule_name[]=job:up", &["job:up", "Quiet"]),
+        ("rule_group[]=zzz", &["Quiet"]),
+        ("rule_group[]=zzz&type=record", &[]),
+        ("file[]=other.yml", &[]),
+        ("match[]={team=\"t\"}", &["job:up", "Down"]),
+        ("group_limit=1", &["job:up", "Down"]),
+    ] {
+        let (_, body) = house
+            .get(
+                "team-1",
+                &format!(
+                    "/api/v1/rules?{}",
+                    query
+                        .replace('"', "%22")
+                        .replace('{', "%7B")
+                        .replace('}', "%7D")
+                ),
+            )
+            .await;
+        assert_eq!(names(&body["data"]), expected, "{query}");
+    }
+    let (_, first) = house.get("team-1", "/api/v1/rules?group_limit=1").await;
+    let token = first["data"]["groupNextToken"].as_str().unwrap();
+    assert_eq!(token.len(), 64);
+    let path = format!("/api/v1/rules?group_limit=1&group_next_token={token}");
+    let (_, second) = house.get("team-1", &path).await;
+    assert_eq!(names(&second["data"]), ["Quiet"]);
+    assert!(second["data"].get("groupNextToken").is_none());
+    let (status, body) = house
+        .get("team-1", "/api/v1/rules?group_limit=1&group_next_token=x")
+        .await;
+    assert_eq!(status, 400);
+    assert_eq!(body["errorType"], "bad_data");
+    assert_eq!(
+        body["error"],
+        "invalid parameter \"group_next_token\": invalid group_next_token 'x'. were rule groups changed?"
+    );
+    let (_, body) = house
+        .get("team-1", "/api/v1/rules?exclude_alerts=true&type=alert")
+        .await;
+    assert_eq!(body["data"]["groups"][0]["rules"][0]["alerts"], Value::Null);
+    house.stopper.stop();
+    assert!(house.service.join(Duration::from_secs(5)).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_goes_on_with_the_same_start_and_a_checkpoint_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (stopper, stop) = Stopper::new();
+    let mut alertmanager = Alertmanager::start(stop.clone()).await;
+    let urls = vec![alertmanager.url.clone()];
+    let mut starts = Vec::new();
+    for life in 0..3 {
+        let (life_stopper, life_stop) = Stopper::new();
+        let house = House::start(
+            urls.clone(),
+            Some(journal(folder.path())),
+            life_stopper,
+            life_stop,
+        );
+        down(&house.backend);
+        house.service.load(&team(), groups(RULES)).await;
+        let (_, alert) = alertmanager.alert("Down").await;
+        starts.push(alert["startsAt"].clone());
+        house
+            .get_until("/api/v1/alerts", |data| data["alerts"][0].is_object())
+            .await;
+        if life == 1 {
+            house.service.checkpoint().await.unwrap();
+        }
+        house.stopper.stop();
+        assert!(house.service.join(Duration::from_secs(5)).await);
+    }
+    assert_eq!(starts[0], starts[1]);
+    assert_eq!(starts[0], starts[2]);
+    stopper.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alertmanager_that_refuses_for_a_while_hears_it_in_the_end_and_disturbs_no_other() {
+    let (stopper, stop) = Stopper::new();
+    let mut good = Alertmanager::start(stop.clone()).await;
+    let mut bad = Alertmanager::start(stop.clone()).await;
+    *bad.status.lock() = StatusCode::SERVICE_UNAVAILABLE;
+    let urls = vec![good.url.clone(), bad.url.clone()];
+    let house = House::start(urls, None, stopper, stop);
+    down(&house.backend);
+    house.service.load(&team(), groups(RULES)).await;
+    let (_, told) = good.alert("Down").await;
+    let (_, first) = bad.alert("Down").await;
+    *bad.status.lock() = StatusCode::OK;
+    let (_, second) = bad.alert("Down").await;
+    assert_eq!((&told, &first), (&first, &second));
+    house.stopper.stop();
+    assert!(house.service.join(Duration::from_secs(5)).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_the_embedded_engine_a_later_rule_sees_what_the_earlier_one_wrote() {
+    let folder = tempfile::tempdir().unwrap();
+    let (stopper, stop) = Stopper::new();
+    let mut alertmanager = Alertmanager::start(stop.clone()).await;
+    let clock = Arc::new(SystemClock::new());
+    let mut config = config::WatchbellConfig::default();
+    config.storage.path = folder.path().to_owned();
+    let engine = Engine::open(
+        IngestSettings::new(&config, Build::default()),
+        clock.clone(),
+        &Metrics::new(),
+    )
+    .unwrap();
+    let now = clock.now();
+    let up = |instance: &str| {
+        let labels = Labels::from_pairs([("__name__", "up"), ("instance", instance)]);
+        let sample = Sample {
+            timestamp: now,
+            value: 0.0,
+        };
+        (labels, sample)
+    };
+    engine.append(&team(), &[up("a"), up("b")]).await.unwrap();
+    let embedded = Embedded::new(engine.clone(), Duration::from_secs(10));
+    let house = House::start_on(
+        Arc::new(embedded),
+        vec![alertmanager.url.clone()],
+        None,
+        stopper,
+        stop,
+    );
+    let rules = r#"
+groups:
+- name: web
+  interval: 1s
+  rules:
+  - alert: Down
+    expr: up == 0
+  - alert: BothDown
+    expr: sum(ALERTS{alertname="Down", alertstate="firing"}) == 2
+    annotations: {summary: '{{ $value }} at {{ (query "time()" | first | value) }} of {{ now }}'}
+"#;
+    house.service.load(&team(), groups(rules)).await;
+    let (_, first) = alertmanager.alert("Down").await;
+    let (_, second) = alertmanager.alert("BothDown").await;
+    assert_eq!(first["startsAt"], second["startsAt"]);
+    let summary = second["annotations"]["summary"].as_str().unwrap();
+    let (asked, told) = summary
+        .strip_prefix("2 at ")
+        .and_then(|times| times.split_once(" of "))
+        .unwrap();
+    assert_eq!(asked, told);
+    house.stopper.stop();
+    assert!(house.service.join(Duration::from_secs(5)).await);
+}

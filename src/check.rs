@@ -1,0 +1,137 @@
+//! `watchbell check`: all mistakes of files, before anything runs with them.
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use config::{AlertmanagerFiles, AlertmanagerOptions, Files, Problem, Problems, RuleFile};
+use promql::ParserOptions;
+use ruler_core::{GroupDefaults, compile_groups};
+use runtime::DiskFiles;
+
+use crate::cli::{CheckArguments, CheckKind};
+use crate::configuration::Configuration;
+
+/// Groups that name no interval take one from elsewhere; which one does not matter to a check.
+const GROUP_DEFAULTS: GroupDefaults = GroupDefaults {
+    interval: std::time::Duration::from_secs(60),
+    query_offset: std::time::Duration::ZERO,
+};
+
+/// Prints what is right and what is wrong; 1 where anything is wrong.
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command's answer"
+)]
+pub fn run(arguments: &CheckArguments) -> ExitCode {
+    let check: fn(&Path) -> Checked = match &arguments.kind {
+        CheckKind::Config(_) => check_config,
+        CheckKind::Rules(_) => check_rules,
+        CheckKind::Alertmanager(_) => check_alertmanager,
+    };
+    let mut wrong = 0;
+    for file in files(&arguments.kind) {
+        let checked = check(file);
+        for warning in &checked.warnings {
+            eprintln!("warning: {warning}");
+        }
+        match checked.found {
+            Ok(found) => println!("{}: {found}", file.display()),
+            Err(problems) => {
+                wrong += problems.len();
+                eprintln!("{problems}");
+            }
+        }
+    }
+    if wrong == 0 {
+        ExitCode::SUCCESS
+    } else {
+        eprintln!(
+            "{wrong} {}",
+            if wrong == 1 { "mistake" } else { "mistakes" }
+        );
+        ExitCode::FAILURE
+    }
+}
+
+struct Checked {
+    /// What the file holds.
+    found: Result<String, Problems>,
+    warnings: Problems,
+}
+
+fn files(kind: &CheckKind) -> &[PathBuf] {
+    match kind {
+        CheckKind::Config(files) | CheckKind::Rules(files) | CheckKind::Alertmanager(files) => {
+            &files.files
+        }
+    }
+}
+
+fn check_config(file: &Path) -> Checked {
+    match Configuration::load(Some(file)) {
+        Ok(configuration) => Checked {
+            found: Ok(format!(
+                "{} rule files, {} receivers",
+                configuration.rules.files,
+                configuration.alertmanager.config.receivers.len()
+            )),
+            warnings: configuration.warnings,
+        },
+        Err(problems) => Checked {
+            found: Err(problems),
+            warnings: Problems::new(),
+        },
+    }
+}
+
+fn check_rules(file: &Path) -> Checked {
+    let name = file.to_string_lossy();
+    let mut problems = Problems::new();
+    let mut rules = 0;
+    match DiskFiles.read(file) {
+        Ok(text) => {
+            let read = RuleFile::read(&name, &text, &mut problems);
+            rules = read.groups.iter().map(|group| group.rules.len()).sum();
+            // What is wrong with it is in the list.
+            let _ = compile_groups(
+                &[read],
+                GROUP_DEFAULTS,
+                &ParserOptions::default(),
+                &mut problems,
+            );
+        }
+        Err(reason) => problems.push(Problem::new(&name, None, "", reason)),
+    }
+    let found = if problems.is_empty() {
+        Ok(format!("{rules} rules"))
+    } else {
+        Err(problems.sorted())
+    };
+    Checked {
+        found,
+        warnings: Problems::new(),
+    }
+}
+
+fn check_alertmanager(file: &Path) -> Checked {
+    match AlertmanagerFiles::load(
+        &file.to_string_lossy(),
+        &AlertmanagerOptions::default(),
+        &DiskFiles,
+    ) {
+        Ok(loaded) => Checked {
+            found: Ok(format!(
+                "{} receivers, {} routes, {} inhibit rules, {} template files",
+                loaded.value.config.receivers.len(),
+                loaded.value.config.routes.routes().len(),
+                loaded.value.config.inhibit_rules.len(),
+                loaded.value.template_files.len()
+            )),
+            warnings: loaded.warnings,
+        },
+        Err(problems) => Checked {
+            found: Err(problems),
+            warnings: Problems::new(),
+        },
+    }
+}

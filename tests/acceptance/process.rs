@@ -1,0 +1,97 @@
+//! Programs under test: each is ended through its own handle, whatever the test does.
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::wait::wait_for;
+
+/// A running program whose output goes to a file.
+pub struct Process {
+    child: Child,
+    name: String,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts the program; what it prints is appended to `log`.
+    pub fn start(name: &str, command: &mut Command, log: &Path) -> Self {
+        let output = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .expect("the log file can be opened");
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().expect("a file handle can be copied"))
+            .stderr(output)
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
+        Self {
+            child,
+            name: name.to_owned(),
+            log: log.to_owned(),
+        }
+    }
+
+    pub fn log_text(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.child
+            .try_wait()
+            .expect("a child can be asked")
+            .is_some()
+    }
+
+    /// SIGKILL, and gone when this returns.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid =
+            Pid::from_raw(self.child.id().cast_signed()).expect("a child has a positive number");
+        kill_process(pid, signal)
+            .unwrap_or_else(|error| panic!("cannot signal {}: {error}", self.name));
+    }
+
+    pub async fn ended(&mut self, within: Duration) -> ExitStatus {
+        let name = self.name.clone();
+        let child = &mut self.child;
+        wait_for(&format!("{name} to end"), within, async || {
+            child.try_wait().expect("a child can be asked")
+        })
+        .await
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            let text = self.log_text();
+            let lines: Vec<&str> = text.lines().collect();
+            let tail = lines[lines.len().saturating_sub(60)..].join("\n");
+            eprintln!("--- the end of what {} printed ---\n{tail}\n---", self.name);
+        }
+    }
+}
+
+/// A program of Debian's that the test needs. Where it is missing the test says so and is left out,
+/// except in continuous integration, where it fails.
+pub fn program(path: &str) -> Option<&str> {
+    if Path::new(path).exists() {
+        return Some(path);
+    }
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "{path} is missing, and continuous integration must have it"
+    );
+    eprintln!("SKIPPED: {path} is not installed; this test needs it");
+    None
+}

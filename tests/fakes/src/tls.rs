@@ -1,0 +1,51 @@
+//! A certificate that signs itself, for servers on loopback.
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::TlsAcceptor;
+
+/// A key, and a certificate for `localhost` and `127.0.0.1` that is its own authority.
+#[derive(Clone)]
+pub struct Tls {
+    certificate_pem: String,
+    config: Arc<ServerConfig>,
+}
+
+impl Tls {
+    /// # Panics
+    /// Where no key can be made.
+    #[must_use]
+    pub fn new() -> Self {
+        let made = rcgen::generate_simple_self_signed(["localhost".into(), "127.0.0.1".into()])
+            .expect("these are names for a certificate");
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("ring knows the default protocol versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .expect("the certificate belongs to the key");
+        Self {
+            certificate_pem: made.cert.pem(),
+            config: Arc::new(config),
+        }
+    }
+
+    /// What a client must trust.
+    #[must_use]
+    pub fn certificate_pem(&self) -> &str {
+        &self.certificate_pem
+    }
+
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(self.config.clone())
+    }
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self::new()
+    }
+}
