@@ -3,6 +3,7 @@ mod api;
 mod backend;
 mod embedded;
 mod evaluate;
+mod external;
 mod files;
 mod journal;
 mod metrics;
