@@ -13,7 +13,7 @@ use tower::ServiceExt;
 
 use crate::api::routes;
 use crate::engine::Engine;
-use crate::settings::{IngestSettings, QuerySettings};
+use crate::settings::{Build, IngestSettings, QuerySettings};
 
 const NOW: Timestamp = Timestamp::from_secs(1_000_000);
 
@@ -32,10 +32,10 @@ fn settings(folder: &Path) -> IngestSettings {
         external_labels: Labels::default(),
         query: QuerySettings {
             concurrency_max: 2,
-            ..IngestSettings::new(&config, crate::settings::Build::default()).query
+            ..IngestSettings::new(&config, Build::default()).query
         },
         limits: Limits::default(),
-        build: crate::settings::Build {
+        build: Build {
             version: "1.2.3".to_owned(),
             ..Default::default()
         },
