@@ -67,8 +67,18 @@ pub(crate) fn restore(
     };
     fs::create_dir_all(&snapshots).map_err(failed)?;
     for (tenant, path) in list_snapshots(&snapshots).map_err(failed)? {
-        let Some(file) = read_records(&path)? else {
-            continue;
+        let file = match read_records(&path) {
+            Ok(Some(file)) => file,
+            Ok(None) => continue,
+            Err(problem @ RecordsFileError::Damaged { .. }) => {
+                error!(%tenant, error = %problem, "a snapshot cannot be read; it is put aside");
+                damages += 1;
+                put_aside(&path).map_err(failed)?;
+                continue;
+            }
+            Err(
+                problem @ (RecordsFileError::Io { .. } | RecordsFileError::NewerVersion { .. }),
+            ) => return Err(problem.into()),
         };
         covers.insert(tenant.clone(), file.covers);
         snapshot_bytes += file.bytes;
@@ -219,6 +229,11 @@ fn replay(head: &mut Head, tenant: &TenantId, kind: u8, payload: &[u8]) -> u64 {
 
 fn report(problem: &ReplayError) {
     error!(error = %problem, "the log is damaged; what follows is read");
+}
+
+/// For whoever wants to look at it: the next snapshot must not overwrite it.
+fn put_aside(path: &Path) -> io::Result<()> {
+    fs::rename(path, path.with_extension("damaged"))
 }
 
 fn snapshots_folder(folder: &Path) -> PathBuf {

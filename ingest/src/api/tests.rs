@@ -426,6 +426,41 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
 }
 
 #[tokio::test]
+async fn damage_is_counted_and_the_start_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = open(settings(folder.path()));
+    first.write("gone", &[("up", &[(60, 1.0)])]).await;
+    first.engine.checkpoint();
+    for ago in [50, 40, 30] {
+        first.write("anonymous", &[("up", &[(ago, 1.0)])]).await;
+    }
+    drop(first);
+    let flip = |path: &str, at: usize| {
+        let path = folder.path().join(path);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[at] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+    };
+    flip("snapshots/gone.records", 3);
+    // Behind the segment's header stand the definition of "up" and its first sample; the second one is hit.
+    let log = folder.path().join("log/00000002.log");
+    let length = std::fs::read(&log).unwrap().len();
+    flip("log/00000002.log", length - 40);
+    let site = open(settings(folder.path()));
+    assert_eq!(
+        site.data("/api/v1/query?query=count_over_time(up%5B5m%5D)")
+            .await,
+        r#"{"resultType":"vector","result":[{"metric":{},"value":[1000000,"2"]}]}"#
+    );
+    let metrics = site.metrics.text();
+    assert!(
+        metrics.contains("watchbell_ingest_log_damages_total 2"),
+        "{metrics}"
+    );
+    assert!(folder.path().join("snapshots/gone.damaged").exists());
+}
+
+#[tokio::test]
 async fn federation_shows_the_newest_samples() {
     let site = site();
     site.write(
