@@ -368,7 +368,7 @@ fn refusal(reply: &MailReply) -> Outcome {
     );
     match reply.code {
         code if LOGIN_REFUSED.contains(&code) => Outcome::Rejected {
-            reason: format!("{reason}; check auth_username and its password or secret"),
+            reason: format!("{reason}; check smtp_auth_username and its password or secret"),
         },
         500..600 => Outcome::Rejected { reason },
         _ => Outcome::Retry {

@@ -86,35 +86,6 @@ fn first(kind: IntegrationKind, integration: &str) -> Json {
     json_of(begin(&plan, &firing("A is down"), &Memory::default()).1)
 }
 
-/// The body that Alertmanager 0.34 was seen to send, with `event_action` and `payload` that say nothing.
-#[test]
-fn version_1_of_pagerduty() {
-    let plan = plan(IntegrationKind::PagerDuty, &format!("service_key: {KEY}"));
-    let mut notification = firing("A is down");
-    let request = http(begin(&plan, &notification, &Memory::default()).1);
-    assert_eq!(
-        request.url,
-        "https://events.pagerduty.com/generic/2010-04-15/create_event.json"
-    );
-    let incident_key = "af94c9e8f6a3043625e36c6f472fe6be85ac23a9117184ee4cb7b4ad7401a47e";
-    let alert = r#"{"annotations":{"summary":"A is down"},"endsAt":"0001-01-01T00:00:00Z","fingerprint":"2fc4c353ef13c5b1","generatorURL":"http://p/g?a=1\u0026b=2","labels":{"alertname":"Down","instance":"a:1","severity":"critical"},"startsAt":"2026-01-02T03:04:05Z","status":"firing"}"#;
-    let expected = format!(
-        "{{\"service_key\":\"{KEY}\",\"incident_key\":\"{incident_key}\",\"event_type\":\"trigger\",\
-         \"description\":\"[FIRING:1] Down (a:1 critical)\",\"event_action\":\"\",\"payload\":null,\
-         \"client\":\"Alertmanager\",\"client_url\":\"http://am:9093/#/alerts?receiver=team\",\
-         \"details\":{{\"firing\":[{alert}],\"num_firing\":1,\"num_resolved\":0,\"resolved\":[]}}}}\n"
-    );
-    assert_eq!(String::from_utf8_lossy(&request.body), expected);
-    notification.alerts[0].ends_at = notification.at;
-    let resolve = json_of(begin(&plan, &notification, &Memory::default()).1);
-    assert_eq!(resolve["event_type"], "resolve");
-    assert_eq!(
-        resolve["client"],
-        Json::Null,
-        "the client is named on a trigger only"
-    );
-}
-
 #[test]
 fn a_failing_template_loses_no_incident() {
     let failing = format!(
@@ -166,23 +137,6 @@ fn a_failing_template_loses_no_message() {
         text.starts_with(NOTE) && text.ends_with(r#"[FIRING] {alertname="Down"}"#),
         "{text}"
     );
-}
-
-#[test]
-fn severities_are_pagerdutys() {
-    for (written, sent) in [
-        ("critical", "critical"),
-        ("{{ .CommonLabels.severity }}", "critical"),
-        ("Warning", "warning"),
-        ("page", "error"),
-        ("", "error"),
-    ] {
-        let event = first(
-            IntegrationKind::PagerDuty,
-            &format!("routing_key: {KEY}, severity: '{written}'"),
-        );
-        assert_eq!(event["payload"]["severity"], sent, "{written}");
-    }
 }
 
 #[test]
@@ -312,26 +266,6 @@ fn a_full_mailbox_does_not_hold_the_mail_open_for_ever() {
         }
     }
     assert_eq!(words, "RRRRRRRRD");
-}
-
-#[test]
-fn codes_of_mail_servers() {
-    let plan = mailing("a@x");
-    let notification = firing("A is down");
-    for (stage, code, refused, expected) in [
-        (MailStage::Message, 250, &[][..], 'D'),
-        (MailStage::Message, 451, &[], 'R'),
-        (MailStage::Message, 554, &[], 'J'),
-        (MailStage::RcptTo, 450, &[("a@x", 450)], 'R'),
-        (MailStage::RcptTo, 550, &[("a@x", 550)], 'J'),
-        (MailStage::Auth, 535, &[], 'J'),
-        (MailStage::Auth, 454, &[], 'R'),
-        (MailStage::Connect, 421, &[], 'R'),
-    ] {
-        let (mut conversation, _) = begin(&plan, &notification, &Memory::default());
-        let (word, _) = end(conversation.next(answered(stage, code, refused), notification.at));
-        assert_eq!(word, expected, "{stage:?} {code}");
-    }
 }
 
 #[test]
