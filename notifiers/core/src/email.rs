@@ -214,11 +214,10 @@ impl EmailPlan {
             message.push_str(&header("In-Reply-To", &thread));
         }
         message.push_str(&header("Date", &date(notification.at)));
-        let boundary = &digest(&[
-            notification.group_key.as_str(),
-            &notification.at.as_millis().to_string(),
-            from,
-        ])[..60];
+        // Made from the parts too, so that no part can hold it.
+        let mut seed = vec![id];
+        seed.extend(parts.iter().map(|(_, body)| body.as_str()));
+        let boundary = &digest(&seed)[..60];
         message.push_str(&format!(
             "Content-Type: multipart/alternative;  boundary={boundary}\r\nMIME-Version: 1.0\r\n\r\n"
         ));
@@ -368,7 +367,7 @@ fn refusal(reply: &MailReply) -> Outcome {
     );
     match reply.code {
         code if LOGIN_REFUSED.contains(&code) => Outcome::Rejected {
-            reason: format!("{reason}; check auth_username and its password or secret"),
+            reason: format!("{reason}; check smtp_auth_username and its password or secret"),
         },
         500..600 => Outcome::Rejected { reason },
         _ => Outcome::Retry {

@@ -180,6 +180,7 @@ fn parts(list: &str) -> Vec<String> {
     parts
 }
 
+/// An address of ASCII: servers that take others (SMTPUTF8) are not spoken to in that way.
 fn address(part: &str) -> Result<String, String> {
     let inner = match (part.rfind('<'), part.rfind('>')) {
         (Some(open), Some(close)) if open < close => &part[open + 1..close],
@@ -188,6 +189,7 @@ fn address(part: &str) -> Result<String, String> {
     let well_formed = inner
         .split_once('@')
         .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
+        && inner.is_ascii()
         && !inner.contains(|character: char| {
             character.is_whitespace() || character.is_control() || "<>".contains(character)
         });
@@ -269,7 +271,7 @@ mod tests {
             ["a@b", "ops@example.org"]
         );
         assert_eq!(addresses("").unwrap(), Vec::<String>::new());
-        for wrong in ["nobody", "a@b c", "@b", "<a@>"] {
+        for wrong in ["nobody", "a@b c", "@b", "<a@>", "é@b", "a@b\r\nx"] {
             assert!(addresses(wrong).is_err(), "{wrong}");
         }
     }

@@ -1,4 +1,6 @@
 //! What each vendor's answer leads to, at each step.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail the test")]
+
 use std::path::Path;
 
 use config::{AlertmanagerConfig, AlertmanagerOptions};
@@ -63,10 +65,11 @@ fn begin(
     notification: &Notification,
     memory: &Memory,
 ) -> (Conversation, HttpRequest) {
-    match plan.begin(notification, memory, &SecretFiles::default()) {
-        (conversation, Step::Ask(Request::Http(request))) => (conversation, request),
-        (_, other) => panic!("{other:?}"),
-    }
+    let (conversation, step) = plan.begin(notification, memory, &SecretFiles::default());
+    let Step::Ask(Request::Http(request)) = step else {
+        panic!("{step:?}")
+    };
+    (conversation, request)
 }
 
 fn body(request: &HttpRequest) -> String {
@@ -335,7 +338,7 @@ fn a_failing_template_does_not_keep_the_page_from_slack() {
         said.contains(r##""channel":"#c""##) && said.contains("hello\\n[template error: "),
         "{said}"
     );
-    assert!(said.contains("firing: {alertname=\\\"Down\\\"}"), "{said}");
+    assert!(said.contains("[FIRING] {alertname=\\\"Down\\\"}"), "{said}");
 }
 
 #[test]
@@ -358,10 +361,11 @@ fn webhook_payloads_are_structures_and_addresses_are_checked() {
 const MAIL: &str = "email_configs: [{to: 'a@b, Ops <c@d>', from: 'w@x', smarthost: 'm:587', auth_username: u, auth_password: p}]";
 
 fn mail(plan: &IntegrationPlan) -> (Conversation, MailRequest) {
-    match plan.begin(&firing(), &Memory::default(), &SecretFiles::default()) {
-        (conversation, Step::Ask(Request::Mail(request))) => (conversation, *request),
-        (_, other) => panic!("{other:?}"),
-    }
+    let (conversation, step) = plan.begin(&firing(), &Memory::default(), &SecretFiles::default());
+    let Step::Ask(Request::Mail(request)) = step else {
+        panic!("{step:?}")
+    };
+    (conversation, *request)
 }
 
 #[test]
@@ -404,8 +408,12 @@ fn a_mail_servers_words_are_heard() {
             refused: Vec::new(),
         })
     };
+    let id = format!("<{}.{}.", &KEY[..16], NOW.as_millis());
     for (response, expected) in [
-        (reply(MailStage::Message, 250), "delivered "),
+        (
+            reply(MailStage::Message, 250),
+            format!("delivered {id}").as_str(),
+        ),
         (
             reply(MailStage::Message, 554),
             "rejected the mail server answered 554 words (end of the message)",
@@ -425,10 +433,7 @@ fn a_mail_servers_words_are_heard() {
         (lost(Reached::PerhapsAll), "ambiguous"),
     ] {
         let (mut conversation, _) = mail(&plan(MAIL));
-        assert_eq!(
-            word(conversation.next(response.clone(), NOW)),
-            expected,
-            "{response:?}"
-        );
+        let said = word(conversation.next(response.clone(), NOW));
+        assert!(said.starts_with(expected), "{response:?}: {said}");
     }
 }
