@@ -8,14 +8,16 @@ use promql::{ParserOptions, Query};
 
 use crate::alert::{ActiveAlert, AlertState, AlertTiming};
 use crate::alerting::AlertElement;
+use crate::command::{Command, Persist};
 use crate::evaluation::{AppendReport, Appended, Evaluate, Evaluated, RuleResult};
 use crate::event::Event;
+use crate::input::Input;
 use crate::outbox::{Destination, Message, SendOutcome};
 use crate::plan::RulePlan;
 use crate::recording::RecordedElement;
 use crate::restore::SavedState;
 use crate::rule::{Group, GroupKey, Rule, RuleClass, RuleKey, RuleKind};
-use crate::ruler::{Command, Input, Persist, Ruler, RulerOptions};
+use crate::ruler::{Ruler, RulerOptions};
 use crate::series::SampleBatch;
 
 pub(crate) const OPTIONS: RulerOptions = RulerOptions {
