@@ -11,11 +11,17 @@ use crate::cli::{CheckArguments, CheckKind};
 use crate::configuration::Configuration;
 
 /// Groups that name no interval take one from elsewhere; which one does not matter to a check.
-const GROUP_DEFAULTS: GroupDefaults =
-    GroupDefaults { interval: std::time::Duration::from_secs(60), query_offset: std::time::Duration::ZERO };
+const GROUP_DEFAULTS: GroupDefaults = GroupDefaults {
+    interval: std::time::Duration::from_secs(60),
+    query_offset: std::time::Duration::ZERO,
+};
 
 /// Prints what is right and what is wrong; 1 where anything is wrong.
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "a command's answer")]
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command's answer"
+)]
 pub fn run(arguments: &CheckArguments) -> ExitCode {
     let check: fn(&Path) -> Checked = match &arguments.kind {
         CheckKind::Config(_) => check_config,
@@ -39,7 +45,10 @@ pub fn run(arguments: &CheckArguments) -> ExitCode {
     if wrong == 0 {
         ExitCode::SUCCESS
     } else {
-        eprintln!("{wrong} {}", if wrong == 1 { "mistake" } else { "mistakes" });
+        eprintln!(
+            "{wrong} {}",
+            if wrong == 1 { "mistake" } else { "mistakes" }
+        );
         ExitCode::FAILURE
     }
 }
@@ -52,7 +61,9 @@ struct Checked {
 
 fn files(kind: &CheckKind) -> &[PathBuf] {
     match kind {
-        CheckKind::Config(files) | CheckKind::Rules(files) | CheckKind::Alertmanager(files) => &files.files,
+        CheckKind::Config(files) | CheckKind::Rules(files) | CheckKind::Alertmanager(files) => {
+            &files.files
+        }
     }
 }
 
@@ -66,7 +77,10 @@ fn check_config(file: &Path) -> Checked {
             )),
             warnings: configuration.warnings,
         },
-        Err(problems) => Checked { found: Err(problems), warnings: Problems::new() },
+        Err(problems) => Checked {
+            found: Err(problems),
+            warnings: Problems::new(),
+        },
     }
 }
 
@@ -79,16 +93,32 @@ fn check_rules(file: &Path) -> Checked {
             let read = RuleFile::read(&name, &text, &mut problems);
             rules = read.groups.iter().map(|group| group.rules.len()).sum();
             // What is wrong with it is in the list.
-            let _ = compile_groups(&[read], GROUP_DEFAULTS, &ParserOptions::default(), &mut problems);
+            let _ = compile_groups(
+                &[read],
+                GROUP_DEFAULTS,
+                &ParserOptions::default(),
+                &mut problems,
+            );
         }
         Err(reason) => problems.push(Problem::new(&name, None, "", reason)),
     }
-    let found = if problems.is_empty() { Ok(format!("{rules} rules")) } else { Err(problems.sorted()) };
-    Checked { found, warnings: Problems::new() }
+    let found = if problems.is_empty() {
+        Ok(format!("{rules} rules"))
+    } else {
+        Err(problems.sorted())
+    };
+    Checked {
+        found,
+        warnings: Problems::new(),
+    }
 }
 
 fn check_alertmanager(file: &Path) -> Checked {
-    match AlertmanagerFiles::load(&file.to_string_lossy(), &AlertmanagerOptions::default(), &DiskFiles) {
+    match AlertmanagerFiles::load(
+        &file.to_string_lossy(),
+        &AlertmanagerOptions::default(),
+        &DiskFiles,
+    ) {
         Ok(loaded) => Checked {
             found: Ok(format!(
                 "{} receivers, {} routes, {} inhibit rules, {} template files",
@@ -99,6 +129,9 @@ fn check_alertmanager(file: &Path) -> Checked {
             )),
             warnings: loaded.warnings,
         },
-        Err(problems) => Checked { found: Err(problems), warnings: Problems::new() },
+        Err(problems) => Checked {
+            found: Err(problems),
+            warnings: Problems::new(),
+        },
     }
 }

@@ -3,8 +3,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub const VERSION: &str =
-    concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("WATCHBELL_COMMIT"), ", ", env!("WATCHBELL_DATE"), ")");
+pub const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (commit ",
+    env!("WATCHBELL_COMMIT"),
+    ", ",
+    env!("WATCHBELL_DATE"),
+    ")"
+);
 
 /// An alerting pipeline in one binary: samples in, rules evaluated, the right person told once.
 #[derive(Debug, Parser)]
@@ -31,7 +37,12 @@ pub struct ServeArguments {
     #[arg(long = "config.file", value_name = "FILE")]
     pub config_file: Option<PathBuf>,
     /// What this process runs: `all`, or some of `ingest`, `ruler`, `alertmanager`, separated by commas.
-    #[arg(long = "target", value_name = "TARGETS", value_delimiter = ',', default_value = "all")]
+    #[arg(
+        long = "target",
+        value_name = "TARGETS",
+        value_delimiter = ',',
+        default_value = "all"
+    )]
     pub targets: Vec<TargetName>,
     /// Address of the HTTP port (may be given several times); takes the place of the file's.
     #[arg(long = "web.listen-address", value_name = "HOST:PORT")]
@@ -113,7 +124,12 @@ mod tests {
     #[test]
     fn targets_are_separated_by_commas() {
         let cli = Cli::parse_from(["watchbell", "serve", "--target", "ruler,alertmanager"]);
-        let Command::Serve(arguments) = cli.command else { panic!("serve was asked for") };
-        assert_eq!(arguments.targets, [TargetName::Ruler, TargetName::Alertmanager]);
+        let Command::Serve(arguments) = cli.command else {
+            panic!("serve was asked for")
+        };
+        assert_eq!(
+            arguments.targets,
+            [TargetName::Ruler, TargetName::Alertmanager]
+        );
     }
 }

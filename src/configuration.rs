@@ -3,7 +3,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use config::{
-    AlertmanagerFiles, AlertmanagerOptions, Files, Problem, Problems, PrometheusConfig, WatchbellConfig,
+    AlertmanagerFiles, AlertmanagerOptions, Files, Problem, Problems, PrometheusConfig,
+    WatchbellConfig,
 };
 use promql::ParserOptions;
 use ruler::{LoadedRules, RuleFiles};
@@ -42,9 +43,13 @@ impl Configuration {
             take_over(&mut watchbell, prometheus);
         }
         let rule_files = rule_files(&watchbell);
-        let rules = rule_files.load().map_err(|wrong| problems.extend(wrong)).ok();
+        let rules = rule_files
+            .load()
+            .map_err(|wrong| problems.extend(wrong))
+            .ok();
         let alertmanager = load_alertmanager(&watchbell, &mut problems, &mut warnings);
-        let (Some(rules), Some(alertmanager), true) = (rules, alertmanager, problems.is_empty()) else {
+        let (Some(rules), Some(alertmanager), true) = (rules, alertmanager, problems.is_empty())
+        else {
             return Err(problems.sorted());
         };
         Ok(Self {
@@ -75,7 +80,9 @@ fn read_watchbell(file: &Path) -> Result<WatchbellConfig, Problems> {
     let name = file.to_string_lossy();
     match DiskFiles.read(file) {
         Ok(text) => WatchbellConfig::read(&name, &text),
-        Err(reason) => Err([Problem::new(&name, None, "", reason)].into_iter().collect()),
+        Err(reason) => Err([Problem::new(&name, None, "", reason)]
+            .into_iter()
+            .collect()),
     }
 }
 
@@ -109,9 +116,15 @@ fn read_prometheus(
 fn take_over(watchbell: &mut WatchbellConfig, prometheus: &PrometheusConfig) {
     watchbell.evaluation.interval = prometheus.evaluation_interval;
     watchbell.evaluation.query_offset = prometheus.rule_query_offset;
-    watchbell.rule_files.extend(prometheus.rule_files.iter().cloned());
+    watchbell
+        .rule_files
+        .extend(prometheus.rule_files.iter().cloned());
     let own = watchbell.external_labels.clone();
-    watchbell.external_labels = prometheus.external_labels.iter().chain(own.iter()).collect();
+    watchbell.external_labels = prometheus
+        .external_labels
+        .iter()
+        .chain(own.iter())
+        .collect();
 }
 
 fn load_alertmanager(
@@ -125,14 +138,18 @@ fn load_alertmanager(
     };
     let loaded = match &watchbell.alertmanager.config_file {
         Some(file) => AlertmanagerFiles::load(&file.to_string_lossy(), &options, &DiskFiles),
-        None => config::AlertmanagerConfig::read("", ALERTMANAGER_DEFAULT, &options).map(|loaded| config::Loaded {
-            value: AlertmanagerFiles {
-                config: loaded.value,
-                templates: TemplateSet::alertmanager(),
-                template_files: Vec::new(),
-            },
-            warnings: loaded.warnings,
-        }),
+        None => {
+            config::AlertmanagerConfig::read("", ALERTMANAGER_DEFAULT, &options).map(|loaded| {
+                config::Loaded {
+                    value: AlertmanagerFiles {
+                        config: loaded.value,
+                        templates: TemplateSet::alertmanager(),
+                        template_files: Vec::new(),
+                    },
+                    warnings: loaded.warnings,
+                }
+            })
+        }
     };
     match loaded {
         Ok(loaded) => {
@@ -146,9 +163,20 @@ fn load_alertmanager(
     }
 }
 
-fn alertmanagers(watchbell: &WatchbellConfig, prometheus: Option<&PrometheusConfig>) -> Vec<String> {
-    let own = watchbell.alertmanager.urls.iter().map(|url| format!("{}/api/v2/alerts", url.as_str().trim_end_matches('/')));
-    let theirs = prometheus.into_iter().flat_map(|prometheus| &prometheus.alertmanagers);
-    let theirs = theirs.flat_map(|targets| &targets.urls).map(|url| url.as_str().to_owned());
+fn alertmanagers(
+    watchbell: &WatchbellConfig,
+    prometheus: Option<&PrometheusConfig>,
+) -> Vec<String> {
+    let own = watchbell
+        .alertmanager
+        .urls
+        .iter()
+        .map(|url| format!("{}/api/v2/alerts", url.as_str().trim_end_matches('/')));
+    let theirs = prometheus
+        .into_iter()
+        .flat_map(|prometheus| &prometheus.alertmanagers);
+    let theirs = theirs
+        .flat_map(|targets| &targets.urls)
+        .map(|url| url.as_str().to_owned());
     own.chain(theirs).collect()
 }

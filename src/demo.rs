@@ -23,7 +23,9 @@ const TICK: Duration = Duration::from_millis(500);
 pub async fn run(arguments: DemoArguments) -> anyhow::Result<()> {
     let fakes = Fakes::start().await;
     let mut happened = fakes.subscribe();
-    let mut pipeline = Pipeline::start(&fakes).await.context("the pipeline did not start")?;
+    let mut pipeline = Pipeline::start(&fakes)
+        .await
+        .context("the pipeline did not start")?;
     let mut services = Services::new(pipeline.url("/api/v1/write"));
     let mut story = Story::begin();
     story.introduce(&pipeline, &fakes);

@@ -6,7 +6,6 @@ mod configuration;
 mod demo;
 mod pages;
 mod serve;
-mod state;
 mod telling;
 
 use std::process::ExitCode;
@@ -38,7 +37,10 @@ fn main() -> ExitCode {
 }
 
 fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
 }
 
 /// One line, with the whole chain of reasons.

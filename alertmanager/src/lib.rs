@@ -1,1 +1,24 @@
-//! The shell around the Alertmanager core: API v2, persistence, deliveries.
+//! The shell around the Alertmanager core: API v2, the log, deliveries.
+//!
+//! [`AlertmanagerService`] keeps one machine for each tenant and a task that drives it. Requests come by [`routes`],
+//! notifications go out by a [`Notifier`], and what must survive goes into the node's log (`journal`) before
+//! anything is sent or answered.
+mod api;
+mod config_text;
+mod deliver;
+mod journal;
+mod metrics;
+mod service;
+mod story;
+mod tenant;
+
+#[cfg(test)]
+mod tests;
+
+pub use alertmanager_core::{Deliver, Settings};
+pub use api::routes;
+pub use deliver::{Notified, Notifier};
+pub use journal::{RECORD_KIND, SavedTenants};
+pub use metrics::AlertmanagerMetrics;
+pub use service::{AlertmanagerService, CheckpointError, ServiceParts, ServiceSettings};
+pub use tenant::AskError;

@@ -73,6 +73,10 @@ impl Engine {
         let most = self.settings().query.timeout;
         let timeout = options.timeout.map_or(most, |timeout| timeout.min(most));
         let mut phase = "query queue";
+        // A timer of no length may still come later than a quick answer.
+        if timeout.is_zero() {
+            return Err(QueryError::TimedOut { phase });
+        }
         let work = async {
             let permit = Arc::clone(self.query_permits()).acquire_owned().await;
             phase = "expression evaluation";

@@ -27,7 +27,9 @@ pub(super) struct Pipeline {
 
 impl Pipeline {
     pub(super) async fn start(fakes: &Fakes) -> anyhow::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("watchbell-demo-").tempdir()?;
+        let folder = tempfile::Builder::new()
+            .prefix("watchbell-demo-")
+            .tempdir()?;
         write_files(folder.path(), fakes)?;
         let log = folder.path().join("watchbell.log");
         let output = fs::File::create(&log)?;
@@ -43,12 +45,22 @@ impl Pipeline {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;
-        let mut pipeline = Self { base: String::new(), child, client, folder };
+        let client = reqwest::Client::builder()
+            .timeout(Duration::from_secs(5))
+            .build()?;
+        let mut pipeline = Self {
+            base: String::new(),
+            child,
+            client,
+            folder,
+        };
         match tokio::time::timeout(STARTING_MAX, pipeline.ready(&log)).await {
             Ok(Ok(())) => Ok(pipeline),
             Ok(Err(error)) => Err(error.context(fs::read_to_string(&log).unwrap_or_default())),
-            Err(_) => bail!("it took too long; its log says:\n{}", fs::read_to_string(&log).unwrap_or_default()),
+            Err(_) => bail!(
+                "it took too long; its log says:\n{}",
+                fs::read_to_string(&log).unwrap_or_default()
+            ),
         }
     }
 
@@ -60,7 +72,9 @@ impl Pipeline {
                 bail!("it ended with {status}");
             }
             let text = fs::read_to_string(log).unwrap_or_default();
-            let Some(address) = listening_address(&text) else { continue };
+            let Some(address) = listening_address(&text) else {
+                continue;
+            };
             self.base = format!("http://{address}");
             let ready = self.client.get(self.url("/-/ready")).send().await;
             if ready.is_ok_and(|answer| answer.status().is_success()) {
@@ -79,7 +93,13 @@ impl Pipeline {
 
     /// The alerts of the rules, pending and firing.
     pub(super) async fn alerts(&self) -> anyhow::Result<Vec<Json>> {
-        let text = self.client.get(self.url("/api/v1/alerts")).send().await?.text().await?;
+        let text = self
+            .client
+            .get(self.url("/api/v1/alerts"))
+            .send()
+            .await?
+            .text()
+            .await?;
         let mut answer: Json = serde_json::from_str(&text)?;
         match answer["data"]["alerts"].take() {
             Json::Array(alerts) => Ok(alerts),
@@ -90,7 +110,10 @@ impl Pipeline {
     /// Resolves only when the process ends by itself, which it never should.
     pub(super) async fn ended(&mut self) -> anyhow::Error {
         match self.child.wait().await {
-            Ok(status) => anyhow!("the pipeline ended with {status}; its log says:\n{}", self.log_text()),
+            Ok(status) => anyhow!(
+                "the pipeline ended with {status}; its log says:\n{}",
+                self.log_text()
+            ),
             Err(error) => error.into(),
         }
     }
@@ -101,11 +124,19 @@ impl Pipeline {
 
     /// SIGTERM, as a service manager would send it; the folder goes away with `self`.
     pub(super) async fn stop(mut self) -> anyhow::Result<()> {
-        let Some(id) = self.child.id() else { return Ok(()) };
+        let Some(id) = self.child.id() else {
+            return Ok(());
+        };
         let pid = Pid::from_raw(id.cast_signed()).context("a process has a positive number")?;
         kill_process(pid, Signal::TERM)?;
-        let status = tokio::time::timeout(STOPPING_MAX, self.child.wait()).await.context("the pipeline did not end")??;
-        if status.success() { Ok(()) } else { bail!("the pipeline ended with {status}:\n{}", self.log_text()) }
+        let status = tokio::time::timeout(STOPPING_MAX, self.child.wait())
+            .await
+            .context("the pipeline did not end")??;
+        if status.success() {
+            Ok(())
+        } else {
+            bail!("the pipeline ended with {status}:\n{}", self.log_text())
+        }
     }
 }
 
@@ -114,7 +145,10 @@ fn write_files(folder: &Path, fakes: &Fakes) -> anyhow::Result<()> {
         .replace("@SMTP@", &fakes.smtp_address().to_string())
         .replace("@SLACK@", &fakes.slack_webhook_url())
         .replace("@PAGERDUTY@", &fakes.pagerduty_v2_url())
-        .replace("@HEARTBEAT@", &format!("{}/watchbell-demo", fakes.cronitor_url("demo")));
+        .replace(
+            "@HEARTBEAT@",
+            &format!("{}/watchbell-demo", fakes.cronitor_url("demo")),
+        );
     fs::write(folder.join("alertmanager.yml"), alertmanager)?;
     fs::write(folder.join("rules.yml"), RULES)?;
     let watchbell = "evaluation: {interval: 1s, resend_delay: 5s}\n\

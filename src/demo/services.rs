@@ -71,16 +71,33 @@ impl Services {
         let now = self.clock.now().as_millis();
         let mut samples = Vec::new();
         for (service, counters) in SERVICES.iter().zip(&mut self.served) {
-            let bad = if *service == "checkout" && self.failing { REQUESTS / 4.0 } else { 0.0 };
+            let bad = if *service == "checkout" && self.failing {
+                REQUESTS / 4.0
+            } else {
+                0.0
+            };
             counters.bad += bad;
             counters.good += REQUESTS - bad;
             for (code, value) in [("200", counters.good), ("500", counters.bad)] {
-                samples.push(SentSample::new("http_requests_total", &[("service", service), ("code", code)], now, value));
+                samples.push(SentSample::new(
+                    "http_requests_total",
+                    &[("service", service), ("code", code)],
+                    now,
+                    value,
+                ));
             }
         }
         let used = if self.filling { 0.96 } else { 0.4 };
-        samples.push(SentSample::new("disk_used_ratio", &[("instance", "search-1")], now, used));
-        let mut request = self.client.post(&self.write_url).body(write_request(&samples));
+        samples.push(SentSample::new(
+            "disk_used_ratio",
+            &[("instance", "search-1")],
+            now,
+            used,
+        ));
+        let mut request = self
+            .client
+            .post(&self.write_url)
+            .body(write_request(&samples));
         for (name, value) in REMOTE_WRITE_HEADERS {
             request = request.header(name, value);
         }

@@ -79,14 +79,29 @@ impl Story {
     pub(super) fn rules(&mut self, alerts: &[Json]) {
         let mut states = BTreeMap::new();
         for alert in alerts {
-            states.insert(name_of(alert), alert["state"].as_str().unwrap_or("").to_owned());
+            states.insert(
+                name_of(alert),
+                alert["state"].as_str().unwrap_or("").to_owned(),
+            );
         }
         for (name, state) in &states {
             if self.alerts.get(name) != Some(state) {
-                self.tell("rule", &format!("{name} is {state}"), if state == "firing" { Tone::Bad } else { Tone::Plain });
+                self.tell(
+                    "rule",
+                    &format!("{name} is {state}"),
+                    if state == "firing" {
+                        Tone::Bad
+                    } else {
+                        Tone::Plain
+                    },
+                );
             }
         }
-        for name in self.alerts.keys().filter(|name| !states.contains_key(*name)) {
+        for name in self
+            .alerts
+            .keys()
+            .filter(|name| !states.contains_key(*name))
+        {
             self.tell("rule", &format!("{name} is over"), Tone::Good);
         }
         self.alerts = states;
@@ -109,7 +124,9 @@ impl Story {
             Happened::Refused { .. } => ("refused", Tone::Bad),
             Happened::MailArrived { .. } => ("mail", Tone::Plain),
             Happened::SlackPosted { .. } | Happened::SlackUpdated { .. } => ("chat", Tone::Plain),
-            Happened::IncidentAcknowledged { .. } | Happened::IncidentUpdated { .. } => ("page", Tone::Plain),
+            Happened::IncidentAcknowledged { .. } | Happened::IncidentUpdated { .. } => {
+                ("page", Tone::Plain)
+            }
             Happened::WebhookCalled { .. } => ("webhook", Tone::Plain),
         };
         self.tell(kind, &event.to_string(), tone);
@@ -128,7 +145,11 @@ impl Story {
             Tone::Plain => "0",
             Tone::Quiet => "2",
         };
-        print(&if self.colours { format!("\x1b[{colour}m{line}\x1b[0m\n") } else { format!("{line}\n") });
+        print(&if self.colours {
+            format!("\x1b[{colour}m{line}\x1b[0m\n")
+        } else {
+            format!("{line}\n")
+        });
     }
 }
 
@@ -142,7 +163,11 @@ fn name_of(alert: &Json) -> String {
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
     let name = labels.get("alertname").and_then(Json::as_str).unwrap_or("");
-    if rest.is_empty() { name.to_owned() } else { format!("{name}{{{}}}", rest.join(", ")) }
+    if rest.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{name}{{{}}}", rest.join(", "))
+    }
 }
 
 /// A closed terminal is no reason to fail.

@@ -45,4 +45,4 @@ pub use record::Record;
 pub use silence::{
     MatcherDraft, Silence, SilenceDraft, SilenceError, SilenceId, SilenceState, Silences,
 };
-pub use view::{AlertView, GroupView, ReceiverView, View};
+pub use view::{AlertView, GroupView, ReceiverView, Tally, View};

@@ -29,7 +29,7 @@ use crate::protocol::{
 use crate::record::Record;
 use crate::silence::{Silence, SilenceDraft, SilenceId, Silences};
 use crate::store::{AlertStore, Change};
-use crate::view::View;
+use crate::view::{Tally, View};
 
 /// Flushes, and attempts, that one call of `handle_timeout` does; what is left is due again at once.
 const WORK_MAX: usize = 256;
@@ -57,6 +57,12 @@ impl Alertmanager {
     #[must_use]
     pub fn view(&self, now: Timestamp) -> View {
         View::new(&self.policy, &self.mutes(now), &self.groups, &self.silences)
+    }
+
+    /// How much there is at `now`; looks at every alert.
+    #[must_use]
+    pub fn tally(&self, now: Timestamp) -> Tally {
+        Tally::new(&self.mutes(now), &self.groups, &self.silences)
     }
 
     /// Alerts that are known, resolved ones included.

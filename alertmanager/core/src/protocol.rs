@@ -132,9 +132,11 @@ pub struct Refused {
     pub limit: Limit,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum Limit {
+    #[error("no more than {0} alerts fit")]
     Alerts(usize),
+    #[error("no more than {0} aggregation groups fit")]
     Groups(usize),
 }
 

@@ -8,7 +8,7 @@ use notifiers_core::GroupKey;
 use crate::dispatch::Dispatcher;
 use crate::mute::{AlertMutes, Mutes};
 use crate::policy::Policy;
-use crate::silence::{Silence, Silences};
+use crate::silence::{Silence, SilenceState, Silences};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct View {
@@ -50,6 +50,44 @@ pub struct GroupView {
 pub struct ReceiverView {
     pub name: String,
     pub labels: BTreeMap<String, String>,
+}
+
+/// How much there is, by state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Firing alerts that nothing mutes.
+    pub active: usize,
+    /// Firing alerts that a silence or another alert keeps quiet.
+    pub suppressed: usize,
+    pub groups: usize,
+    /// Pending, active, expired.
+    pub silences: [usize; 3],
+}
+
+impl Tally {
+    #[must_use]
+    pub(crate) fn new(mutes: &Mutes<'_>, groups: &Dispatcher, silences: &Silences) -> Self {
+        let mut tally = Self {
+            groups: groups.len(),
+            ..Self::default()
+        };
+        for (_, stored) in mutes.alerts.iter() {
+            match stored.alert.status(mutes.now) {
+                AlertStatus::Resolved => {}
+                AlertStatus::Firing if mutes.of(&stored.alert).is_muted() => tally.suppressed += 1,
+                AlertStatus::Firing => tally.active += 1,
+            }
+        }
+        for silence in silences.iter() {
+            let state = match silence.state(mutes.now) {
+                SilenceState::Pending => 0,
+                SilenceState::Active => 1,
+                SilenceState::Expired => 2,
+            };
+            tally.silences[state] += 1;
+        }
+        tally
+    }
 }
 
 impl View {

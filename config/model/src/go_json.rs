@@ -4,6 +4,8 @@ use std::io;
 use serde::Serialize;
 use serde_json::ser::{CharEscape, Formatter};
 
+use crate::go_number;
+
 /// Compact, without a trailing newline. Struct members keep their order; maps should be sorted ones.
 ///
 /// # Errors
@@ -18,6 +20,11 @@ pub fn to_string<T: Serialize + ?Sized>(value: &T) -> Result<String, serde_json:
 struct GoFormatter;
 
 impl Formatter for GoFormatter {
+    /// A whole number has no fraction, and exponents stand where Go puts them.
+    fn write_f64<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
+        writer.write_all(go_number::format_json(value).as_bytes())
+    }
+
     fn write_string_fragment<W: ?Sized + io::Write>(
         &mut self,
         writer: &mut W,
@@ -71,5 +78,12 @@ mod tests {
             to_string(text).unwrap(),
             r#""\u003cb\u003e\u0026\u2028\"\\\n\t\u0001é/""#
         );
+    }
+
+    #[test]
+    fn numbers_are_as_short_as_gos() {
+        for (value, written) in [(2.0, "2"), (1000.0, "1000"), (0.5, "0.5"), (1e21, "1e+21")] {
+            assert_eq!(to_string(&value).unwrap(), written);
+        }
     }
 }

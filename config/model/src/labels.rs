@@ -51,11 +51,13 @@ impl Labels {
     }
 
     #[must_use]
+    #[inline]
     pub fn iter(&self) -> Iter<'_> {
         Iter { rest: &self.0 }
     }
 
     #[must_use]
+    #[inline]
     pub fn get(&self, name: &str) -> Option<&str> {
         for (own, value) in self.iter() {
             match own.cmp(name) {
@@ -69,6 +71,7 @@ impl Labels {
 
     /// The value of a label, empty where the label is absent: what matchers and templates see.
     #[must_use]
+    #[inline]
     pub fn value(&self, name: &str) -> &str {
         self.get(name).unwrap_or("")
     }
@@ -212,6 +215,7 @@ pub struct Iter<'a> {
 impl<'a> Iterator for Iter<'a> {
     type Item = (&'a str, &'a str);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.rest.is_empty() {
             return None;
@@ -241,8 +245,21 @@ fn push_part(packed: &mut String, part: &str) {
     packed.push_str(part);
 }
 
+#[inline]
 fn take_part<'a>(rest: &mut &'a str) -> &'a str {
-    let bytes = rest.as_bytes();
+    let first = rest.as_bytes()[0] - DIGIT_FIRST;
+    let (at, length) = if first & DIGIT_MORE == 0 {
+        (1, usize::from(first))
+    } else {
+        read_length(rest.as_bytes())
+    };
+    let (part, after) = rest[at..].split_at(length);
+    *rest = after;
+    part
+}
+
+/// How many digits the length has, and the length.
+fn read_length(bytes: &[u8]) -> (usize, usize) {
     let mut length = 0_usize;
     let mut at = 0;
     loop {
@@ -250,12 +267,9 @@ fn take_part<'a>(rest: &mut &'a str) -> &'a str {
         length |= usize::from(digit & (DIGIT_MORE - 1)) << (DIGIT_BITS * at as u32);
         at += 1;
         if digit & DIGIT_MORE == 0 {
-            break;
+            return (at, length);
         }
     }
-    let part = &rest[at..at + length];
-    *rest = &rest[at + length..];
-    part
 }
 
 /// Changes a label set. Here an empty value means that the label is absent, as in Prometheus.

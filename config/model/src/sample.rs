@@ -17,6 +17,7 @@ pub fn stale_nan() -> f64 {
 }
 
 #[must_use]
+#[inline]
 pub fn is_stale_nan(value: f64) -> bool {
     value.to_bits() == STALE_NAN
 }

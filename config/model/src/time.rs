@@ -20,6 +20,7 @@ impl Timestamp {
     pub const GO_ZERO: Self = Self(-62_135_596_800_000);
 
     #[must_use]
+    #[inline]
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
@@ -37,11 +38,13 @@ impl Timestamp {
     }
 
     #[must_use]
+    #[inline]
     pub const fn as_millis(self) -> i64 {
         self.0
     }
 
     #[must_use]
+    #[inline]
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1000.0
     }

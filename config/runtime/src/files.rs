@@ -14,6 +14,9 @@ impl Files for DiskFiles {
 
     fn glob(&self, pattern: &str) -> Result<Vec<PathBuf>, String> {
         let paths = glob::glob(pattern).map_err(|error| error.to_string())?;
-        Ok(paths.filter_map(Result::ok).filter(|path| path.is_file()).collect())
+        Ok(paths
+            .filter_map(Result::ok)
+            .filter(|path| path.is_file())
+            .collect())
     }
 }

@@ -9,49 +9,31 @@
 //! A request of which one sample is refused is refused whole, so one tenant's head is the smallest piece that can
 //! be locked; it is not cut into shards.
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use model::{Labels, Matcher, Sample, Timestamp};
 
-use crate::admission::{Admission, OnRefusal, Reason, Report, SampleError, WriteError};
+use crate::admission::{Admission, OnRefusal, Reason, WriteError};
 use crate::chunk::Chunk;
 use crate::decode::WriteRequest;
-use crate::index::Index;
-use crate::label_bytes::{LabelError, LabelHasher, is_spelled, push_labels, read_labels};
+use crate::label_bytes::{LabelError, push_labels, read_labels};
 use crate::limits::Limits;
 use crate::record::{
-    RecordError, RecordKind, SamplesWriter, SeriesId, push_chunks, push_definition, read_chunks,
-    read_definitions, read_samples,
+    RecordError, RecordKind, SeriesId, push_chunks, read_chunks, read_definitions, read_samples,
 };
-use crate::series::{Place, Series, SeriesView};
-use crate::table::SeriesTable;
+use crate::series::{Series, SeriesView};
+use crate::series_set::SeriesSet;
+use crate::stage::{Records, Stage, Staged};
 
 #[derive(Debug)]
 pub struct Head {
-    hasher: LabelHasher,
     limits: Limits,
-    by_hash: HashMap<u64, SeriesId, BuildHasherDefault<HashIsKey>>,
-    table: SeriesTable,
-    index: Index,
+    series: SeriesSet,
     next_id: u32,
     chunks: usize,
     /// Numbers that the log gave to series which the head knows by another one. Only a replay needs them.
     renumbered: HashMap<SeriesId, SeriesId>,
 }
-
-/// What was admitted and waits for the log. It must come back by [`Head::commit`] or [`Head::abort`], in the order
-/// of staging.
-#[derive(Debug)]
-#[must_use]
-pub struct Staged {
-    samples: Vec<(SeriesId, Sample)>,
-    defined: Vec<SeriesId>,
-    pub report: Report,
-}
-
-/// What a request's records are, in the order in which the log must have them.
-pub type Records = Vec<(RecordKind, Vec<u8>)>;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HeadStats {
@@ -68,11 +50,8 @@ impl Head {
     #[must_use]
     pub fn new(limits: Limits, seed: u64) -> Self {
         Self {
-            hasher: LabelHasher::new(seed),
             limits,
-            by_hash: HashMap::default(),
-            table: SeriesTable::default(),
-            index: Index::new(seed),
+            series: SeriesSet::new(seed),
             next_id: 0,
             chunks: 0,
             renumbered: HashMap::new(),
@@ -103,13 +82,20 @@ impl Head {
                 max: self.limits.samples_per_request_max,
             });
         }
-        let mut stage = Stage::new(samples, OnRefusal::Whole, self.admission(now), self.next_id);
+        let first_new = self.next_id;
+        let mut stage = Stage::new(samples, OnRefusal::Whole, self.admission(now));
         let mut outcome = Ok(());
-        // A series without samples (it may have had histograms) is none.
-        let with_samples = request.series().filter(|series| !series.samples.is_empty());
-        for series in with_samples {
+        for series in request.series() {
+            // A series without samples is none yet; it may have had histograms.
+            if series.samples.is_empty() {
+                if read_labels(series.label_bytes) == Err(LabelError::Malformed) {
+                    outcome = Err(WriteError::MalformedLabels);
+                    break;
+                }
+                continue;
+            }
             outcome = match self.find_or_create(series.label_bytes) {
-                Ok(id) => self.stage_series(&mut stage, id, series.samples),
+                Ok(id) => self.admit(&mut stage, id, series.samples),
                 Err(Reason::Labels(LabelError::Malformed)) => Err(WriteError::MalformedLabels),
                 Err(reason) => {
                     let samples = series.samples.len();
@@ -132,7 +118,7 @@ impl Head {
             );
         }
         stage.report.ignored = request.ignored;
-        self.end_stage(stage, outcome)
+        self.end_stage(stage, outcome, first_new)
     }
 
     /// Admits single samples, each for itself: what does not fit its series is left out and counted.
@@ -142,12 +128,9 @@ impl Head {
         now: Timestamp,
     ) -> Result<(Staged, Records), WriteError> {
         let samples = samples.into_iter();
-        let mut stage = Stage::new(
-            samples.size_hint().0,
-            OnRefusal::Sample,
-            self.admission(now),
-            self.next_id,
-        );
+        let first_new = self.next_id;
+        let at_least = samples.size_hint().0;
+        let mut stage = Stage::new(at_least, OnRefusal::Sample, self.admission(now));
         let mut label_bytes = Vec::new();
         let mut outcome = Ok(());
         for (place, (labels, sample)) in samples.enumerate() {
@@ -155,7 +138,7 @@ impl Head {
             label_bytes.clear();
             push_labels(&mut label_bytes, labels);
             outcome = match self.find_or_create(&label_bytes) {
-                Ok(id) => self.stage_series(&mut stage, id, &[sample]),
+                Ok(id) => self.admit(&mut stage, id, &[sample]),
                 Err(reason) => {
                     stage.refuse_sample(reason, labels);
                     Ok(())
@@ -165,18 +148,18 @@ impl Head {
                 break;
             }
         }
-        self.end_stage(stage, outcome)
+        self.end_stage(stage, outcome, first_new)
     }
 
     /// The log has the records.
     pub fn commit(&mut self, staged: Staged) {
         for id in staged.defined {
-            if let Some(series) = self.table.get_mut(id) {
+            if let Some(series) = self.series.get_mut(id) {
                 series.is_defined = true;
             }
         }
         for (id, sample) in staged.samples {
-            if let Some(series) = self.table.get_mut(id) {
+            if let Some(series) = self.series.get_mut(id) {
                 series.pending -= 1;
                 self.chunks += usize::from(series.push(sample));
             }
@@ -186,7 +169,7 @@ impl Head {
     /// The log does not have the records, and never will.
     pub fn abort(&mut self, staged: Staged) {
         for (id, _) in staged.samples {
-            if let Some(series) = self.table.get_mut(id) {
+            if let Some(series) = self.series.get_mut(id) {
                 series.pending -= 1;
                 if series.pending == 0 {
                     series.forget_pending();
@@ -203,9 +186,10 @@ impl Head {
         after: Timestamp,
         until: Timestamp,
     ) -> Vec<SeriesView> {
-        self.matching(matchers)
+        self.series
+            .matching(matchers)
             .into_iter()
-            .filter_map(|id| self.table.get(id))
+            .filter_map(|id| self.series.get(id))
             .filter(|series| series.overlaps(after, until))
             .map(|series| series.view(after, until))
             .collect()
@@ -219,9 +203,10 @@ impl Head {
         after: Timestamp,
         until: Timestamp,
     ) -> Vec<Labels> {
-        self.matching(matchers)
+        self.series
+            .matching(matchers)
             .into_iter()
-            .filter_map(|id| self.table.get(id))
+            .filter_map(|id| self.series.get(id))
             .filter(|series| series.overlaps(after, until))
             .map(|series| series.labels.clone())
             .collect()
@@ -230,13 +215,18 @@ impl Head {
     /// The names of all labels, sorted.
     #[must_use]
     pub fn label_names(&self) -> Vec<String> {
-        self.index.names().into_iter().map(str::to_owned).collect()
+        self.series
+            .index()
+            .names()
+            .into_iter()
+            .map(str::to_owned)
+            .collect()
     }
 
     /// The values of a label that any series has, sorted.
     #[must_use]
     pub fn label_values(&self, name: &str) -> Vec<String> {
-        let values = self.index.values(name).into_iter();
+        let values = self.series.index().values(name).into_iter();
         values.map(|(value, _)| value.to_owned()).collect()
     }
 
@@ -244,7 +234,8 @@ impl Head {
     #[must_use]
     pub fn series_by_value(&self, name: &str) -> Vec<(String, usize)> {
         let mut counts: Vec<(String, usize)> = self
-            .index
+            .series
+            .index()
             .values(name)
             .into_iter()
             .map(|(value, list)| (value.to_owned(), list.len()))
@@ -257,33 +248,28 @@ impl Head {
     pub fn collect_garbage(&mut self, now: Timestamp) -> usize {
         let horizon = now - self.limits.retention;
         let mut gone = BTreeMap::new();
-        for (id, series) in self.table.iter_mut() {
+        for (id, series) in self.series.iter_mut() {
             self.chunks -= series.drop_before(horizon);
             if !series.has_samples() && series.pending == 0 {
                 gone.insert(id, series.labels.clone());
             }
         }
-        self.index
-            .remove(gone.values(), |id| gone.contains_key(&id));
-        for id in gone.keys() {
-            if let Some(series) = self.table.remove(*id) {
-                self.unlink(*id, &series);
-            }
-        }
+        self.series.remove(&gone);
         gone.len()
     }
 
     #[must_use]
     pub fn stats(&self) -> HeadStats {
-        let series = || self.table.iter_from(SeriesId(0)).map(|(_, series)| series);
+        let series = || self.series.iter_from(SeriesId(0)).map(|(_, series)| series);
         HeadStats {
-            series: self.table.len(),
+            series: self.series.len(),
             chunks: self.chunks,
             label_pairs: self
-                .index
+                .series
+                .index()
                 .names()
                 .into_iter()
-                .map(|name| self.index.values(name).len())
+                .map(|name| self.series.index().values(name).len())
                 .sum(),
             min_time: series().filter_map(Series::first_time).min(),
             max_time: series().filter_map(Series::last_time).max(),
@@ -292,14 +278,14 @@ impl Head {
 
     #[must_use]
     pub fn series_len(&self) -> usize {
-        self.table.len()
+        self.series.len()
     }
 
     /// The next part of a snapshot: the records of up to `series_max` series from `from` on, and where to go on.
     /// Between two parts the head may change: samples that come meanwhile are in the log behind the snapshot.
     #[must_use]
     pub fn snapshot(&self, from: SeriesId, series_max: usize) -> (SnapshotPart, Option<SeriesId>) {
-        let mut rest = self.table.iter_from(from);
+        let mut rest = self.series.iter_from(from);
         let series: Vec<_> = rest
             .by_ref()
             .take(series_max)
@@ -319,7 +305,7 @@ impl Head {
             }
             RecordKind::Samples => read_samples(payload, |id, sample| {
                 let id = self.renumbered.get(&id).copied().unwrap_or(id);
-                match self.table.get_mut(id) {
+                match self.series.get_mut(id) {
                     Some(series) => self.chunks += usize::from(series.replay(sample)),
                     None => undefined += 1,
                 }
@@ -343,31 +329,9 @@ impl Head {
         }
     }
 
-    fn matching(&self, matchers: &[Matcher]) -> Vec<SeriesId> {
-        self.index.select(matchers, |id| {
-            let series = self.table.get(id);
-            &series
-                .expect("the index names only series of the table")
-                .labels
-        })
-    }
-
-    fn find(&self, hash: u64, is_it: impl Fn(&Labels) -> bool) -> Option<SeriesId> {
-        let mut next = self.by_hash.get(&hash).copied();
-        while let Some(id) = next {
-            let series = self.table.get(id)?;
-            if is_it(&series.labels) {
-                return Some(id);
-            }
-            next = series.collides_with;
-        }
-        None
-    }
-
     #[inline]
     fn find_or_create(&mut self, label_bytes: &[u8]) -> Result<SeriesId, Reason> {
-        let hash = self.hasher.hash(label_bytes);
-        match self.find(hash, |labels| is_spelled(labels, label_bytes)) {
+        match self.series.find_spelled(label_bytes) {
             Some(id) => Ok(id),
             None => self.create(label_bytes),
         }
@@ -378,44 +342,18 @@ impl Head {
         let labels = read_labels(label_bytes).map_err(Reason::Labels)?;
         let mut canonical = Vec::with_capacity(label_bytes.len());
         push_labels(&mut canonical, &labels);
-        let hash = self.hasher.hash(&canonical);
-        if let Some(id) = self.find(hash, |known| *known == labels) {
+        let hash = self.series.hash(&canonical);
+        if let Some(id) = self.series.find_labels(hash, &labels) {
             return Ok(id);
         }
         self.limits.check_labels(&labels).map_err(Reason::Size)?;
-        if self.table.len() >= self.limits.series_max || self.next_id == u32::MAX {
+        if self.series.len() >= self.limits.series_max || self.next_id == u32::MAX {
             return Err(Reason::SeriesMax);
         }
         let id = SeriesId(self.next_id);
         self.next_id += 1;
-        self.link(id, Series::new(labels, hash));
+        self.series.insert(id, Series::new(labels, hash));
         Ok(id)
-    }
-
-    fn link(&mut self, id: SeriesId, mut series: Series) {
-        series.collides_with = self.by_hash.insert(series.hash, id);
-        self.index.insert(id, &series.labels);
-        self.table.insert(id, series);
-    }
-
-    /// Takes a series that left the table out of the list of those with its hash.
-    fn unlink(&mut self, id: SeriesId, series: &Series) {
-        let first = self.by_hash.get(&series.hash).copied();
-        if first == Some(id) {
-            match series.collides_with {
-                Some(next) => self.by_hash.insert(series.hash, next),
-                None => self.by_hash.remove(&series.hash),
-            };
-            return;
-        }
-        let mut at = first;
-        while let Some(other) = at.and_then(|at| self.table.get_mut(at)) {
-            if other.collides_with == Some(id) {
-                other.collides_with = series.collides_with;
-                return;
-            }
-            at = other.collides_with;
-        }
     }
 
     fn restore(&mut self, id: SeriesId, label_bytes: &[u8], chunks: Vec<Arc<Chunk>>) {
@@ -424,112 +362,59 @@ impl Head {
             return;
         };
         self.next_id = self.next_id.max(id.0.saturating_add(1));
-        let hash = self.hasher.hash(label_bytes);
-        match self.find(hash, |known| *known == labels) {
+        let hash = self.series.hash(label_bytes);
+        match self.series.find_labels(hash, &labels) {
             Some(known) if known == id => {}
             Some(known) => {
                 self.renumbered.insert(id, known);
             }
             None => {
                 self.chunks += chunks.len();
-                self.link(id, Series::restored(labels, hash, chunks));
+                self.series
+                    .insert(id, Series::restored(labels, hash, chunks));
             }
         }
     }
 
     #[inline]
-    fn stage_series(
+    fn admit(
         &mut self,
         stage: &mut Stage,
         id: SeriesId,
         samples: &[Sample],
     ) -> Result<(), WriteError> {
-        let Some(series) = self.table.get_mut(id) else {
-            return Ok(());
-        };
-        stage.before.push((id, series.newest));
-        if !series.is_defined && stage.defined_last != Some(id) {
-            stage.define(id, &series.labels);
+        match self.series.get_mut(id) {
+            Some(series) => stage.admit(id, series, samples),
+            None => Ok(()),
         }
-        for sample in samples {
-            let problem = match stage.admission.check(*sample) {
-                Some(problem) => Some(problem),
-                None => match series.place(*sample) {
-                    Place::Newer => None,
-                    // A repetition of what is not in the log yet must reach the log itself before it is answered.
-                    Place::Repeated if series.pending > 0 => None,
-                    Place::Repeated => {
-                        stage.report.repeated += 1;
-                        continue;
-                    }
-                    Place::Conflicting => Some(SampleError::Duplicate),
-                    Place::Older => Some(SampleError::OutOfOrder),
-                },
-            };
-            match (problem, stage.on_refusal) {
-                (None, _) => {
-                    series.newest = Some(*sample);
-                    series.pending += 1;
-                    stage.records.push(id, *sample);
-                    stage.samples.push((id, *sample));
-                }
-                (Some(error), OnRefusal::Sample) => {
-                    stage.refuse_sample(Reason::Sample(error), &series.labels);
-                }
-                (Some(error), OnRefusal::Whole) => {
-                    return Err(WriteError::Sample {
-                        error,
-                        labels: series.labels.clone(),
-                        timestamp: sample.timestamp,
-                        newest: series.newest.map(|newest| newest.timestamp),
-                    });
-                }
-            }
-        }
-        Ok(())
     }
 
+    /// Of a request that is refused nothing stays: no sample, and none of the series from `first_new` on.
     fn end_stage(
         &mut self,
         stage: Stage,
         outcome: Result<(), WriteError>,
+        first_new: u32,
     ) -> Result<(Staged, Records), WriteError> {
-        if let Err(error) = outcome {
-            for (id, _) in &stage.samples {
-                if let Some(series) = self.table.get_mut(*id) {
-                    series.pending -= 1;
-                }
-            }
-            // Backwards, since one series may stand in a request twice.
-            for (id, newest) in stage.before.into_iter().rev() {
-                if let Some(series) = self.table.get_mut(id) {
-                    series.newest = newest;
-                }
-            }
-            for id in (stage.first_new..self.next_id).rev().map(SeriesId) {
-                if let Some(series) = self.table.remove(id) {
-                    self.index.remove_last(id, &series.labels);
-                    self.unlink(id, &series);
-                }
-            }
-            self.next_id = stage.first_new;
-            return Err(error);
-        }
-        let mut report = stage.report;
-        report.accepted = stage.samples.len();
-        let mut records = Vec::with_capacity(2);
-        if !stage.definitions.is_empty() {
-            records.push((RecordKind::Definitions, stage.definitions));
-        }
-        if !stage.samples.is_empty() {
-            records.push((RecordKind::Samples, stage.records.into_bytes()));
-        }
-        let staged = Staged {
-            samples: stage.samples,
-            defined: stage.defined,
-            report,
+        let Err(error) = outcome else {
+            return Ok(stage.finish());
         };
-        Ok((staged, records))
+        for (id, _) in &stage.samples {
+            if let Some(series) = self.series.get_mut(*id) {
+                series.pending -= 1;
+            }
+        }
+        // Backwards, since one series may stand in a request twice.
+        for (id, newest) in stage.before.into_iter().rev() {
+            if let Some(series) = self.series.get_mut(id) {
+                series.newest = newest;
+            }
+        }
+        for id in (first_new..self.next_id).rev() {
+            self.series.remove_last(SeriesId(id));
+        }
+        self.next_id = first_new;
+        Err(error)
     }
 }
 
@@ -557,75 +442,6 @@ impl SnapshotPart {
             );
         }
         payload
-    }
-}
-
-/// A request on its way through [`Head::stage`].
-struct Stage {
-    /// The series from this number on are new with this request.
-    first_new: u32,
-    admission: Admission,
-    on_refusal: OnRefusal,
-    /// Of the sample that is looked at, where samples are judged one by one.
-    place: usize,
-    samples: Vec<(SeriesId, Sample)>,
-    /// The newest sample of each series before this request, to take the request back.
-    before: Vec<(SeriesId, Option<Sample>)>,
-    definitions: Vec<u8>,
-    defined: Vec<SeriesId>,
-    defined_last: Option<SeriesId>,
-    records: SamplesWriter,
-    report: Report,
-}
-
-impl Stage {
-    fn new(samples: usize, on_refusal: OnRefusal, admission: Admission, first_new: u32) -> Self {
-        Self {
-            first_new,
-            admission,
-            on_refusal,
-            place: 0,
-            samples: Vec::with_capacity(samples),
-            before: Vec::with_capacity(samples),
-            definitions: Vec::new(),
-            defined: Vec::new(),
-            defined_last: None,
-            records: SamplesWriter::with_capacity(samples),
-            report: Report::default(),
-        }
-    }
-
-    fn refuse_sample(&mut self, reason: Reason, labels: &Labels) {
-        self.report.refuse(reason, 1, || labels.to_string());
-        self.report.refused_samples.push((self.place, reason));
-    }
-
-    fn define(&mut self, id: SeriesId, labels: &Labels) {
-        let mut label_bytes = Vec::with_capacity(labels.size_bytes() + 32);
-        push_labels(&mut label_bytes, labels);
-        push_definition(&mut self.definitions, id, &label_bytes);
-        self.defined.push(id);
-        self.defined_last = Some(id);
-    }
-}
-
-/// The keys are hashes already.
-#[derive(Default)]
-struct HashIsKey(u64);
-
-impl Hasher for HashIsKey {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, key: u64) {
-        self.0 = key;
     }
 }
 

@@ -11,14 +11,17 @@ mod postings;
 mod protobuf;
 mod record;
 mod series;
+mod series_set;
+mod stage;
 mod table;
 
 pub use admission::{Reason, Refused, Report, SampleError, WriteError};
 pub use chunk::{Chunk, ChunkError, ChunkSamples, OpenChunk, SAMPLES_PER_CHUNK};
 pub use decode::{DecodeError, Ignored, SeriesSamples, WriteRequest, expand, expanded_len};
-pub use head::{Head, HeadStats, Records, SnapshotPart, Staged};
+pub use head::{Head, HeadStats, SnapshotPart};
 pub use label_bytes::{LabelError, LabelHasher};
 pub use limits::{Limits, SizeError};
 pub use protobuf::WireError;
 pub use record::{RecordError, RecordKind, SeriesId};
 pub use series::{BLOCK_RANGE, SeriesView};
+pub use stage::{Records, Staged};

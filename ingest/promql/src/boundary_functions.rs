@@ -1,5 +1,10 @@
 //! Functions of windows whose edges are made of the samples around them: `anchored` takes the sample at or before
 //! the beginning, `smoothed` draws lines to the neighbours outside. Nothing is extrapolated.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a match names the few of ninety functions that it is about"
+)]
+
 use model::Sample;
 
 use crate::ast::Boundary;

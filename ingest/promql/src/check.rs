@@ -1,4 +1,9 @@
 //! Types and the other rules that the grammar does not know.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a match names the cases that break a rule"
+)]
+
 use model::go_quote::quote;
 use model::{METRIC_NAME, Matcher};
 

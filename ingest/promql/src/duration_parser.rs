@@ -1,7 +1,12 @@
 //! Durations in brackets and behind `offset`, which may be computed: `[5m * 2]`, `offset -(step() + 1m)`.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a rule names the tokens that it knows"
+)]
+
 use crate::ast::{BinaryOp, DurationExpr, DurationKind, DurationOp, DurationValue, NumberLiteral};
+use crate::cursor::{Parser, Tree};
 use crate::parse_error::ParseError;
-use crate::parser::{Parser, Tree};
 use crate::span::Span;
 use crate::token::{Keyword, TokenKind};
 
@@ -59,7 +64,7 @@ fn value(
     if positive && number.value <= 0.0 {
         return Err(parser.error(number.span, "duration must be greater than 0"));
     }
-    if !(number.value.abs() < SECONDS_MAX) {
+    if number.value.is_nan() || number.value.abs() >= SECONDS_MAX {
         return Err(parser.error(number.span, "duration out of range"));
     }
     Ok(DurationValue::Millis((number.value * 1000.0).round() as i64))

@@ -70,6 +70,10 @@ pub(crate) fn quantiles(
         }
     }
     out.prune();
+    if wanted.iter().any(|(label, _)| label.is_some()) {
+        // The quantile's label may have taken the place of one that told the histograms apart.
+        out.merge()?;
+    }
     out.drop_names(delayed)?;
     Ok(out)
 }

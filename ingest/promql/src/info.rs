@@ -1,4 +1,9 @@
 //! `info(v, {…})`: the labels of info metrics join the series that they are about, found by `instance` and `job`.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a match names the kinds of expression that it is about"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{LabelsBuilder, METRIC_NAME, MatchOp, Matcher, MatcherDialect, Timestamp};

@@ -1,4 +1,9 @@
 //! From text to tokens.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a rule names the tokens that it knows"
+)]
+
 use model::go_quote::quote;
 
 use crate::ast::BinaryOp;

@@ -1,9 +1,10 @@
 //! PromQL as Prometheus 3.14 speaks it: lexer, parser, checker, printer and evaluator, over any store that can
 //! answer "which series match, and their samples in this window".
 //!
-//! The way of a query: [`lexer`] → [`parser`] (with [`duration_parser`]) → [`check`] → [`ast::Expr`], kept in a
+//! The way of a query: lexer → parser → check → [`Expr`], kept in a
 //! [`Query`]. A run first reads every selector's samples once through a [`SeriesReader`], then computes the tree
 //! from the leaves up, all steps of a node at a time.
+mod absence;
 mod aggregate;
 mod annotations;
 mod answer;
@@ -14,25 +15,34 @@ mod calendar;
 mod check;
 mod classic_histogram;
 mod context;
+mod cursor;
 mod duration_parser;
+mod evaluate_aggregate;
+mod evaluate_call;
+mod evaluate_window;
 mod evaluator;
 pub mod function;
 mod grouping;
 mod histogram_functions;
 mod info;
+mod invariance;
 mod kahan;
 mod label_functions;
 mod lexer;
 mod literal;
+mod modifier_parser;
 mod number_functions;
 mod options;
 mod parse_error;
 mod parser;
+mod postfix_parser;
 mod print;
 mod quantile;
 mod query;
 mod reader;
+mod run;
 mod selection;
+mod selector_parser;
 mod span;
 mod table;
 mod token;
@@ -41,9 +51,10 @@ mod window_functions;
 
 pub use answer::{Answer, EvalError, QueryValue, VectorSample};
 pub use ast::{Expr, ValueType, VectorSelector};
+pub use cursor::{DEPTH_MAX, HEIGHT_MAX};
 pub use options::{ParserOptions, QueryLimits};
 pub use parse_error::ParseError;
-pub use parser::{DEPTH_MAX, HEIGHT_MAX, parse};
+pub use parser::parse;
 pub use query::Query;
 pub use reader::{ReadError, Selection, Series, SeriesReader};
 pub use span::{LineColumn, Span};

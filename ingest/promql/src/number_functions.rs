@@ -1,4 +1,9 @@
 //! Functions of one number.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a match names the few of ninety functions that it is about"
+)]
+
 use crate::calendar;
 use crate::function::FunctionKind;
 

@@ -1,4 +1,5 @@
 //! The canonical text of an expression, as rules, `generatorURL` and the API show it.
+
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 

@@ -5,11 +5,11 @@ use model::Timestamp;
 
 use crate::answer::{Answer, EvalError};
 use crate::ast::Expr;
-use crate::evaluator;
 use crate::options::{ParserOptions, QueryLimits};
 use crate::parse_error::ParseError;
 use crate::parser::parse;
 use crate::reader::SeriesReader;
+use crate::run;
 
 /// A checked expression and the text it came from. It is immutable and may run on many threads at once.
 #[derive(Clone, Debug)]
@@ -51,7 +51,7 @@ impl Query {
         at: Timestamp,
         limits: &QueryLimits<'_>,
     ) -> Result<Answer, EvalError> {
-        evaluator::instant(self, reader, at, limits)
+        run::instant(self, reader, at, limits)
     }
 
     /// The values at `start`, `start + step` … up to `end`, as a matrix.
@@ -63,6 +63,6 @@ impl Query {
         step: Duration,
         limits: &QueryLimits<'_>,
     ) -> Result<Answer, EvalError> {
-        evaluator::range(self, reader, start, end, step, limits)
+        run::range(self, reader, start, end, step, limits)
     }
 }

@@ -1,4 +1,9 @@
 //! The words of the language, and how error texts show them.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a rule names the tokens that it knows"
+)]
+
 use model::go_quote::quote;
 
 use crate::ast::{AggregateOp, BinaryOp};

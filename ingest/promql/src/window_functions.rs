@@ -1,4 +1,9 @@
 //! Functions of one series' samples in a window.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a match names the few of ninety functions that it is about"
+)]
+
 use model::Sample;
 
 use crate::function::FunctionKind;

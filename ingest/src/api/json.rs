@@ -72,7 +72,7 @@ pub(crate) fn push_time(json: &mut String, at: Timestamp) {
     }
     let millis = millis.unsigned_abs();
     json.push_str(&(millis / 1000).to_string());
-    if millis % 1000 != 0 {
+    if !millis.is_multiple_of(1000) {
         json.push_str(&format!(".{:03}", millis % 1000));
     }
 }

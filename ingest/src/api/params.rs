@@ -122,15 +122,16 @@ fn parse_selector(text: &str) -> Result<Vec<Matcher>, ApiError> {
         }
         Err(error) => return Err(invalid(&error)),
     };
-    match expr {
-        Expr::Selector(selector) if selector.at.is_none() && selector.offset.is_none() => {
-            Ok(selector.matchers)
-        }
-        _ => Err(invalid(&format!(
-            "{} is not a selector of series",
-            go_quote::quote(text)
-        ))),
+    if let Expr::Selector(selector) = expr
+        && selector.at.is_none()
+        && selector.offset.is_none()
+    {
+        return Ok(selector.matchers);
     }
+    Err(invalid(&format!(
+        "{} is not a selector of series",
+        go_quote::quote(text)
+    )))
 }
 
 fn parse_time(text: &str) -> Result<Timestamp, String> {

@@ -446,3 +446,158 @@ async fn federation_shows_the_newest_samples() {
     let (status, text) = site.get("/federate?match[]=up%7B").await;
     assert_eq!(status, 400, "{text}");
 }
+
+#[tokio::test]
+async fn queries_are_answered_as_prometheus_answers_them() {
+    let site = site();
+    site.write(
+        "anonymous",
+        &[
+            ("up{job=a}", &[(120, 1.0), (60, 0.0), (0, 1.0)]),
+            ("up{job=b}", &[(60, 1.0), (30, model::stale_nan())]),
+        ],
+    )
+    .await;
+    for (address, data) in [
+        (
+            "query?query=up",
+            r#"{"resultType":"vector","result":[{"metric":{"__name__":"up","job":"a"},"value":[1000000,"1"]}]}"#,
+        ),
+        (
+            "query?query=sum(up)&time=999940.5",
+            r#"{"resultType":"vector","result":[{"metric":{},"value":[999940.500,"1"]}]}"#,
+        ),
+        (
+            "query?query=up%7Bjob%3D%22a%22%7D%5B2m%5D",
+            r#"{"resultType":"matrix","result":[{"metric":{"__name__":"up","job":"a"},"values":[[999940,"0"],[1000000,"1"]]}]}"#,
+        ),
+        (
+            "query?query=1e-7",
+            r#"{"resultType":"scalar","result":[1000000,"0.0000001"]}"#,
+        ),
+        (
+            "query?query=up%7Bjob%3D%22a%22%7D&time=999999&lookback_delta=30s",
+            r#"{"resultType":"vector","result":[]}"#,
+        ),
+        (
+            "query_range?query=up%7Bjob%3D%22b%22%7D&start=999930&end=999990&step=15",
+            r#"{"resultType":"matrix","result":[{"metric":{"__name__":"up","job":"b"},"values":[[999945,"1"],[999960,"1"]]}]}"#,
+        ),
+    ] {
+        assert_eq!(
+            site.data(&format!("/api/v1/{address}")).await,
+            data,
+            "{address}"
+        );
+    }
+    let form = "query=count(up)&time=999940";
+    let (status, body) = site.form("/api/v1/query", form).await;
+    assert_eq!(
+        (status, body.as_str()),
+        (
+            200,
+            r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[999940,"2"]}]}}"#
+        )
+    );
+    for (address, status, message) in [
+        (
+            "query_range?query=up%5B1m%5D&start=0&end=1&step=1",
+            400,
+            r#""errorType":"bad_data","error":"invalid parameter \"query\": invalid expression type \"range vector\" for range query, must be Scalar or instant Vector""#,
+        ),
+        (
+            "query?query=up&timeout=0",
+            503,
+            r#""errorType":"timeout","error":"query timed out in "#,
+        ),
+        (
+            "query?query=label_replace(up,%22a%22,%22%22,%22b%22,%22(%22)",
+            422,
+            r#""errorType":"execution""#,
+        ),
+    ] {
+        let (actual, body) = site.get(&format!("/api/v1/{address}")).await;
+        assert_eq!(actual, status, "{address}: {body}");
+        assert!(body.contains(message), "{address}: {body}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_writers_at_once_lose_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = open(settings(folder.path()));
+    let writers: Vec<_> = (0..8)
+        .map(|writer| {
+            let engine = site.engine.clone();
+            tokio::spawn(async move {
+                let mut acknowledged = 0;
+                for ago in (0..100).rev() {
+                    // One series of its own, and one that all writers fight for.
+                    let own = format!("own{{writer={writer}}}");
+                    let sent = body(&[(&own, ago, 1.0)]);
+                    engine
+                        .push(&TenantId::anonymous(), sent.into())
+                        .await
+                        .unwrap();
+                    let sent = body(&[("shared", ago, f64::from(writer))]);
+                    let tried = engine.push(&TenantId::anonymous(), sent.into()).await;
+                    acknowledged += usize::from(tried.is_ok());
+                    if ago == 50 && writer == 0 {
+                        let engine = engine.clone();
+                        tokio::task::spawn_blocking(move || engine.checkpoint())
+                            .await
+                            .unwrap();
+                    }
+                }
+                acknowledged
+            })
+        })
+        .collect();
+    let mut acknowledged = 0;
+    for writer in writers {
+        acknowledged += writer.await.unwrap();
+    }
+    drop(site);
+    let site = open(settings(folder.path()));
+    let selection = promql::Selection {
+        matchers: &[],
+        after: Timestamp::MIN,
+        until: Timestamp::MAX,
+    };
+    let reader = site.engine.reader(&TenantId::anonymous());
+    let all = promql::SeriesReader::select(&reader, &selection, usize::MAX).unwrap();
+    assert_eq!(all.len(), 9);
+    for series in all {
+        let expected = match series.labels.metric_name() {
+            Some("shared") => acknowledged,
+            _ => 100,
+        };
+        assert_eq!(series.samples.len(), expected, "{}", series.labels);
+    }
+}
+
+#[tokio::test]
+async fn a_sender_that_goes_away_leaves_no_hole() {
+    let site = site();
+    let tenant = TenantId::anonymous();
+    {
+        let first = site.engine.push(&tenant, body(&[("up", 60, 1.0)]).into());
+        let mut first = std::pin::pin!(first);
+        // Polled once: the records are in line, and then nobody waits for them any more.
+        let polled = std::future::poll_fn(|context| {
+            std::task::Poll::Ready(first.as_mut().poll(context).is_ready())
+        });
+        let _ = polled.await;
+    }
+    assert_eq!(
+        site.push(&[], body(&[("up", 61, 1.0)])).await.0,
+        400,
+        "the first one was admitted"
+    );
+    assert_eq!(site.push(&[], body(&[("up", 59, 1.0)])).await.0, 204);
+    assert_eq!(
+        site.data("/api/v1/query?query=count_over_time(up%5B5m%5D)")
+            .await,
+        r#"{"resultType":"vector","result":[{"metric":{},"value":[1000000,"2"]}]}"#
+    );
+}

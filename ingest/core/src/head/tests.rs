@@ -7,11 +7,12 @@ use proptest::prelude::*;
 
 use crate::admission::{Reason, SampleError, WriteError};
 use crate::decode::WriteRequest;
-use crate::head::{Head, Records, Staged};
+use crate::head::Head;
 use crate::label_bytes::{LabelError, push_labels};
 use crate::limits::{Limits, SizeError};
 use crate::protobuf::push_varint;
 use crate::record::{RecordKind, SeriesId};
+use crate::stage::{Records, Staged};
 
 const NOW: Timestamp = Timestamp::from_secs(1_000_000);
 

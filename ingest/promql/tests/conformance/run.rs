@@ -11,13 +11,13 @@ use watchbell_promql::{
 use crate::script::{Cell, Command, Eval, Expected, TextRule, Times, commands};
 use crate::storage::Storage;
 
-pub struct Outcome {
-    pub line: usize,
-    pub expr: String,
-    pub failure: Option<String>,
+pub(crate) struct Outcome {
+    pub(crate) line: usize,
+    pub(crate) expr: String,
+    pub(crate) failure: Option<String>,
 }
 
-pub fn run(script: &str) -> Vec<Outcome> {
+pub(crate) fn run(script: &str, options: &ParserOptions) -> Vec<Outcome> {
     let mut storage = Storage::default();
     let mut outcomes = Vec::new();
     for command in commands(script) {
@@ -35,18 +35,18 @@ pub fn run(script: &str) -> Vec<Outcome> {
             Command::Eval(eval) => outcomes.push(Outcome {
                 line: eval.line,
                 expr: eval.expr.clone(),
-                failure: check(&eval, &storage).err(),
+                failure: check(&eval, &storage, options).err(),
             }),
         }
     }
     outcomes
 }
 
-fn check(eval: &Eval, storage: &Storage) -> Result<(), String> {
+fn check(eval: &Eval, storage: &Storage, options: &ParserOptions) -> Result<(), String> {
     match eval.times {
-        Times::At(at) => check_instant(eval, storage, at),
+        Times::At(at) => check_instant(eval, storage, options, at),
         Times::Range { start, end, step } => {
-            let answer = ask(&eval.expr, storage, eval.times);
+            let answer = ask(&eval.expr, storage, options, eval.times);
             let Some(answer) = judged(eval, answer)? else {
                 return Ok(());
             };
@@ -58,7 +58,12 @@ fn check(eval: &Eval, storage: &Storage) -> Result<(), String> {
     }
 }
 
-fn check_instant(eval: &Eval, storage: &Storage, at: i64) -> Result<(), String> {
+fn check_instant(
+    eval: &Eval,
+    storage: &Storage,
+    options: &ParserOptions,
+    at: i64,
+) -> Result<(), String> {
     let mut runs = vec![(eval.expr.clone(), at)];
     if let Some(pinned) = pinned(&eval.expr, at) {
         let times = if at == 0 {
@@ -69,14 +74,20 @@ fn check_instant(eval: &Eval, storage: &Storage, at: i64) -> Result<(), String> 
         runs.extend(times.into_iter().map(|time| (pinned.clone(), time)));
     }
     for (expr, at) in runs {
-        check_one_instant(eval, storage, &expr, at)
+        check_one_instant(eval, storage, options, &expr, at)
             .map_err(|reason| format!("{expr} @@ {at}: {reason}"))?;
     }
     Ok(())
 }
 
-fn check_one_instant(eval: &Eval, storage: &Storage, expr: &str, at: i64) -> Result<(), String> {
-    let answer = ask(expr, storage, Times::At(at));
+fn check_one_instant(
+    eval: &Eval,
+    storage: &Storage,
+    options: &ParserOptions,
+    expr: &str,
+    at: i64,
+) -> Result<(), String> {
+    let answer = ask(expr, storage, options, Times::At(at));
     let Some(answer) = judged(eval, answer)? else {
         return Ok(());
     };
@@ -100,7 +111,8 @@ fn check_one_instant(eval: &Eval, storage: &Storage, expr: &str, at: i64) -> Res
         end: at + minute,
         step: minute,
     };
-    let ranged = ask(expr, storage, times).map_err(|error| format!("as a range query: {error}"))?;
+    let ranged =
+        ask(expr, storage, options, times).map_err(|error| format!("as a range query: {error}"))?;
     let QueryValue::Matrix(matrix) = ranged.value else {
         return Err("a range query gave no matrix".to_owned());
     };
@@ -125,8 +137,13 @@ fn check_one_instant(eval: &Eval, storage: &Storage, expr: &str, at: i64) -> Res
     compared.map_err(|reason| format!("as a range query: {reason}"))
 }
 
-fn ask(expr: &str, storage: &Storage, times: Times) -> Result<Answer, String> {
-    let query = Query::compile(expr, &ParserOptions::all()).map_err(|error| error.to_string())?;
+fn ask(
+    expr: &str,
+    storage: &Storage,
+    options: &ParserOptions,
+    times: Times,
+) -> Result<Answer, String> {
+    let query = Query::compile(expr, options).map_err(|error| error.to_string())?;
     let limits = QueryLimits::default();
     let at = Timestamp::from_millis;
     match times {

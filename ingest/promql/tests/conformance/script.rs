@@ -2,54 +2,54 @@
 use model::{Labels, METRIC_NAME, duration, stale_nan};
 use watchbell_promql::{Expr, ParserOptions, parse};
 
-pub enum Command {
+pub(crate) enum Command {
     Clear,
     Eval(Box<Eval>),
     Load(Vec<(Labels, Vec<(i64, Cell)>)>),
 }
 
-pub struct Eval {
-    pub line: usize,
-    pub expr: String,
-    pub times: Times,
-    pub expected: Expected,
-    pub ordered: bool,
-    pub fail: Option<TextRule>,
-    pub warnings: Vec<TextRule>,
-    pub infos: Vec<TextRule>,
-    pub no_warning: bool,
-    pub no_info: bool,
+pub(crate) struct Eval {
+    pub(crate) line: usize,
+    pub(crate) expr: String,
+    pub(crate) times: Times,
+    pub(crate) expected: Expected,
+    pub(crate) ordered: bool,
+    pub(crate) fail: Option<TextRule>,
+    pub(crate) warnings: Vec<TextRule>,
+    pub(crate) infos: Vec<TextRule>,
+    pub(crate) no_warning: bool,
+    pub(crate) no_info: bool,
     /// An instant query whose answer is a matrix over these times.
-    pub matrix_times: Option<(i64, i64, i64)>,
+    pub(crate) matrix_times: Option<(i64, i64, i64)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Times {
+pub(crate) enum Times {
     At(i64),
     Range { start: i64, end: i64, step: i64 },
 }
 
-pub enum Expected {
+pub(crate) enum Expected {
     Scalar(f64),
     Series(Vec<(Labels, Vec<Cell>)>),
     Text(String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Cell {
+pub(crate) enum Cell {
     Gap,
     Histogram,
     Value(f64),
 }
 
-pub enum TextRule {
+pub(crate) enum TextRule {
     Any,
     Exactly(String),
     Finds(model::GoRegex),
 }
 
 impl TextRule {
-    pub fn holds(&self, text: &str) -> bool {
+    pub(crate) fn holds(&self, text: &str) -> bool {
         match self {
             Self::Any => true,
             Self::Exactly(wanted) => wanted == text,
@@ -58,7 +58,7 @@ impl TextRule {
     }
 }
 
-pub fn commands(script: &str) -> Vec<Command> {
+pub(crate) fn commands(script: &str) -> Vec<Command> {
     let lines: Vec<&str> = script
         .split('\n')
         .map(str::trim)

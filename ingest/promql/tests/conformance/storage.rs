@@ -5,12 +5,12 @@ use model::{Labels, Sample, Timestamp, match_all};
 use watchbell_promql::{ReadError, Selection, Series, SeriesReader};
 
 #[derive(Default)]
-pub struct Storage {
+pub(crate) struct Storage {
     series: BTreeMap<Labels, BTreeMap<i64, f64>>,
 }
 
 impl Storage {
-    pub fn insert(&mut self, labels: &Labels, millis: i64, value: f64) {
+    pub(crate) fn insert(&mut self, labels: &Labels, millis: i64, value: f64) {
         self.series
             .entry(labels.clone())
             .or_default()

@@ -1,0 +1,151 @@
+//! `/api/v2/alerts`.
+use alertmanager_core::{AlertDraft, Answer, Input};
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use model::wire::PostableAlert;
+use runtime::Tenant;
+
+use crate::api::error::{ApiError, CODE_REQUIRED, CODE_TYPE, json};
+use crate::api::filter::AlertFilter;
+use crate::api::query::Query;
+use crate::api::wire::{GettableAlert, PostedAlert};
+use crate::service::AlertmanagerService;
+use crate::tenant::AskError;
+
+pub(crate) async fn list(
+    State(service): State<AlertmanagerService>,
+    Tenant(tenant): Tenant,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    let view = service.view(&tenant).await?;
+    let mode = service.inner.settings.parser_mode;
+    let filter = AlertFilter::read(&Query::of(&uri), mode, &view.receivers)?;
+    let mut alerts: Vec<_> = view
+        .alerts
+        .iter()
+        .filter(|alert| {
+            filter.wants(alert)
+                && alert
+                    .receivers
+                    .iter()
+                    .any(|receiver| filter.wants_receiver(receiver))
+        })
+        .collect();
+    alerts.sort_by_key(|alert| alert.fingerprint);
+    let body: Vec<GettableAlert<'_>> = alerts
+        .into_iter()
+        .map(|alert| GettableAlert::new(alert, alert.receivers.iter().map(String::as_str), &[]))
+        .collect();
+    Ok(json(StatusCode::OK, &body))
+}
+
+pub(crate) async fn post(
+    State(service): State<AlertmanagerService>,
+    Tenant(tenant): Tenant,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let body = read_body(&service, &headers, body).await?;
+    let alerts = parse(&body)?;
+    let handle = service.handle_of(&tenant)?;
+    let answer = handle
+        .ask(|ticket| Input::AlertsPosted { ticket, alerts })
+        .await?;
+    let Answer::Alerts(answer) = answer else {
+        return Err(AskError::Stopped.into());
+    };
+    if !answer.invalid.is_empty() {
+        let lines: Vec<String> = answer.invalid.iter().map(ToString::to_string).collect();
+        return Err(ApiError::bad_request(lines.join("\n")));
+    }
+    match answer.refused {
+        Some(refused) => Err(ApiError::Handler {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            text: format!("{} alerts refused: {}", refused.count, refused.limit),
+        }),
+        None => Ok(StatusCode::OK.into_response()),
+    }
+}
+
+/// A JSON body within the bound.
+pub(crate) async fn read_body(
+    service: &AlertmanagerService,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Vec<u8>, ApiError> {
+    let media = headers
+        .get(axum::http::header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .map(|value| value.split(';').next().unwrap_or("").trim().to_lowercase());
+    if let Some(media) = media.filter(|media| media != "application/json") {
+        return Err(ApiError::Framework {
+            status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            code: 415,
+            message: format!(
+                "unsupported media type {media:?}, only [application/json] are allowed"
+            ),
+        });
+    }
+    let limit = service.inner.settings.body_bytes_max;
+    let body = axum::body::to_bytes(body, limit)
+        .await
+        .map_err(|_| ApiError::Framework {
+            status: StatusCode::PAYLOAD_TOO_LARGE,
+            code: 413,
+            message: format!("body is larger than {limit} bytes, or was cut off"),
+        })?;
+    Ok(body.to_vec())
+}
+
+fn parse(body: &[u8]) -> Result<Vec<AlertDraft>, ApiError> {
+    let required = || ApiError::invalid(CODE_REQUIRED, "alerts in body is required");
+    if body.is_empty() {
+        return Err(required());
+    }
+    let posted: Option<Vec<PostedAlert>> =
+        serde_json::from_slice(body).map_err(|error| ApiError::malformed("alerts", error))?;
+    posted
+        .ok_or_else(required)?
+        .into_iter()
+        .enumerate()
+        .map(|(index, alert)| draft(index, alert))
+        .collect()
+}
+
+fn draft(index: usize, alert: PostedAlert) -> Result<AlertDraft, ApiError> {
+    let labels = alert.labels.ok_or_else(|| {
+        ApiError::invalid(CODE_REQUIRED, format!("{index}.labels in body is required"))
+    })?;
+    let generator_url = alert.generator_url.unwrap_or_default();
+    if !is_request_uri(&generator_url) {
+        return Err(ApiError::invalid(
+            CODE_TYPE,
+            format!("{index}.generatorURL in body must be of type uri: {generator_url:?}"),
+        ));
+    }
+    let posted = PostableAlert {
+        labels,
+        annotations: alert.annotations.unwrap_or_default(),
+        starts_at: alert.starts_at,
+        ends_at: alert.ends_at,
+        generator_url,
+    };
+    AlertDraft::parse(posted).map_err(|error| ApiError::malformed("alerts", error))
+}
+
+/// Empty, an absolute path, or something with a scheme.
+fn is_request_uri(text: &str) -> bool {
+    let scheme = |text: &str| {
+        text.split_once(':').is_some_and(|(scheme, _)| {
+            scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+                && scheme
+                    .chars()
+                    .all(|character| character.is_ascii_alphanumeric() || "+-.".contains(character))
+        })
+    };
+    text.is_empty()
+        || !text.contains(|character: char| character.is_ascii_control())
+            && (text.starts_with('/') || scheme(text))
+}

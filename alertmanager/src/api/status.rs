@@ -1,0 +1,31 @@
+//! `/api/v2/status`.
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use crate::api::error::json;
+use crate::api::wire::{ClusterBody, ConfigBody, StatusBody, VersionBody};
+use crate::service::AlertmanagerService;
+
+pub(crate) async fn status(State(service): State<AlertmanagerService>) -> Response {
+    let inner = &service.inner;
+    let body = StatusBody {
+        cluster: ClusterBody {
+            peers: [],
+            status: "disabled",
+        },
+        config: ConfigBody {
+            original: &service.config_text(),
+        },
+        uptime: inner.started_at.to_rfc3339_millis(),
+        version_info: VersionBody {
+            branch: "",
+            build_date: "",
+            build_user: "",
+            go_version: "",
+            revision: "",
+            version: &inner.settings.version,
+        },
+    };
+    json(StatusCode::OK, &body)
+}

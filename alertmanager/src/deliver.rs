@@ -1,0 +1,102 @@
+//! Deliveries: each attempt is a task of its own, bounded in number and in time, and its end always comes back.
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use alertmanager_core::{Deliver, Input};
+use model::{TenantId, Timestamp};
+use notifiers_core::{Memory, Outcome};
+use runtime::Clock;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{Instant, timeout};
+use tracing::error;
+
+use crate::metrics::AlertmanagerMetrics;
+
+/// Tells one integration once. The notifiers implement it; tests do with less.
+pub trait Notifier: Send + Sync {
+    /// One attempt, to be over by the order's deadline. What it has to remember comes back with the outcome.
+    fn notify(&self, tenant: TenantId, order: Arc<Deliver>) -> Notified;
+}
+
+/// An attempt on its way.
+pub type Notified = Pin<Box<dyn Future<Output = (Outcome, Memory)> + Send>>;
+
+#[derive(Clone)]
+pub(crate) struct Deliverer {
+    pub(crate) tenant: TenantId,
+    pub(crate) notifier: Arc<dyn Notifier>,
+    /// Attempts of this tenant at once.
+    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: AlertmanagerMetrics,
+    /// Weak, so that a machine ends when nobody else can reach it.
+    pub(crate) inputs: mpsc::WeakSender<Input>,
+}
+
+impl Deliverer {
+    pub(crate) fn start(&self, order: Deliver) {
+        let deliverer = self.clone();
+        tokio::spawn(async move {
+            let id = order.id;
+            let permit = timeout(
+                deliverer.left(order.deadline),
+                Arc::clone(&deliverer.permits).acquire_owned(),
+            )
+            .await;
+            let (outcome, memory) = match &permit {
+                Ok(Ok(_)) => deliverer.attempt(Arc::new(order)).await,
+                Ok(Err(_)) | Err(_) => {
+                    let outcome = Outcome::Retry {
+                        not_before: None,
+                        reason: "too many notifications at once".to_owned(),
+                    };
+                    (outcome, order.memory)
+                }
+            };
+            let ended = Input::DeliveryEnded {
+                id,
+                outcome,
+                memory,
+            };
+            if let Some(inputs) = deliverer.inputs.upgrade() {
+                // The machine may have stopped meanwhile; what is not logged is told again by the next life.
+                let _ = inputs.send(ended).await;
+            }
+            // Kept until the machine has the outcome in line: who waits for all permits waits for all outcomes.
+            drop(permit);
+        });
+    }
+
+    async fn attempt(&self, order: Arc<Deliver>) -> (Outcome, Memory) {
+        let memory = order.memory.clone();
+        let started = Instant::now();
+        let left = self.left(order.deadline);
+        // A task of its own, so that a panic is one failed attempt and not a dead receiver.
+        let (notifier, tenant) = (Arc::clone(&self.notifier), self.tenant.clone());
+        let told = Arc::clone(&order);
+        let mut notifying = tokio::spawn(async move { notifier.notify(tenant, told).await });
+        let ended = timeout(left, &mut notifying).await;
+        self.metrics
+            .latency(&order.key.integration, started.elapsed().as_secs_f64());
+        let ambiguous = |reason: &str| Outcome::Ambiguous {
+            reason: reason.to_owned(),
+        };
+        match ended {
+            Ok(Ok(ended)) => ended,
+            Ok(Err(failure)) => {
+                error!(tenant = %self.tenant, receiver = order.key.receiver, %failure, "notifier failed");
+                (ambiguous("the notifier failed"), memory)
+            }
+            Err(_) => {
+                notifying.abort();
+                (ambiguous("no answer before the deadline"), memory)
+            }
+        }
+    }
+
+    fn left(&self, deadline: Timestamp) -> Duration {
+        deadline.saturating_since(self.clock.now())
+    }
+}

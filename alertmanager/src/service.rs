@@ -1,0 +1,352 @@
+//! The Alertmanagers of all tenants in this process: one machine each.
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use alertmanager_core::{Alertmanager, Answer, Input, Policy, Record, Settings, SilenceId, View};
+use config::AlertmanagerConfig;
+use model::matcher_syntax::ParserMode;
+use model::{TenantId, Timestamp};
+use parking_lot::{Mutex, RwLock};
+use runtime::log::{AppendError, Log};
+use runtime::{Clock, Stop, Stopper, Tasks, drive};
+use tokio::sync::{Semaphore, mpsc};
+use tracing::{info, warn};
+
+use crate::config_text::config_text;
+use crate::deliver::{Deliverer, Notifier};
+use crate::journal::{SavedTenants, save};
+use crate::metrics::AlertmanagerMetrics;
+use crate::tenant::{AskError, Counted, INPUTS_MAX, Saving, Shared, TenantHandle, TenantShell};
+
+/// How long deliveries that are under way at the end may take.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+/// How often the end of deliveries is looked for meanwhile.
+const DRAIN_POLL: Duration = Duration::from_millis(20);
+
+#[derive(Clone, Debug)]
+pub struct ServiceSettings {
+    /// The machines' own; their seed is given to each tenant with a difference.
+    pub machine: Settings,
+    /// Machines at once. Alerts of further tenants are refused.
+    pub tenants_max: usize,
+    /// Of one `POST /api/v2/alerts` or `/silences`.
+    pub body_bytes_max: usize,
+    /// Notifications that one tenant sends at once.
+    pub deliveries_max: usize,
+    /// How people reach this Alertmanager: links in notifications begin with it.
+    pub external_url: String,
+    /// How matchers are read.
+    pub parser_mode: ParserMode,
+    /// As `GET /api/v2/status` tells it.
+    pub version: String,
+}
+
+impl Default for ServiceSettings {
+    fn default() -> Self {
+        Self {
+            machine: Settings::default(),
+            // Each costs a task and a queue.
+            tenants_max: 10_000,
+            // Some 30,000 alerts of usual size.
+            body_bytes_max: 16 * 1024 * 1024,
+            deliveries_max: 64,
+            external_url: "http://localhost:9093".to_owned(),
+            parser_mode: ParserMode::default(),
+            version: "0.34.0".to_owned(),
+        }
+    }
+}
+
+/// The hands that the Alertmanagers are given.
+pub struct ServiceParts {
+    pub notifier: Arc<dyn Notifier>,
+    /// Without a log nothing survives the process.
+    pub log: Option<Log>,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: AlertmanagerMetrics,
+    pub stop: Stop,
+    pub stopper: Stopper,
+}
+
+/// Cheap to copy.
+#[derive(Clone)]
+pub struct AlertmanagerService {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) settings: ServiceSettings,
+    pub(crate) parts: ServiceParts,
+    pub(crate) started_at: Timestamp,
+    policy: RwLock<Policy>,
+    tenants: Mutex<BTreeMap<TenantId, Tenant>>,
+    tasks: Mutex<Tasks>,
+    /// The machines end after the process was told to: deliveries under way may come home first.
+    machines_stopper: Stopper,
+    machines_stop: Stop,
+}
+
+#[derive(Clone)]
+struct Tenant {
+    handle: TenantHandle,
+    permits: Arc<Semaphore>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    #[error("state of tenant {tenant} could not be asked for")]
+    Ask {
+        tenant: TenantId,
+        #[source]
+        source: AskError,
+    },
+    #[error("state of tenant {tenant} could not be written")]
+    Write {
+        tenant: TenantId,
+        #[source]
+        source: AppendError,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many tenants (limit: {limit})")]
+pub(crate) struct TooManyTenants {
+    pub(crate) limit: usize,
+}
+
+impl AlertmanagerService {
+    /// A machine for each tenant of which something was saved; the others come with their first alert or silence.
+    #[must_use]
+    pub fn start(
+        config: Arc<AlertmanagerConfig>,
+        settings: ServiceSettings,
+        parts: ServiceParts,
+        saved: SavedTenants,
+    ) -> Self {
+        let (machines_stopper, machines_stop) = Stopper::new();
+        let service = Self {
+            inner: Arc::new(Inner {
+                policy: RwLock::new(Policy::new(Arc::clone(&config), &settings.external_url)),
+                started_at: parts.clock.now(),
+                tenants: Mutex::default(),
+                tasks: Mutex::new(Tasks::new(parts.stopper.clone())),
+                machines_stopper,
+                machines_stop,
+                settings,
+                parts,
+            }),
+        };
+        service.inner.count_config(&config);
+        for (tenant, records) in saved.into_records() {
+            let spawned = service.inner.spawn(&tenant, records);
+            service.inner.tenants.lock().insert(tenant, spawned);
+        }
+        let (inner, mut stop) = (Arc::clone(&service.inner), service.inner.parts.stop.clone());
+        service
+            .inner
+            .tasks
+            .lock()
+            .spawn("alertmanager-drain", async move {
+                stop.stopped().await;
+                inner.drain().await;
+                inner.machines_stopper.stop();
+            });
+        service
+    }
+
+    /// Takes a new configuration over in every tenant. Group timers of routes that stay go on, and so does what is
+    /// under way.
+    pub async fn reload(&self, config: Arc<AlertmanagerConfig>) {
+        let policy = Policy::new(Arc::clone(&config), &self.inner.settings.external_url);
+        *self.inner.policy.write() = policy.clone();
+        self.inner.count_config(&config);
+        for tenant in self.inner.all() {
+            let told = tenant
+                .handle
+                .tell(Input::Configured(Box::new(policy.clone())))
+                .await;
+            if told.is_err() {
+                info!("a configuration came after the Alertmanager had stopped");
+            }
+        }
+    }
+
+    /// A reload did not come about; the configuration before stays.
+    pub fn reload_failed(&self) {
+        self.inner.parts.metrics.config_successful.set(0);
+    }
+
+    /// Writes every tenant's whole state to the log. After a rotation of the log that came before this call, the
+    /// segments before the rotation hold nothing that the Alertmanagers need.
+    ///
+    /// # Errors
+    /// A tenant's state was not written: the segments must stay.
+    pub async fn checkpoint(&self) -> Result<(), CheckpointError> {
+        let Some(log) = &self.inner.parts.log else {
+            return Ok(());
+        };
+        let tenants = self.inner.tenants.lock().clone();
+        for (tenant, spawned) in tenants {
+            let asked = spawned
+                .handle
+                .ask(|ticket| Input::SnapshotWanted { ticket })
+                .await;
+            match asked {
+                Ok(Answer::Snapshot(records)) => {
+                    save(log, &tenant, &records)
+                        .await
+                        .map_err(|source| CheckpointError::Write { tenant, source })?;
+                }
+                Ok(_) => {
+                    return Err(CheckpointError::Ask {
+                        tenant,
+                        source: AskError::Stopped,
+                    });
+                }
+                Err(source) => return Err(CheckpointError::Ask { tenant, source }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until every machine has ended, after the signal to stop. Says whether all ended well.
+    pub async fn join(&self, patience: Duration) -> bool {
+        let tasks = {
+            let mut tasks = self.inner.tasks.lock();
+            std::mem::replace(&mut *tasks, Tasks::new(self.inner.parts.stopper.clone()))
+        };
+        tasks.join(patience).await
+    }
+
+    /// What readers of a tenant see; a tenant of which nothing is known has an empty one.
+    pub(crate) async fn view(&self, tenant: &TenantId) -> Result<Arc<View>, AskError> {
+        let now = self.inner.parts.clock.now();
+        let known = self.inner.tenants.lock().get(tenant).cloned();
+        match known {
+            Some(known) => known.handle.view(now).await,
+            None => {
+                let policy = self.inner.policy.read().clone();
+                let machine =
+                    Alertmanager::restore(self.inner.settings.machine.clone(), policy, [], now);
+                Ok(Arc::new(machine.view(now)))
+            }
+        }
+    }
+
+    /// The machine of a tenant, made where there is none.
+    pub(crate) fn handle_of(&self, tenant: &TenantId) -> Result<TenantHandle, TooManyTenants> {
+        let mut tenants = self.inner.tenants.lock();
+        if let Some(known) = tenants.get(tenant) {
+            return Ok(known.handle.clone());
+        }
+        let limit = self.inner.settings.tenants_max;
+        if tenants.len() >= limit {
+            warn!(%tenant, limit, "alerts of a further tenant refused");
+            return Err(TooManyTenants { limit });
+        }
+        let spawned = self.inner.spawn(tenant, Vec::new());
+        let handle = spawned.handle.clone();
+        tenants.insert(tenant.clone(), spawned);
+        Ok(handle)
+    }
+
+    pub(crate) fn config_text(&self) -> String {
+        config_text(&self.inner.policy.read().config)
+    }
+}
+
+impl Inner {
+    fn all(&self) -> Vec<Tenant> {
+        self.tenants.lock().values().cloned().collect()
+    }
+
+    fn spawn(&self, tenant: &TenantId, records: Vec<Record>) -> Tenant {
+        let (inputs, received) = mpsc::channel(INPUTS_MAX);
+        let parts = &self.parts;
+        let mut settings = self.settings.machine.clone();
+        settings.seed = RandomState::new().hash_one(tenant.as_str());
+        let policy = self.policy.read().clone();
+        let machine = Alertmanager::restore(settings, policy, records, parts.clock.now());
+        let shared = Shared::new();
+        let permits = Arc::new(Semaphore::new(self.settings.deliveries_max.max(1)));
+        let shell = TenantShell {
+            tenant: tenant.clone(),
+            deliverer: Deliverer {
+                tenant: tenant.clone(),
+                notifier: Arc::clone(&parts.notifier),
+                permits: Arc::clone(&permits),
+                clock: Arc::clone(&parts.clock),
+                metrics: parts.metrics.clone(),
+                inputs: inputs.downgrade(),
+            },
+            log: parts.log.clone(),
+            clock: Arc::clone(&parts.clock),
+            metrics: parts.metrics.clone(),
+            shared: Arc::clone(&shared),
+            saving: Saving::UpToDate,
+            counted: Counted::default(),
+        };
+        let (clock, stop) = (Arc::clone(&parts.clock), self.machines_stop.clone());
+        self.tasks.lock().spawn("alertmanager", async move {
+            drive(machine, received, clock, shell, stop).await;
+        });
+        Tenant {
+            handle: TenantHandle::new(inputs, shared),
+            permits,
+        }
+    }
+
+    fn count_config(&self, config: &AlertmanagerConfig) {
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let metrics = &self.parts.metrics;
+        let integrations = config
+            .receivers
+            .iter()
+            .map(|receiver| receiver.integrations.len())
+            .sum();
+        metrics.receivers.set(number(config.receivers.len()));
+        metrics.integrations.set(number(integrations));
+        metrics
+            .inhibition_rules
+            .set(number(config.inhibit_rules.len()));
+        metrics.config_successful.set(1);
+        metrics
+            .config_success_seconds
+            .set(self.parts.clock.now().as_millis() / 1000);
+    }
+
+    /// Waits for attempts under way, so that what has arrived is also logged.
+    async fn drain(&self) {
+        let idle = async {
+            loop {
+                let busy = self.all().iter().any(|tenant| {
+                    tenant.permits.available_permits() < self.settings.deliveries_max.max(1)
+                });
+                if !busy {
+                    return;
+                }
+                tokio::time::sleep(DRAIN_POLL).await;
+            }
+        };
+        if tokio::time::timeout(DRAIN_MAX, idle).await.is_err() {
+            warn!("notifications are still under way at the end; they will be told again");
+        }
+    }
+}
+
+/// A random UUID (version 4). The standard library seeds its hashers from the system's source of random numbers.
+pub(crate) fn fresh_silence_id() -> SilenceId {
+    let word = |salt: u64| RandomState::new().hash_one(salt);
+    let high = (word(1) & 0xffff_ffff_ffff_0fff) | 0x4000;
+    let low = (word(2) & 0x3fff_ffff_ffff_ffff) | 0x8000_0000_0000_0000;
+    SilenceId::new(format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        high >> 32,
+        (high >> 16) & 0xffff,
+        high & 0xffff,
+        low >> 48,
+        low & 0xffff_ffff_ffff
+    ))
+}

@@ -1,0 +1,289 @@
+//! One tenant's machine: the handle by which requests reach it, and the shell that carries out its orders.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use alertmanager_core::{Alertmanager, Answer, Command, Event, Input, Record, Ticket, View};
+use arc_swap::ArcSwapOption;
+use model::{TenantId, Timestamp};
+use parking_lot::Mutex;
+use runtime::log::Log;
+use runtime::{Clock, Shell};
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, info};
+
+use crate::deliver::Deliverer;
+use crate::journal::save;
+use crate::metrics::{AlertmanagerMetrics, pairs};
+use crate::story::tell;
+
+/// Requests and outcomes that wait for a tenant's machine.
+pub(crate) const INPUTS_MAX: usize = 1024;
+/// States that only time changes are seen this late at most.
+const VIEW_AGE_MAX: Duration = Duration::from_millis(100);
+/// While the log cannot be written the whole state is offered to it again this often.
+const SAVE_AGAIN: Duration = Duration::from_secs(5);
+/// Counting alerts by state looks at all of them.
+const COUNT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Why a request got no answer from its machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    #[error("too many requests are waiting, try again later")]
+    Busy,
+    #[error("shutting down")]
+    Stopped,
+    #[error("could not be written to the log, try again later")]
+    Unsaved,
+}
+
+/// Cheap to copy.
+#[derive(Clone)]
+pub(crate) struct TenantHandle {
+    inputs: mpsc::Sender<Input>,
+    shared: Arc<Shared>,
+}
+
+/// What handle and shell share.
+pub(crate) struct Shared {
+    ticket_next: AtomicU64,
+    waiting: Mutex<BTreeMap<Ticket, oneshot::Sender<Result<Answer, AskError>>>>,
+    /// Counts the batches after which something may look different.
+    version: AtomicU64,
+    published: ArcSwapOption<Published>,
+}
+
+struct Published {
+    version: u64,
+    view: Arc<View>,
+}
+
+impl Shared {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            ticket_next: AtomicU64::new(0),
+            waiting: Mutex::default(),
+            version: AtomicU64::new(0),
+            published: ArcSwapOption::empty(),
+        })
+    }
+
+    fn answer(&self, ticket: Ticket, answer: Result<Answer, AskError>) {
+        if let Some(waiting) = self.waiting.lock().remove(&ticket) {
+            // Whoever asked may have gone.
+            let _ = waiting.send(answer);
+        }
+    }
+}
+
+impl TenantHandle {
+    pub(crate) fn new(inputs: mpsc::Sender<Input>, shared: Arc<Shared>) -> Self {
+        Self { inputs, shared }
+    }
+
+    /// Puts a question to the machine; a full queue is a refusal, not a wait.
+    pub(crate) async fn ask(
+        &self,
+        input: impl FnOnce(Ticket) -> Input,
+    ) -> Result<Answer, AskError> {
+        let ticket = Ticket(self.shared.ticket_next.fetch_add(1, Ordering::Relaxed));
+        let (answer, answered) = oneshot::channel();
+        self.shared.waiting.lock().insert(ticket, answer);
+        let refused = match self.inputs.try_send(input(ticket)) {
+            Ok(()) => None,
+            Err(mpsc::error::TrySendError::Full(_)) => Some(AskError::Busy),
+            Err(mpsc::error::TrySendError::Closed(_)) => Some(AskError::Stopped),
+        };
+        if let Some(error) = refused {
+            self.shared.waiting.lock().remove(&ticket);
+            return Err(error);
+        }
+        answered.await.unwrap_or(Err(AskError::Stopped))
+    }
+
+    /// Tells the machine, and waits for room where there is none.
+    pub(crate) async fn tell(&self, input: Input) -> Result<(), AskError> {
+        self.inputs.send(input).await.map_err(|_| AskError::Stopped)
+    }
+
+    /// What readers see: never older than the last answer that a writer got.
+    pub(crate) async fn view(&self, now: Timestamp) -> Result<Arc<View>, AskError> {
+        let version = self.shared.version.load(Ordering::Acquire);
+        if let Some(published) = self.shared.published.load_full()
+            && published.version == version
+            && now.saturating_since(published.view.at) < VIEW_AGE_MAX
+        {
+            return Ok(Arc::clone(&published.view));
+        }
+        match self.ask(|ticket| Input::Look { ticket }).await? {
+            Answer::View(view) => Ok(view),
+            Answer::Alerts(_)
+            | Answer::SilenceExpired(_)
+            | Answer::SilenceSet(_)
+            | Answer::Snapshot(_) => Err(AskError::Stopped),
+        }
+    }
+}
+
+pub(crate) struct TenantShell {
+    pub(crate) tenant: TenantId,
+    pub(crate) deliverer: Deliverer,
+    pub(crate) log: Option<Log>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: AlertmanagerMetrics,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) saving: Saving,
+    pub(crate) counted: Counted,
+}
+
+/// Whether the log has all that the machine wanted stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Saving {
+    #[default]
+    UpToDate,
+    /// Something is missing in the log: before anything else the whole state must go there.
+    Behind { again_at: Timestamp },
+}
+
+/// This tenant's share of figures that all tenants add up to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counted {
+    at: Option<Timestamp>,
+    active: i64,
+    suppressed: i64,
+    groups: i64,
+    silences: [i64; 3],
+}
+
+impl Shell<Alertmanager> for TenantShell {
+    async fn carry_out(
+        &mut self,
+        machine: &Alertmanager,
+        commands: Vec<Command>,
+        events: Vec<Event>,
+    ) {
+        for event in &events {
+            tell(&self.tenant, &self.metrics, event);
+        }
+        let mut records = Vec::new();
+        let mut orders = Vec::new();
+        let mut answers = Vec::new();
+        for command in commands {
+            match command {
+                Command::Persist(record) => records.push(record),
+                Command::Deliver(order) => orders.push(*order),
+                Command::Answer { ticket, answer } => answers.push((ticket, answer)),
+            }
+        }
+        if !(records.is_empty() && events.is_empty()) {
+            self.shared.version.fetch_add(1, Ordering::AcqRel);
+        }
+        // All of a batch goes into one write, before any of it is sent or answered.
+        let saved = self.save(machine, records).await;
+        // A page is worth more than its record: what cannot be stored is told nevertheless.
+        for order in orders {
+            self.deliverer.start(order);
+        }
+        for (ticket, answer) in answers {
+            self.answer(ticket, answer, saved);
+        }
+        self.count(machine);
+    }
+}
+
+impl TenantShell {
+    /// Says whether everything up to here is in the log.
+    async fn save(&mut self, machine: &Alertmanager, records: Vec<Record>) -> bool {
+        let Some(log) = &self.log else {
+            return true;
+        };
+        let now = self.clock.now();
+        let records = match self.saving {
+            Saving::UpToDate => records,
+            Saving::Behind { again_at } if now < again_at => return false,
+            Saving::Behind { .. } => machine.snapshot(now),
+        };
+        if records.is_empty() {
+            return true;
+        }
+        let tenant = &self.tenant;
+        match save(log, tenant, &records).await {
+            Ok(()) => {
+                if self.saving != Saving::UpToDate {
+                    info!(%tenant, "the log takes records again");
+                }
+                self.saving = Saving::UpToDate;
+                true
+            }
+            Err(failure) => {
+                self.metrics.persist_failures.inc();
+                error!(%tenant, error = %failure, "alerts and notifications could not be stored; senders are told to try again");
+                self.saving = Saving::Behind {
+                    again_at: now + SAVE_AGAIN,
+                };
+                false
+            }
+        }
+    }
+
+    fn answer(&self, ticket: Ticket, answer: Answer, saved: bool) {
+        let answer = match answer {
+            Answer::View(view) => {
+                let published = Published {
+                    version: self.shared.version.load(Ordering::Acquire),
+                    view: Arc::clone(&view),
+                };
+                self.shared.published.store(Some(Arc::new(published)));
+                Ok(Answer::View(view))
+            }
+            Answer::Snapshot(records) => Ok(Answer::Snapshot(records)),
+            answer @ (Answer::Alerts(_) | Answer::SilenceExpired(_) | Answer::SilenceSet(_)) => {
+                if saved {
+                    Ok(answer)
+                } else {
+                    Err(AskError::Unsaved)
+                }
+            }
+        };
+        self.shared.answer(ticket, answer);
+    }
+
+    fn count(&mut self, machine: &Alertmanager) {
+        let now = self.clock.now();
+        let due = self
+            .counted
+            .at
+            .is_none_or(|at| now.saturating_since(at) >= COUNT_INTERVAL);
+        if !due {
+            return;
+        }
+        let tally = machine.tally(now);
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let counted = Counted {
+            at: Some(now),
+            active: number(tally.active),
+            suppressed: number(tally.suppressed),
+            groups: number(tally.groups),
+            silences: tally.silences.map(number),
+        };
+        let before = std::mem::replace(&mut self.counted, counted);
+        let metrics = &self.metrics;
+        let alerts = |state: &str, by: i64| {
+            metrics
+                .alerts
+                .get_or_create(&pairs(&[("state", state)]))
+                .inc_by(by);
+        };
+        alerts("active", counted.active - before.active);
+        alerts("suppressed", counted.suppressed - before.suppressed);
+        alerts("unprocessed", 0);
+        metrics.groups.inc_by(counted.groups - before.groups);
+        for (index, state) in ["pending", "active", "expired"].into_iter().enumerate() {
+            metrics
+                .silences
+                .get_or_create(&pairs(&[("state", state)]))
+                .inc_by(counted.silences[index] - before.silences[index]);
+        }
+    }
+}

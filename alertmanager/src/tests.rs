@@ -1,0 +1,5 @@
+//! The service as a whole on loopback routes, with a notifier that only listens.
+mod amtool;
+mod api;
+mod bench;
+mod durability;

@@ -1,0 +1,74 @@
+//! What was answered with 200 is there after a restart, and nothing that was told is told again.
+use notifiers_core::Outcome;
+use runtime::log::SegmentNumber;
+use serde_json::json;
+
+use crate::tests::bench::{AT_ONCE, Bench};
+
+const DOWN: &str = r#"[{"labels":{"alertname":"Down"}}]"#;
+
+fn delivered(_: &alertmanager_core::Deliver) -> Outcome {
+    Outcome::Delivered { id: None }
+}
+
+#[tokio::test]
+async fn alerts_silences_and_what_was_told_survive() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bench = Bench::with(AT_ONCE, Some(folder.path()), delivered);
+    bench.post_alerts(DOWN).await;
+    bench.hear().await;
+    let (status, _) = bench
+        .ask(
+            "POST",
+            "/api/v2/silences",
+            r#"{"matchers":[{"name":"a","value":"b","isRegex":false}],"startsAt":"2026-01-01T00:00:00Z",
+                "endsAt":"2999-01-01T00:00:00Z","createdBy":"me","comment":"c"}"#,
+        )
+        .await;
+    assert_eq!(status, 200);
+    bench.end().await;
+
+    let mut bench = Bench::with(AT_ONCE, Some(folder.path()), delivered);
+    let alerts = bench.get("/api/v2/alerts").await;
+    assert_eq!(alerts[0]["labels"], json!({"alertname": "Down"}));
+    assert_eq!(bench.get("/api/v2/silences").await[0]["comment"], "c");
+    // A further alert is told; the first one is not told again before it.
+    bench
+        .post_alerts(r#"[{"labels":{"alertname":"Full"}}]"#)
+        .await;
+    let told = bench.hear().await;
+    assert_eq!(told.notification.group_labels.value("alertname"), "Full");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_checkpoint_stands_for_the_segments_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bench = Bench::with(AT_ONCE, Some(folder.path()), delivered);
+    bench.post_alerts(DOWN).await;
+    bench.hear().await;
+    let log = bench.log.clone().unwrap();
+    let segment = log.rotate().await.unwrap();
+    bench.service.checkpoint().await.unwrap();
+    log.remove_before(segment).unwrap();
+    assert!(segment > SegmentNumber::FIRST);
+    drop(log);
+    bench.end().await;
+
+    let bench = Bench::with(AT_ONCE, Some(folder.path()), delivered);
+    let alerts = bench.get("/api/v2/alerts").await;
+    assert_eq!(alerts[0]["labels"], json!({"alertname": "Down"}));
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_notifier_that_panics_is_a_failed_attempt() {
+    let quick = AT_ONCE.replace("group_interval: 1h", "group_interval: 100ms");
+    let mut bench = Bench::with(&quick, None, |order| {
+        assert!(order.attempt > 1, "the first attempt panics");
+        Outcome::Delivered { id: None }
+    });
+    bench.post_alerts(DOWN).await;
+    assert_eq!(bench.hear().await.attempt, 2);
+    bench.end().await;
+}

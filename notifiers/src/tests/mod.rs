@@ -1,0 +1,4 @@
+//! Attempts against strict fake vendors, over real sockets on loopback.
+mod http;
+mod mail;
+mod world;

@@ -1,0 +1,56 @@
+//! What every target serves beside its own routes: health, figures, reload, and a first page.
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{get, post};
+use runtime::{Metrics, Right, Routes};
+
+use crate::cli::VERSION;
+use crate::serve::Reloader;
+
+/// For people who open the port in a browser, and for load balancers that ask for `/`.
+const INDEX: &str = "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><title>Watchbell</title>\
+<style>body{font:16px/1.6 system-ui,sans-serif;max-width:40rem;margin:3rem auto;padding:0 1rem}</style>\
+<h1>Watchbell</h1><ul>\
+<li><a href=\"/api/v1/rules\">Rules and their alerts</a></li>\
+<li><a href=\"/api/v2/alerts/groups\">Alerts as they are routed</a></li>\
+<li><a href=\"/api/v2/silences\">Silences</a></li>\
+<li><a href=\"/api/v2/status\">Status</a></li>\
+<li><a href=\"/metrics\">Metrics</a></li></ul>";
+
+pub fn routes(metrics: Metrics, reloader: Arc<Reloader>) -> Routes {
+    let healthy = get(async || "OK");
+    Routes::new()
+        .route(
+            Right::Public,
+            "/",
+            get(async || Html(format!("{INDEX}<p>{VERSION}</p></html>"))),
+        )
+        .route(Right::Public, "/-/healthy", healthy.clone())
+        // It is served only when everything has been read back and runs.
+        .route(Right::Public, "/-/ready", healthy)
+        .route(
+            Right::Public,
+            "/metrics",
+            get(async move || metrics.response()),
+        )
+        .route(Right::Admin, "/-/reload", post(reload).with_state(reloader))
+}
+
+async fn reload(State(reloader): State<Arc<Reloader>>) -> Response {
+    match reloader.reload().await {
+        Ok(()) => StatusCode::OK.into_response(),
+        Err(error) => {
+            let body = format!("failed to reload config: {error:#}\n");
+            (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                [(CONTENT_TYPE, "text/plain; charset=utf-8")],
+                body,
+            )
+                .into_response()
+        }
+    }
+}
