@@ -2,7 +2,7 @@
 //!
 //! [`RulerService`] holds one machine (`ruler_core::Ruler`) for each tenant and is the handle: [`RulerService::load`]
 //! gives it rules, which [`RuleFiles`] reads and [`RuleFileWatch`] keeps fresh. What a machine orders is carried out
-//! here: queries and writes through a [`Backend`] ([`Embedded`] is this process' own engine) on a pool of workers,
+//! here: queries and writes through a [`Backend`] ([`Embedded`] or [`Remote`]) on a pool of workers,
 //! alerts by a [`Sender`], alert state in a log ([`open_journal`]). [`routes`] serves the rules API from views that wait
 //! for nobody.
 mod api;
