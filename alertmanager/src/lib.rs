@@ -18,7 +18,7 @@ mod tests;
 pub use alertmanager_core::{Deliver, Settings};
 pub use api::routes;
 pub use deliver::{Notified, Notifier};
-pub use journal::{RECORD_KIND, SavedTenants};
+pub use journal::{JournalError, RECORD_KIND, SavedTenants, open_journal};
 pub use metrics::AlertmanagerMetrics;
 pub use service::{AlertmanagerService, CheckpointError, ServiceParts, ServiceSettings};
 pub use tenant::AskError;

@@ -9,7 +9,7 @@ use config::AlertmanagerConfig;
 use model::matcher_syntax::ParserMode;
 use model::{TenantId, Timestamp};
 use parking_lot::{Mutex, RwLock};
-use runtime::log::{AppendError, Log};
+use runtime::log::{AppendError, Log, keep_short};
 use runtime::{Clock, Stop, Stopper, Tasks, drive};
 use tokio::sync::{Semaphore, mpsc};
 use tracing::{info, warn};
@@ -209,6 +209,13 @@ impl AlertmanagerService {
             }
         }
         Ok(())
+    }
+
+    /// Keeps a log that holds nothing but this state short, until the end.
+    pub async fn maintain(self, stop: Stop) {
+        if let Some(log) = self.inner.parts.log.clone() {
+            keep_short(log, stop, || self.checkpoint()).await;
+        }
     }
 
     /// Waits until every machine has ended, after the signal to stop. Says whether all ended well.
