@@ -25,6 +25,8 @@ use crate::views::Views;
 const INPUTS_MAX: usize = 1024;
 /// How often the log is weighed: it grows by kilobytes a second at most.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
+/// A ruler ends as soon as it has carried out what it decided: it waits for no query and no receiver.
+const JOIN_PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug)]
 pub struct ServiceSettings {
@@ -198,24 +200,32 @@ impl RulerService {
         Ok(())
     }
 
-    /// Keeps a log that holds nothing but alert state short, until the end.
+    /// Keeps a log that holds nothing but alert state short. Returns after the signal to stop, when every ruler has
+    /// ended and what it decided is in the log.
     pub async fn maintain(self, mut stop: Stop) {
-        let Some(log) = self.inner.parts.log.clone() else {
-            return;
-        };
         let mut size = JournalSize::default();
         loop {
             tokio::select! {
                 () = tokio::time::sleep(MAINTENANCE_INTERVAL) => {}
-                () = stop.stopped() => return,
+                () = stop.stopped() => break,
             }
-            let before = log.stats().bytes_on_disk;
-            if size.is_checkpoint_due(before) {
-                match self.shorten(&log).await {
-                    Ok(()) => size.note_checkpoint(before, log.stats().bytes_on_disk),
-                    Err(problem) => error!(error = %problem, "log of alert state not shortened"),
-                }
+            if let Some(log) = &self.inner.parts.log {
+                self.shorten_if_due(log, &mut size).await;
             }
+        }
+        if !self.join(JOIN_PATIENCE).await {
+            error!("a ruler did not end in good order");
+        }
+    }
+
+    async fn shorten_if_due(&self, log: &Log, size: &mut JournalSize) {
+        let before = log.stats().bytes_on_disk;
+        if !size.is_checkpoint_due(before) {
+            return;
+        }
+        match self.shorten(log).await {
+            Ok(()) => size.note_checkpoint(before, log.stats().bytes_on_disk),
+            Err(problem) => error!(error = %problem, "log of alert state not shortened"),
         }
     }
 

@@ -13,6 +13,8 @@ pub(crate) struct Story {
     metrics: RulerMetrics,
     /// The rules that failed last time, by group and place: a failure is news when it begins and when it ends.
     failing: BTreeMap<(GroupKey, usize), String>,
+    /// What went wrong the last time that something could not be saved: a full disk is told once, and counted.
+    unsaved: Option<String>,
     /// The destinations that failed last time.
     unreachable: BTreeMap<Destination, String>,
     queued: BTreeMap<Destination, i64>,
@@ -24,6 +26,7 @@ impl Story {
             tenant,
             metrics,
             failing: BTreeMap::new(),
+            unsaved: None,
             unreachable: BTreeMap::new(),
             queued: BTreeMap::new(),
         }
@@ -42,6 +45,13 @@ impl Story {
             if by != 0 || before.is_none() {
                 self.metrics.queue_changed(destination, by);
             }
+        }
+    }
+
+    /// The whole state was written.
+    pub(crate) fn note_saved(&mut self) {
+        if self.unsaved.take().is_some() {
+            info!(tenant = %self.tenant, "alert state is saved again");
         }
     }
 
@@ -91,7 +101,10 @@ impl Story {
             }
             Event::PersistFailed { reason } => {
                 metrics.persist_failures.inc();
-                warn!(%tenant, reason, "alert state not saved: a restart would lose the latest changes");
+                if self.unsaved.as_ref() != Some(&reason) {
+                    warn!(%tenant, reason, "alert state not saved: a restart would lose the latest changes");
+                }
+                self.unsaved = Some(reason);
             }
             Event::RuleEvaluated {
                 ticket,
