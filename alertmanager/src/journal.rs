@@ -1,4 +1,4 @@
-//! What the machines want stored, in a log.
+//! What the machines want stored, in a log, and the log kept short.
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -7,18 +7,24 @@ use model::TenantId;
 use runtime::log::{
     AppendError, Log, LogSettings, OpenError, Record as Frame, SegmentNumber, SyncPolicy,
 };
-use tracing::error;
+use tracing::{error, info, warn};
 
 /// Alerts, silences, and what was told to whom ([`Record`]).
 pub const RECORD_KIND: u8 = 0x30;
 
-/// Why saved state cannot be used.
+/// Below this a start reads the log in a moment, however little of it counts.
+const JOURNAL_BYTES_BEFORE_CHECKPOINT: u64 = 16 * 1024 * 1024;
+
+/// Records that go to the log together, give or take one: what waits there is bounded for all tenants.
+const WRITE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Why saved alerts and notifications cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error("alerts and notifications of tenant {tenant} cannot be read")]
-    State {
+    Record {
         tenant: TenantId,
         #[source]
         source: CodecError,
@@ -28,14 +34,17 @@ pub enum JournalError {
 /// Opens the log in `folder` and reads back what it holds. Blocks.
 ///
 /// # Errors
-/// A folder that cannot be used, or state that a newer release has written. A damaged place is reported and passed
-/// over: rulers send their alerts again, and a notification that is forgotten is told twice rather than never.
+/// A folder that cannot be used, or records that a newer release has written. A damaged place is reported and passed
+/// over: what it said of alerts their senders say again, what it said of notifications may be told again.
 pub fn open_journal(folder: &Path, sync: SyncPolicy) -> Result<(Log, SavedTenants), JournalError> {
     let settings = LogSettings {
         sync,
         ..LogSettings::default()
     };
     let log = Log::open(folder, &settings)?;
+    if let Some(torn) = log.torn_tail() {
+        warn!(path = %torn.path.display(), offset = torn.offset, bytes = torn.bytes, "cut off what a crash had left half written");
+    }
     let mut saved = SavedTenants::default();
     for record in log.replay(SegmentNumber::FIRST) {
         match record {
@@ -43,10 +52,10 @@ pub fn open_journal(folder: &Path, sync: SyncPolicy) -> Result<(Log, SavedTenant
                 Ok(()) => {}
                 Err(source @ CodecError::Version(_)) => {
                     let tenant = record.tenant;
-                    return Err(JournalError::State { tenant, source });
+                    return Err(JournalError::Record { tenant, source });
                 }
                 Err(problem) => {
-                    error!(tenant = %record.tenant, error = %problem, "a record of alerts or notifications is passed over");
+                    error!(tenant = %record.tenant, error = %problem, "a record of alerts and notifications is passed over");
                 }
             },
             Err(problem) => {
@@ -57,13 +66,48 @@ pub fn open_journal(folder: &Path, sync: SyncPolicy) -> Result<(Log, SavedTenant
     Ok((log, saved))
 }
 
-/// All in one write; they are with the kernel when this returns.
+/// Decides when the log is worth shortening: when it has grown to four times what is left of it after that.
+#[derive(Debug, Default)]
+pub(crate) struct JournalSize {
+    after_checkpoint: u64,
+}
+
+impl JournalSize {
+    pub(crate) fn is_checkpoint_due(&self, bytes: u64) -> bool {
+        bytes > JOURNAL_BYTES_BEFORE_CHECKPOINT.max(4 * self.after_checkpoint)
+    }
+
+    pub(crate) fn note_checkpoint(&mut self, before: u64, after: u64) {
+        self.after_checkpoint = after;
+        info!(before, after, "log of alerts and notifications shortened");
+    }
+}
+
+/// In one write, but for a whole tenant's state; all is with the kernel when this returns.
 pub(crate) async fn save(
     log: &Log,
     tenant: &TenantId,
     records: &[Record],
 ) -> Result<(), AppendError> {
-    let payloads: Vec<Vec<u8>> = records.iter().map(Record::encode).collect();
+    let mut payloads = Vec::new();
+    let mut bytes = 0;
+    for record in records {
+        let payload = record.encode();
+        bytes += payload.len();
+        payloads.push(payload);
+        if bytes >= WRITE_BYTES_MAX {
+            write(log, tenant, &payloads).await?;
+            payloads.clear();
+            bytes = 0;
+        }
+    }
+    if payloads.is_empty() {
+        return Ok(());
+    }
+    write(log, tenant, &payloads).await
+}
+
+async fn write(log: &Log, tenant: &TenantId, payloads: &[Vec<u8>]) -> Result<(), AppendError> {
     let frames: Vec<Frame<'_>> = payloads
         .iter()
         .map(|payload| Frame {

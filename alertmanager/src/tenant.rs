@@ -69,6 +69,14 @@ impl Shared {
         })
     }
 
+    fn publish(&self, view: &Arc<View>) {
+        let published = Published {
+            version: self.version.load(Ordering::Acquire),
+            view: Arc::clone(view),
+        };
+        self.published.store(Some(Arc::new(published)));
+    }
+
     fn answer(&self, ticket: Ticket, answer: Result<Answer, AskError>) {
         if let Some(waiting) = self.waiting.lock().remove(&ticket) {
             // Whoever asked may have gone.
@@ -176,7 +184,9 @@ impl Shell<Alertmanager> for TenantShell {
                 Command::Answer { ticket, answer } => answers.push((ticket, answer)),
             }
         }
-        if !(records.is_empty() && events.is_empty()) {
+        // A view that was looked at in the same batch may be older than what happened in it.
+        let changed = !(records.is_empty() && events.is_empty());
+        if changed {
             self.shared.version.fetch_add(1, Ordering::AcqRel);
         }
         // All of a batch goes into one write, before any of it is sent or answered.
@@ -186,6 +196,11 @@ impl Shell<Alertmanager> for TenantShell {
             self.deliverer.start(order);
         }
         for (ticket, answer) in answers {
+            if let Answer::View(view) = &answer
+                && !changed
+            {
+                self.shared.publish(view);
+            }
             self.answer(ticket, answer, saved);
         }
         self.count(machine);
@@ -229,15 +244,7 @@ impl TenantShell {
 
     fn answer(&self, ticket: Ticket, answer: Answer, saved: bool) {
         let answer = match answer {
-            Answer::View(view) => {
-                let published = Published {
-                    version: self.shared.version.load(Ordering::Acquire),
-                    view: Arc::clone(&view),
-                };
-                self.shared.published.store(Some(Arc::new(published)));
-                Ok(Answer::View(view))
-            }
-            Answer::Snapshot(records) => Ok(Answer::Snapshot(records)),
+            answer @ (Answer::View(_) | Answer::Snapshot(_)) => Ok(answer),
             answer @ (Answer::Alerts(_) | Answer::SilenceExpired(_) | Answer::SilenceSet(_)) => {
                 if saved {
                     Ok(answer)

@@ -15,8 +15,8 @@ use crate::record::Record;
 use crate::silence::Silences;
 use crate::store::AlertStore;
 
-/// Alerts in one record of a snapshot: keeps records small enough to be written and read whole.
-const SNAPSHOT_BATCH: usize = 1000;
+/// Bytes of alerts in one record of a snapshot, give or take one alert: small enough to be written and read whole.
+const SNAPSHOT_RECORD_BYTES: usize = 1024 * 1024;
 
 impl Alertmanager {
     /// Begins where `records` end (in the order in which they were stored; none for a new tenant).
@@ -73,9 +73,7 @@ impl Alertmanager {
             })
             .map(|(_, stored)| (*stored.alert).clone())
             .collect();
-        let alerts = alerts
-            .chunks(SNAPSHOT_BATCH)
-            .map(|batch| Record::Alerts(batch.to_vec()));
+        let alerts = batches(alerts).into_iter().map(Record::Alerts);
         let entries = self.nflog.iter().map(|(key, entry)| Record::Notified {
             key: key.clone(),
             entry: entry.clone(),
@@ -165,4 +163,24 @@ impl Alertmanager {
             self.alerts.set_ends_at(fingerprint, ends_at);
         }
     }
+}
+
+fn batches(alerts: Vec<Alert>) -> Vec<Vec<Alert>> {
+    let mut batches: Vec<Vec<Alert>> = Vec::new();
+    let mut room = 0;
+    for alert in alerts {
+        let size =
+            alert.labels.size_bytes() + alert.annotations.size_bytes() + alert.generator_url.len();
+        match batches.last_mut() {
+            Some(batch) if size <= room => {
+                room -= size;
+                batch.push(alert);
+            }
+            Some(_) | None => {
+                room = SNAPSHOT_RECORD_BYTES.saturating_sub(size);
+                batches.push(vec![alert]);
+            }
+        }
+    }
+    batches
 }

@@ -10,13 +10,13 @@ use axum::http::Request;
 use config::{AlertmanagerConfig, AlertmanagerOptions};
 use model::TenantId;
 use notifiers_core::{Memory, Outcome};
-use runtime::log::{Log, LogSettings, SegmentNumber};
+use runtime::log::{Log, SyncPolicy};
 use runtime::{Clock, Metrics, Stop, Stopper, SystemClock};
 use tokio::sync::mpsc;
 use tower::ServiceExt;
 
 use crate::deliver::{Notified, Notifier};
-use crate::journal::SavedTenants;
+use crate::journal::{SavedTenants, open_journal};
 use crate::metrics::AlertmanagerMetrics;
 use crate::service::{AlertmanagerService, ServiceParts, ServiceSettings};
 
@@ -64,16 +64,13 @@ impl Bench {
     }
 
     pub(crate) fn with(yaml: &str, folder: Option<&Path>, answer: fn(&Deliver) -> Outcome) -> Self {
-        let log = folder.map(|folder| Log::open(folder, &LogSettings::default()).unwrap());
-        let mut saved = SavedTenants::default();
-        if let Some(log) = &log {
-            for record in log.replay(SegmentNumber::FIRST) {
-                let record = record.unwrap();
-                saved
-                    .apply(&record.tenant, record.kind, &record.payload)
-                    .unwrap();
+        let (log, saved) = match folder {
+            Some(folder) => {
+                let (log, saved) = open_journal(folder, SyncPolicy::default()).unwrap();
+                (Some(log), saved)
             }
-        }
+            None => (None, SavedTenants::default()),
+        };
         let (sender, heard) = mpsc::unbounded_channel();
         let metrics = Metrics::new();
         let (stopper, stop) = Stopper::new();

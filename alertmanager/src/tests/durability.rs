@@ -1,8 +1,10 @@
 //! What was answered with 200 is there after a restart, and nothing that was told is told again.
+use model::TenantId;
 use notifiers_core::Outcome;
-use runtime::log::SegmentNumber;
+use runtime::log::{Record, SegmentNumber, SyncPolicy};
 use serde_json::json;
 
+use crate::journal::{JournalError, RECORD_KIND, open_journal};
 use crate::tests::bench::{AT_ONCE, Bench};
 
 const DOWN: &str = r#"[{"labels":{"alertname":"Down"}}]"#;
@@ -59,6 +61,27 @@ async fn a_checkpoint_stands_for_the_segments_before_it() {
     let alerts = bench.get("/api/v2/alerts").await;
     assert_eq!(alerts[0]["labels"], json!({"alertname": "Down"}));
     bench.end().await;
+}
+
+#[tokio::test]
+async fn records_of_a_newer_release_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, _) = open_journal(folder.path(), SyncPolicy::default()).unwrap();
+    let tenant = TenantId::anonymous();
+    let newer = Record {
+        tenant: &tenant,
+        kind: RECORD_KIND,
+        payload: &[9, 0],
+    };
+    log.persist(&[newer]).await.unwrap();
+    drop(log);
+    let Err(JournalError::Record { tenant, source }) =
+        open_journal(folder.path(), SyncPolicy::default())
+    else {
+        panic!("bytes of a newer release were taken");
+    };
+    assert_eq!(tenant, TenantId::anonymous());
+    assert_eq!(source.to_string(), "record format 9 is of a newer release");
 }
 
 #[tokio::test]
