@@ -32,8 +32,21 @@ struct RangeSeries<'a> {
 }
 
 impl Evaluator<'_> {
-    /// Functions of range vectors: one series after the other, the window sliding over its samples.
     pub(crate) fn window_call(
+        &self,
+        node: &Call,
+        kind: FunctionKind,
+        steps: Steps,
+    ) -> Result<Table, EvalError> {
+        let mut table = self.window_call_with_names(node, kind, steps)?;
+        if drops_name(kind) {
+            table.drop_names(self.delayed)?;
+        }
+        Ok(table)
+    }
+
+    /// The same, but the series keep their names.
+    pub(crate) fn window_call_with_names(
         &self,
         node: &Call,
         kind: FunctionKind,
@@ -82,15 +95,11 @@ impl Evaluator<'_> {
                 .borrow_mut()
                 .not_a_counter(matrix.span(), &name);
         }
-        match kind {
-            FunctionKind::AbsentOverTime => {
-                let present: Vec<bool> = (0..steps.count)
-                    .map(|step| (0..table.rows.len()).any(|row| !is_absent(table.value(row, step))))
-                    .collect();
-                return Ok(absent(matrix, &present));
-            }
-            FunctionKind::FirstOverTime | FunctionKind::LastOverTime => {}
-            _ => table.drop_names(self.delayed)?,
+        if kind == FunctionKind::AbsentOverTime {
+            let present: Vec<bool> = (0..steps.count)
+                .map(|step| (0..table.rows.len()).any(|row| !is_absent(table.value(row, step))))
+                .collect();
+            return Ok(absent(matrix, &present));
         }
         Ok(table)
     }
@@ -243,6 +252,14 @@ impl Evaluator<'_> {
         }
         Ok(found)
     }
+}
+
+/// Whether the function's values mean something else than the series' samples.
+pub(crate) fn drops_name(kind: FunctionKind) -> bool {
+    !matches!(
+        kind,
+        FunctionKind::AbsentOverTime | FunctionKind::FirstOverTime | FunctionKind::LastOverTime
+    )
 }
 
 /// How many samples are not later than `until`, of which there are `known` at least. From step to step it is a short
