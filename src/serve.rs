@@ -53,7 +53,7 @@ pub async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
     let mut tasks = Tasks::new(stopper.clone());
     let parts = Parts::start(&configuration, targets, &hands, &addresses, &mut tasks).await?;
 
-    let reloader = Arc::new(Reloader::new(arguments, &parts, &hands.metrics));
+    let reloader = Arc::new(Reloader::new(arguments, &addresses, &parts, &hands.metrics));
     let routes = parts
         .routes()
         .merge(pages::routes(hands.metrics.clone(), reloader.clone()));
@@ -282,11 +282,6 @@ async fn start_ruler(
         (_, _, Some(engine)) => Arc::new(Embedded::new(engine.clone(), timeout)),
         (_, _, None) => bail!("the ruler has neither an engine nor addresses of one"),
     };
-    let alertmanagers = if configuration.alertmanagers.is_empty() {
-        vec![format!("http://{}/api/v2/alerts", own_address(addresses)?)]
-    } else {
-        configuration.alertmanagers.clone()
-    };
     let settings = ruler::ServiceSettings {
         resend_delay: watchbell.evaluation.resend_delay,
         outage_tolerance: watchbell.evaluation.for_outage_tolerance,
@@ -294,7 +289,7 @@ async fn start_ruler(
         external_labels: watchbell.external_labels.clone(),
         external_url: hands.external_url.clone(),
         parser_options: ParserOptions::default(),
-        alertmanagers,
+        alertmanagers: alertmanagers(configuration, addresses)?,
     };
     let parts = ruler::ServiceParts {
         backend,
@@ -323,13 +318,19 @@ pub struct Reloader {
     arguments: ServeArguments,
     ruler: Option<RulerService>,
     alertmanager: Option<(AlertmanagerService, Arc<Telling>)>,
+    addresses: Vec<SocketAddr>,
     successful: Gauge,
     /// One reload at a time.
     turn: Mutex<()>,
 }
 
 impl Reloader {
-    fn new(arguments: ServeArguments, parts: &Parts, metrics: &Metrics) -> Self {
+    fn new(
+        arguments: ServeArguments,
+        addresses: &[SocketAddr],
+        parts: &Parts,
+        metrics: &Metrics,
+    ) -> Self {
         let successful = Gauge::default();
         successful.set(1);
         let help = "Whether the configuration was taken over when it was read last";
@@ -337,6 +338,7 @@ impl Reloader {
             arguments,
             ruler: parts.ruler.clone(),
             alertmanager: parts.alertmanager.clone(),
+            addresses: addresses.to_vec(),
             successful: metrics.register(
                 "watchbell_config_last_reload_successful",
                 help,
@@ -373,6 +375,15 @@ impl Reloader {
             prepare(&configuration.alertmanager).map_err(|error| anyhow!(error.sentence()))?;
         // Nothing can fail from here on.
         if let Some(ruler) = &self.ruler {
+            let labels = configuration.watchbell.external_labels.clone();
+            let url = external_url(&configuration.watchbell, &self.addresses);
+            ruler
+                .reconfigure(
+                    labels,
+                    &url,
+                    alertmanagers(&configuration, &self.addresses)?,
+                )
+                .await;
             ruler
                 .load(&TenantId::anonymous(), configuration.rules.groups)
                 .await;
@@ -433,6 +444,21 @@ fn listen_addresses(arguments: &ServeArguments, watchbell: &WatchbellConfig) -> 
         vec![watchbell.server.listen_address.clone()]
     } else {
         arguments.listen_addresses.clone()
+    }
+}
+
+/// Where alerts go: outside Alertmanagers where any are configured, else this process' own.
+fn alertmanagers(
+    configuration: &Configuration,
+    addresses: &[SocketAddr],
+) -> anyhow::Result<Vec<String>> {
+    if configuration.alertmanagers.is_empty() {
+        Ok(vec![format!(
+            "http://{}/api/v2/alerts",
+            own_address(addresses)?
+        )])
+    } else {
+        Ok(configuration.alertmanagers.clone())
     }
 }
 

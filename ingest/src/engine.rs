@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ingest_core::{DecodeError, Head, HeadStats, Limits, Report, WriteError, WriteRequest, expand};
 use model::{Labels, Sample, TenantId};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use runtime::log::{AppendError, Log, Receipt};
 use runtime::{Clock, Metrics, Stop};
 use tokio::sync::Semaphore;
@@ -50,6 +50,8 @@ pub enum IngestError {
     TooManyTenants,
 }
 
+type StageOutcome = Result<(Option<Receipt>, Report), StageError>;
+
 /// A handle, cheap to copy.
 #[derive(Clone)]
 pub struct Engine(Arc<Inner>);
@@ -63,6 +65,8 @@ struct Inner {
     request_bytes: Arc<Semaphore>,
     queries: Arc<Semaphore>,
     snapshot_bytes: AtomicU64,
+    /// Held during a checkpoint: two at once would write the same files.
+    checkpointing: Mutex<()>,
     /// After a failed checkpoint: when to try again, in milliseconds of the clock.
     checkpoint_again_at: AtomicI64,
 }
@@ -97,6 +101,7 @@ impl Engine {
             log: restored.log,
             stores: RwLock::new(stores),
             snapshot_bytes: AtomicU64::new(restored.snapshot_bytes),
+            checkpointing: Mutex::new(()),
             checkpoint_again_at: AtomicI64::new(i64::MIN),
         }));
         engine.collect_garbage();
@@ -155,7 +160,8 @@ impl Engine {
     /// Writes the body of a remote write 1.0 request: all of it or nothing, but for series that cannot be kept.
     pub async fn push(&self, tenant: &TenantId, body: bytes::Bytes) -> Result<Report, IngestError> {
         let limits = &self.0.settings.limits;
-        let expanded_bytes = ingest_core::expanded_len(&body, limits.expanded_bytes_max)?;
+        let expanded_bytes = ingest_core::expanded_len(&body, limits.expanded_bytes_max)
+            .inspect_err(|_| self.0.metrics.count_refused_request_for("malformed"))?;
         let permits = permits(body.len() + expanded_bytes);
         let _permit = Arc::clone(&self.0.request_bytes)
             .try_acquire_many_owned(permits)
@@ -163,15 +169,15 @@ impl Engine {
                 self.0.metrics.count_refused_request_for("overloaded");
                 IngestError::Overloaded
             })?;
-        let store = self.store_for(tenant)?;
         let staged = if expanded_bytes <= INLINE_BYTES_MAX {
-            self.stage_body(&store, &body)
+            self.stage_body(tenant, &body)
         } else {
-            let (engine, store) = (self.clone(), Arc::clone(&store));
-            tokio::task::spawn_blocking(move || engine.stage_body(&store, &body))
+            let (engine, tenant) = (self.clone(), tenant.clone());
+            tokio::task::spawn_blocking(move || engine.stage_body(&tenant, &body))
                 .await
                 .map_err(|_| IngestError::Stopping)?
         };
+        let (store, staged) = staged?;
         self.finish(&store, staged).await
     }
 
@@ -191,6 +197,7 @@ impl Engine {
     /// Saves all heads and shortens the log, without waiting until that is due. Blocks.
     pub fn checkpoint(&self) {
         let inner = &self.0;
+        let _alone = inner.checkpointing.lock();
         match wal::checkpoint(&inner.settings.folder, &inner.log, &self.stores()) {
             Ok(bytes) => {
                 inner.metrics.checkpoints.inc();
@@ -249,20 +256,21 @@ impl Engine {
         self.0.stores.read().values().cloned().collect()
     }
 
+    /// Only a body that can be read makes a tenant.
     fn stage_body(
         &self,
-        store: &TenantStore,
+        tenant: &TenantId,
         body: &[u8],
-    ) -> Result<(Option<Receipt>, Report), StageError> {
+    ) -> Result<(Arc<TenantStore>, StageOutcome), IngestError> {
         let mut expanded = Vec::new();
-        expand(
-            body,
-            self.0.settings.limits.expanded_bytes_max,
-            &mut expanded,
-        )?;
-        let request = WriteRequest::read(&expanded)?;
+        let bytes_max = self.0.settings.limits.expanded_bytes_max;
+        let request = expand(body, bytes_max, &mut expanded)
+            .and_then(|()| WriteRequest::read(&expanded))
+            .inspect_err(|_| self.0.metrics.count_refused_request_for("malformed"))?;
+        let store = self.store_for(tenant)?;
         let now = self.0.clock.now();
-        store.stage(&self.0.log, |head| head.stage(&request, now))
+        let staged = store.stage(&self.0.log, |head| head.stage(&request, now));
+        Ok((store, staged))
     }
 
     /// Waits for the log, then for the samples to be seen. Where the caller goes away meanwhile, the log still
@@ -270,13 +278,9 @@ impl Engine {
     async fn finish(
         &self,
         store: &TenantStore,
-        staged: Result<(Option<Receipt>, Report), StageError>,
+        staged: StageOutcome,
     ) -> Result<Report, IngestError> {
         let (receipt, report) = staged.map_err(|error| match error {
-            StageError::Decode(error) => {
-                self.0.metrics.count_refused_request_for("malformed");
-                IngestError::Decode(error)
-            }
             StageError::Refused(refusal) => {
                 self.0.metrics.count_refused_request(&refusal);
                 debug!(tenant = %store.tenant(), error = %refusal, "a request was refused");
@@ -353,4 +357,56 @@ fn permits(bytes: usize) -> u32 {
 
 fn gauge(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use config::WatchbellConfig;
+    use model::{TenantId, Timestamp};
+    use runtime::{ManualClock, Metrics};
+
+    use super::{Engine, IngestError, TENANTS_MAX};
+    use crate::settings::{Build, IngestSettings};
+
+    fn engine(folder: &std::path::Path) -> Engine {
+        let mut config = WatchbellConfig::default();
+        config.storage.path = folder.to_owned();
+        Engine::open(
+            IngestSettings::new(&config, Build::default()),
+            Arc::new(ManualClock::at(Timestamp::from_secs(1_000_000))),
+            &Metrics::new(),
+        )
+        .unwrap()
+    }
+
+    /// A snappy block of nothing: a request without series.
+    const EMPTY: &[u8] = &[0];
+
+    #[tokio::test]
+    async fn past_the_bound_of_bytes_senders_are_told_to_come_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(folder.path());
+        let tenant = TenantId::anonymous();
+        let all = engine.0.request_bytes.available_permits() as u32;
+        let taken = engine.0.request_bytes.try_acquire_many(all).unwrap();
+        let refused = engine.push(&tenant, EMPTY.into()).await;
+        assert!(matches!(refused, Err(IngestError::Overloaded)));
+        drop(taken);
+        engine.push(&tenant, EMPTY.into()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn tenants_are_bounded_and_those_that_are_there_go_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(folder.path());
+        let tenant = |number: usize| TenantId::parse(&format!("t{number}")).unwrap();
+        for number in 0..TENANTS_MAX {
+            engine.append(&tenant(number), &[]).await.unwrap();
+        }
+        let refused = engine.append(&tenant(TENANTS_MAX), &[]).await;
+        assert!(matches!(refused, Err(IngestError::TooManyTenants)));
+        engine.append(&tenant(0), &[]).await.unwrap();
+    }
 }

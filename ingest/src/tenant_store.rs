@@ -2,7 +2,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ingest_core::{DecodeError, Head, Records, Report, Staged, WriteError};
+use ingest_core::{Head, Records, Report, Staged, WriteError};
 use model::TenantId;
 use parking_lot::RwLock;
 use runtime::log::{AppendError, Log, Receipt, Record};
@@ -10,8 +10,6 @@ use runtime::log::{AppendError, Log, Receipt, Record};
 /// Why a request is not on its way to the log.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StageError {
-    #[error(transparent)]
-    Decode(#[from] DecodeError),
     #[error(transparent)]
     Log(#[from] AppendError),
     #[error(transparent)]

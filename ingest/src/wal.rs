@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ingest_core::{Head, Limits, RecordKind, SeriesId};
+use ingest_core::{Head, Limits, RecordKind, SnapshotCursor};
 use model::TenantId;
 use runtime::log::{
     Log, LogSettings, OpenError, RecordsFileError, ReplayError, SegmentNumber, SyncPolicy,
@@ -23,8 +23,8 @@ use crate::tenant_store::TenantStore;
 /// snapshots, so that each byte of the log costs at most about one more byte written, and a start reads at most
 /// twice what it needs.
 pub(crate) const LOG_BYTES_BEFORE_CHECKPOINT: u64 = 256 * 1024 * 1024;
-/// Series that are copied out of a head at once. The lock is held for that long.
-const SERIES_PER_PART: usize = 1000;
+/// What is copied out of a head at once, holding its lock, and written as one record.
+const PART_BYTES: usize = 1024 * 1024;
 const SNAPSHOT_EXTENSION: &str = "records";
 
 /// Why the ingest cannot start.
@@ -67,8 +67,18 @@ pub(crate) fn restore(
     };
     fs::create_dir_all(&snapshots).map_err(failed)?;
     for (tenant, path) in list_snapshots(&snapshots).map_err(failed)? {
-        let Some(file) = read_records(&path)? else {
-            continue;
+        let file = match read_records(&path) {
+            Ok(Some(file)) => file,
+            Ok(None) => continue,
+            Err(problem @ RecordsFileError::Damaged { .. }) => {
+                error!(%tenant, error = %problem, "a snapshot cannot be read; it is put aside");
+                damages += 1;
+                put_aside(&path).map_err(failed)?;
+                continue;
+            }
+            Err(
+                problem @ (RecordsFileError::Io { .. } | RecordsFileError::NewerVersion { .. }),
+            ) => return Err(problem.into()),
         };
         covers.insert(tenant.clone(), file.covers);
         snapshot_bytes += file.bytes;
@@ -175,14 +185,14 @@ pub(crate) enum CheckpointError {
 /// A tenant's series, some at a time.
 struct SnapshotParts<'s> {
     store: &'s TenantStore,
-    next: Option<SeriesId>,
+    next: Option<SnapshotCursor>,
 }
 
 impl<'s> SnapshotParts<'s> {
     fn of(store: &'s TenantStore) -> Self {
         Self {
             store,
-            next: Some(SeriesId(0)),
+            next: Some(SnapshotCursor::START),
         }
     }
 }
@@ -192,7 +202,7 @@ impl Iterator for SnapshotParts<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let from = self.next?;
-        let (part, next) = self.store.read(|head| head.snapshot(from, SERIES_PER_PART));
+        let (part, next) = self.store.read(|head| head.snapshot(from, PART_BYTES));
         self.next = next;
         Some((RecordKind::Chunks as u8, part.into_payload()))
     }
@@ -219,6 +229,11 @@ fn replay(head: &mut Head, tenant: &TenantId, kind: u8, payload: &[u8]) -> u64 {
 
 fn report(problem: &ReplayError) {
     error!(error = %problem, "the log is damaged; what follows is read");
+}
+
+/// For whoever wants to look at it: the next snapshot must not overwrite it.
+fn put_aside(path: &Path) -> io::Result<()> {
+    fs::rename(path, path.with_extension("damaged"))
 }
 
 fn snapshots_folder(folder: &Path) -> PathBuf {

@@ -4,9 +4,11 @@
 //! the other. It carries out what a conversation asks for, reads secrets that lie in files, keeps every attempt within
 //! its deadline, and says of every failure whether the vendor may have heard anything. Which attempt is made when is
 //! not decided here.
+mod connector;
 mod failure;
 mod http;
 mod mail;
+mod oauth2;
 mod secret_file;
 mod smtp_auth;
 mod smtp_line;
@@ -15,6 +17,6 @@ mod teller;
 mod tests;
 mod tls;
 
-pub use http::HttpError;
+pub use connector::HttpError;
 pub use teller::{PrepareCause, PrepareError, Teller, Tellers};
 pub use tls::TlsError;

@@ -5,7 +5,9 @@
 use std::time::Duration;
 
 use config::{HostPort, TlsConfig};
-use notifiers_core::{Failure, MailReply, MailRequest, MailSecurity, MailStage, Reached, Response};
+use notifiers_core::{
+    Failure, MailReply, MailRequest, MailSecurity, MailStage, Reached, RefusedRecipient, Response,
+};
 use rustls::pki_types::ServerName;
 use std::sync::Arc;
 use tokio::net::TcpStream;
@@ -201,7 +203,7 @@ impl Session<'_> {
 
     /// Those whom the server refuses although it takes others. Where it takes nobody, the session ends with a refusal
     /// that can pass, if there is one.
-    async fn recipients(&self, connection: &mut Connection) -> Result<Vec<(String, String)>, End> {
+    async fn recipients(&self, connection: &mut Connection) -> Result<Vec<RefusedRecipient>, End> {
         let mut refused = Vec::new();
         let mut worst: Option<Reply> = None;
         for recipient in &self.request.recipients {
@@ -210,10 +212,11 @@ impl Session<'_> {
             if (200..300).contains(&reply.code) {
                 continue;
             }
-            refused.push((
-                recipient.clone(),
-                format!("{} {}", reply.code, reply.text()),
-            ));
+            refused.push(RefusedRecipient {
+                address: recipient.clone(),
+                code: reply.code,
+                text: reply.text(),
+            });
             let passing = (400..500).contains(&reply.code);
             if worst.is_none() || passing {
                 worst = Some(reply);

@@ -7,13 +7,14 @@ use config::{Integration, IntegrationSettings, Receiver};
 use model::Timestamp;
 use notifiers_core::{
     ATTEMPT_TIMEOUT_DEFAULT, IntegrationPlan, Memory, Notification, Outcome, PlanError, Request,
-    SecretFiles, Step,
+    Response, SecretFiles, Step,
 };
 use runtime::Clock;
 use template::TemplateSet;
 
+use crate::connector::HttpError;
 use crate::failure::{chain, nothing_sent};
-use crate::http::{HttpClient, HttpError};
+use crate::http::HttpClient;
 use crate::mail;
 use crate::secret_file::read_text;
 
@@ -152,7 +153,7 @@ impl Teller {
             let response = if time_left.is_zero() {
                 nothing_sent("there was no time left to send it")
             } else {
-                self.ask(&request, time_left).await
+                self.ask(&request, time_left, clock).await
             };
             step = conversation.next(response, clock.now());
         }
@@ -173,10 +174,11 @@ impl Teller {
         secrets
     }
 
-    async fn ask(&self, request: &Request, time_left: Duration) -> notifiers_core::Response {
+    async fn ask(&self, request: &Request, time_left: Duration, clock: &dyn Clock) -> Response {
         match (request, &self.channel) {
             (Request::Http(request), Channel::Http(client)) => {
-                client.ask(request, time_left.min(request.timeout)).await
+                let time_left = time_left.min(request.timeout);
+                client.ask(request, time_left, clock).await
             }
             (Request::Mail(request), Channel::Mail) => match self.plan.mail_tls() {
                 Some(tls) => mail::send(request, tls, time_left.min(request.timeout)).await,

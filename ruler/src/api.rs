@@ -121,12 +121,9 @@ async fn alerts(State(service): State<RulerService>, Tenant(tenant): Tenant) -> 
 }
 
 async fn alertmanagers(State(service): State<RulerService>, Tenant(_): Tenant) -> Response {
+    let urls = service.alertmanagers();
     success(&Alertmanagers {
-        active_alertmanagers: service
-            .alertmanagers()
-            .iter()
-            .map(|url| Alertmanager { url })
-            .collect(),
+        active_alertmanagers: urls.iter().map(|url| Alertmanager { url }).collect(),
         dropped_alertmanagers: Vec::new(),
     })
 }

@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tracing::warn;
 
 use crate::backend::Backend;
+use crate::external::{External, Identity};
 use crate::metrics::RulerMetrics;
 
 /// What every evaluation of a tenant's rules is given.
@@ -16,8 +17,7 @@ use crate::metrics::RulerMetrics;
 pub(crate) struct Evaluation {
     pub(crate) tenant: TenantId,
     pub(crate) backend: Arc<dyn Backend>,
-    pub(crate) external_labels: Labels,
-    pub(crate) external_url: Arc<str>,
+    pub(crate) external: External,
     pub(crate) parser_options: ParserOptions,
     pub(crate) metrics: RulerMetrics,
 }
@@ -50,6 +50,7 @@ pub(crate) fn evaluate(
         RuleKind::Alerting { .. } => {
             let host = RuleHost {
                 evaluation,
+                identity: evaluation.external.current(),
                 at: evaluate.ticket.at,
                 runtime,
             };
@@ -66,8 +67,8 @@ pub(crate) fn evaluate(
 fn alert_element(rule: &Rule, sample: VectorSample, host: &RuleHost<'_>) -> AlertElement {
     let data: Value = AlertTemplateData {
         labels: sample.labels.clone(),
-        external_labels: host.evaluation.external_labels.clone(),
-        external_url: host.evaluation.external_url.to_string(),
+        external_labels: host.identity.labels.clone(),
+        external_url: host.identity.url.clone(),
         value: sample.value,
     }
     .into();
@@ -106,6 +107,7 @@ fn expand(rule: &Rule, template: &Template, data: &Value, host: &RuleHost<'_>) -
 /// The world as a rule's template sees it: at the group's slot, whatever the query offset is.
 struct RuleHost<'a> {
     evaluation: &'a Evaluation,
+    identity: Arc<Identity>,
     at: Timestamp,
     runtime: &'a Handle,
 }

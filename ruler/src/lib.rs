@@ -1,8 +1,15 @@
-//! The shell around the ruler core: rule files, evaluation, sending, the rules API.
+//! The ruler of one process: rules in, alerts out.
+//!
+//! [`RulerService`] holds one machine (`ruler_core::Ruler`) for each tenant and is the handle: [`RulerService::load`]
+//! gives it rules, which [`RuleFiles`] reads and [`RuleFileWatch`] keeps fresh. What a machine orders is carried out
+//! here: queries and writes through a [`Backend`] ([`Embedded`] or [`Remote`]) on a pool of workers,
+//! alerts by a [`Sender`], alert state in a log ([`open_journal`]). [`routes`] serves the rules API from views that wait
+//! for nobody.
 mod api;
 mod backend;
 mod embedded;
 mod evaluate;
+mod external;
 mod files;
 mod journal;
 mod metrics;

@@ -1,7 +1,7 @@
 //! The ruler's figures, under the names that Prometheus' dashboards know.
 //!
-//! Prometheus gives summaries where this gives histograms: `_sum` and `_count` are there, the quantiles come from the
-//! buckets.
+//! Where Prometheus has a summary this has a histogram of the same name: `_sum` and `_count` are there, quantiles come
+//! from the buckets.
 use std::time::Duration;
 
 use model::TenantId;
@@ -40,7 +40,7 @@ pub struct RulerMetrics {
     notifications_sent: Family<LabelSet, Counter>,
     notifications_dropped: Family<LabelSet, Counter>,
     notification_queue_length: Family<LabelSet, Gauge>,
-    pub(crate) alertmanagers: Gauge,
+    alertmanagers: Gauge,
 }
 
 fn duration_histogram() -> Histogram {
@@ -56,16 +56,41 @@ impl RulerMetrics {
             Gauge::default(),
         );
         capacity.set(i64::try_from(ruler_core::WAITING_MAX).unwrap_or(i64::MAX));
+        let twice = |summary: &str, name: &str, help: &str| {
+            let histogram = metrics.register(name, help, duration_histogram());
+            metrics.register(summary, help, histogram)
+        };
+        let latency_help = "Latency for sending alert notifications";
+        let notification_latency = metrics.register(
+            "prometheus_notifications_latency_histogram_seconds",
+            latency_help,
+            Family::new_with_constructor(duration_histogram as fn() -> Histogram),
+        );
+        metrics.register(
+            "prometheus_notifications_latency_seconds",
+            latency_help,
+            notification_latency.clone(),
+        );
+        let group_last_duration: Family<LabelSet, FloatGauge> = metrics.register(
+            "prometheus_rule_group_last_duration_seconds",
+            "The duration of the last rule group evaluation",
+            Family::default(),
+        );
+        metrics.register(
+            "prometheus_rule_group_last_rule_duration_sum_seconds",
+            "The sum of time in seconds it took to evaluate each rule in the group regardless of concurrency",
+            group_last_duration.clone(),
+        );
         Self {
-            evaluation_duration: metrics.register(
+            evaluation_duration: twice(
+                "prometheus_rule_evaluation_duration_seconds",
                 "prometheus_rule_evaluation_duration_histogram_seconds",
                 "The duration for a rule to execute",
-                duration_histogram(),
             ),
-            group_duration: metrics.register(
+            group_duration: twice(
+                "prometheus_rule_group_duration_seconds",
                 "prometheus_rule_group_duration_histogram_seconds",
                 "The duration of rule group evaluations",
-                duration_histogram(),
             ),
             iterations: metrics.register(
                 "prometheus_rule_group_iterations",
@@ -97,11 +122,7 @@ impl RulerMetrics {
                 "The timestamp of the last rule group evaluation in seconds",
                 Family::default(),
             ),
-            group_last_duration: metrics.register(
-                "prometheus_rule_group_last_duration_seconds",
-                "The duration of the last rule group evaluation",
-                Family::default(),
-            ),
+            group_last_duration,
             group_last_samples: metrics.register(
                 "prometheus_rule_group_last_evaluation_samples",
                 "The number of samples returned during the last rule group evaluation",
@@ -127,11 +148,7 @@ impl RulerMetrics {
                 "Changes of alert state that could not be written to the log",
                 Counter::default(),
             ),
-            notification_latency: metrics.register(
-                "prometheus_notifications_latency_histogram_seconds",
-                "Latency histogram for sending alert notifications",
-                Family::new_with_constructor(duration_histogram),
-            ),
+            notification_latency,
             notification_errors: metrics.register(
                 "prometheus_notifications_errors",
                 "Total number of sent alerts affected by errors",
@@ -158,6 +175,11 @@ impl RulerMetrics {
                 Gauge::default(),
             ),
         }
+    }
+
+    pub(crate) fn alertmanagers_known(&self, count: usize) {
+        self.alertmanagers
+            .set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn group_loaded(

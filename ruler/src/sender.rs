@@ -1,6 +1,5 @@
 //! Alerts on their way to an Alertmanager: `POST /api/v2/alerts`.
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use model::wire::PostableAlert;
@@ -9,6 +8,8 @@ use reqwest::header::{CONTENT_TYPE, USER_AGENT};
 use reqwest::{Client, StatusCode};
 use ruler_core::{Destination, Message, SendOutcome};
 use runtime::TENANT_HEADER;
+
+use crate::external::{External, Identity};
 
 /// `alerting.alertmanagers[].timeout`.
 pub const SEND_TIMEOUT: Duration = Duration::from_secs(10);
@@ -20,9 +21,7 @@ const REASON_CHARS_MAX: usize = 200;
 pub struct Sender {
     client: Client,
     timeout: Duration,
-    external_labels: Labels,
-    /// Without a slash at the end.
-    external_url: Arc<str>,
+    external: External,
 }
 
 impl Sender {
@@ -36,9 +35,12 @@ impl Sender {
         Self {
             client,
             timeout,
-            external_labels,
-            external_url: external_url.trim_end_matches('/').into(),
+            external: External::new(external_labels, external_url),
         }
+    }
+
+    pub(crate) fn external(&self) -> &External {
+        &self.external
     }
 
     /// Any 2xx is a success. What may be different next time is `Failed`, what stays wrong is `Rejected`.
@@ -48,9 +50,10 @@ impl Sender {
         destination: &Destination,
         messages: &[Message],
     ) -> SendOutcome {
+        let identity = self.external.current();
         let alerts: Vec<PostableAlert> = messages
             .iter()
-            .map(|message| self.postable(message))
+            .map(|message| postable(message, &identity))
             .collect();
         let body = match go_json::to_string(&alerts) {
             Ok(body) => body,
@@ -80,35 +83,32 @@ impl Sender {
             },
         }
     }
+}
 
-    fn postable(&self, message: &Message) -> PostableAlert {
-        let alert = &message.alert;
-        let mut labels = texts(&alert.labels);
-        for (name, value) in &self.external_labels {
-            labels
-                .entry(name.to_owned())
-                .or_insert_with(|| value.to_owned());
-        }
-        PostableAlert {
-            labels,
-            annotations: texts(&alert.annotations),
-            starts_at: Some(alert.starts_at.to_rfc3339_millis()),
-            ends_at: Some(alert.ends_at.to_rfc3339_millis()),
-            generator_url: self.generator_url(&message.expression),
-        }
+fn postable(message: &Message, identity: &Identity) -> PostableAlert {
+    let alert = &message.alert;
+    let mut labels = texts(&alert.labels);
+    for (name, value) in &identity.labels {
+        labels
+            .entry(name.to_owned())
+            .or_insert_with(|| value.to_owned());
     }
+    PostableAlert {
+        labels,
+        annotations: texts(&alert.annotations),
+        starts_at: Some(alert.starts_at.to_rfc3339_millis()),
+        ends_at: Some(alert.ends_at.to_rfc3339_millis()),
+        generator_url: generator_url(&identity.url, &message.expression),
+    }
+}
 
-    /// Empty where the expression is not known any more.
-    fn generator_url(&self, expression: &str) -> String {
-        if expression.is_empty() {
-            return String::new();
-        }
-        format!(
-            "{}/graph?g0.expr={}&g0.tab=1",
-            self.external_url,
-            query_escape(expression)
-        )
+/// Empty where the expression is not known any more.
+fn generator_url(external_url: &str, expression: &str) -> String {
+    if expression.is_empty() {
+        return String::new();
     }
+    let escaped = query_escape(expression);
+    format!("{external_url}/graph?g0.expr={escaped}&g0.tab=1")
 }
 
 fn refused(status: StatusCode, body: &str) -> SendOutcome {

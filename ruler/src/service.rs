@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Labels, Machine, TenantId};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use promql::ParserOptions;
 use ruler_core::{Destination, Group, GroupView, Input, Ruler, RulerOptions, SavedState};
 use runtime::log::{AppendError, Log};
@@ -25,6 +25,8 @@ use crate::views::Views;
 const INPUTS_MAX: usize = 1024;
 /// How often the log is weighed: it grows by kilobytes a second at most.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
+/// A ruler ends as soon as it has carried out what it decided: it waits for no query and no receiver.
+const JOIN_PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug)]
 pub struct ServiceSettings {
@@ -66,6 +68,8 @@ struct Inner {
     parts: ServiceParts,
     workers: Arc<Semaphore>,
     tenants: Mutex<BTreeMap<TenantId, TenantHandle>>,
+    /// As the latest configuration says.
+    alertmanagers: RwLock<Vec<String>>,
     tasks: Mutex<Tasks>,
     views: Views,
 }
@@ -77,7 +81,7 @@ struct TenantHandle {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum ShortenError {
+pub(crate) enum ShortenError {
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     #[error(transparent)]
@@ -99,15 +103,18 @@ impl RulerService {
         let workers = Arc::new(Semaphore::new(settings.concurrency_max.max(1)));
         let tasks = Mutex::new(Tasks::new(parts.stopper.clone()));
         parts
-            .metrics
-            .alertmanagers
-            .set(i64::try_from(settings.alertmanagers.len()).unwrap_or(i64::MAX));
+            .sender
+            .external()
+            .set(settings.external_labels.clone(), &settings.external_url);
+        let alertmanagers = settings.alertmanagers.clone();
+        parts.metrics.alertmanagers_known(alertmanagers.len());
         let service = Self {
             inner: Arc::new(Inner {
                 settings,
                 parts,
                 workers,
                 tenants: Mutex::default(),
+                alertmanagers: RwLock::new(alertmanagers),
                 tasks,
                 views: Views::default(),
             }),
@@ -130,6 +137,39 @@ impl RulerService {
             .is_err()
         {
             debug!(%tenant, "rules came after the ruler had stopped");
+        }
+    }
+
+    /// Every tenant that has a ruler: with rules, or with alerts from before. One of the latter that has no rules any
+    /// more is to be given none by [`RulerService::load`], which resolves its alerts.
+    #[must_use]
+    pub fn tenants(&self) -> Vec<TenantId> {
+        self.inner.tenants.lock().keys().cloned().collect()
+    }
+
+    /// What a reload of the configuration may change beside rules. A new Alertmanager is told of everything that fires.
+    pub async fn reconfigure(
+        &self,
+        external_labels: Labels,
+        external_url: &str,
+        alertmanagers: Vec<String>,
+    ) {
+        let inner = &self.inner;
+        inner
+            .parts
+            .sender
+            .external()
+            .set(external_labels, external_url);
+        inner.parts.metrics.alertmanagers_known(alertmanagers.len());
+        let destinations = destinations(&alertmanagers);
+        *inner.alertmanagers.write() = alertmanagers;
+        // Rulers that begin from here on read the list themselves.
+        let handles: Vec<TenantHandle> = inner.tenants.lock().values().cloned().collect();
+        for handle in handles {
+            let changed = Input::DestinationsChanged(destinations.clone());
+            if handle.inputs.send(changed).await.is_err() {
+                debug!("configuration came after a ruler had stopped");
+            }
         }
     }
 
@@ -160,29 +200,37 @@ impl RulerService {
         Ok(())
     }
 
-    /// Keeps a log that holds nothing but alert state short, until the end.
+    /// Keeps a log that holds nothing but alert state short. Returns after the signal to stop, when every ruler has
+    /// ended and what it decided is in the log.
     pub async fn maintain(self, mut stop: Stop) {
-        let Some(log) = self.inner.parts.log.clone() else {
-            return;
-        };
         let mut size = JournalSize::default();
         loop {
             tokio::select! {
                 () = tokio::time::sleep(MAINTENANCE_INTERVAL) => {}
-                () = stop.stopped() => return,
+                () = stop.stopped() => break,
             }
-            let before = log.stats().bytes_on_disk;
-            if size.is_checkpoint_due(before) {
-                match self.shorten(&log).await {
-                    Ok(()) => size.note_checkpoint(before, log.stats().bytes_on_disk),
-                    Err(problem) => error!(error = %problem, "log of alert state not shortened"),
-                }
+            if let Some(log) = &self.inner.parts.log {
+                self.shorten_if_due(log, &mut size).await;
             }
+        }
+        if !self.join(JOIN_PATIENCE).await {
+            error!("a ruler did not end in good order");
+        }
+    }
+
+    async fn shorten_if_due(&self, log: &Log, size: &mut JournalSize) {
+        let before = log.stats().bytes_on_disk;
+        if !size.is_checkpoint_due(before) {
+            return;
+        }
+        match self.shorten(log).await {
+            Ok(()) => size.note_checkpoint(before, log.stats().bytes_on_disk),
+            Err(problem) => error!(error = %problem, "log of alert state not shortened"),
         }
     }
 
     /// Every tenant's state into a new segment, the ones before it away.
-    async fn shorten(&self, log: &Log) -> Result<(), ShortenError> {
+    pub(crate) async fn shorten(&self, log: &Log) -> Result<(), ShortenError> {
         let keep = log.rotate().await?;
         self.checkpoint().await?;
         Ok(log.remove_before(keep)?)
@@ -201,8 +249,8 @@ impl RulerService {
         self.inner.views.of(tenant)
     }
 
-    pub(crate) fn alertmanagers(&self) -> &[String] {
-        &self.inner.settings.alertmanagers
+    pub(crate) fn alertmanagers(&self) -> Vec<String> {
+        self.inner.alertmanagers.read().clone()
     }
 }
 
@@ -239,8 +287,7 @@ impl Inner {
             evaluation: Evaluation {
                 tenant: tenant.clone(),
                 backend: parts.backend.clone(),
-                external_labels: settings.external_labels.clone(),
-                external_url: settings.external_url.as_str().into(),
+                external: parts.sender.external().clone(),
                 parser_options: settings.parser_options,
                 metrics: parts.metrics.clone(),
             },
@@ -257,4 +304,11 @@ impl Inner {
         });
         TenantHandle { inputs, snapshots }
     }
+}
+
+fn destinations(alertmanagers: &[String]) -> Vec<Destination> {
+    alertmanagers
+        .iter()
+        .map(|url| Destination(url.as_str().into()))
+        .collect()
 }

@@ -50,7 +50,7 @@ impl TenantShell {
     }
 
     /// What was decided is in the log before anybody hears of it.
-    async fn save(&self, changes: &mut Vec<Persist>) {
+    async fn save(&mut self, changes: &mut Vec<Persist>) {
         let changes = std::mem::take(changes);
         let Some(log) = self.parts.log.as_ref().filter(|_| !changes.is_empty()) else {
             return;
@@ -60,10 +60,13 @@ impl TenantShell {
             let reason = failure.to_string();
             self.answer_later(Input::PersistFailed { reason });
         }
-        if changes
+        let whole = changes
             .iter()
-            .any(|change| matches!(change, Persist::Snapshot(_)))
-        {
+            .any(|change| matches!(change, Persist::Snapshot(_)));
+        if whole && outcome.is_ok() {
+            self.story.note_saved();
+        }
+        if whole {
             self.parts.tally.send_modify(|tally| match outcome {
                 Ok(()) => tally.written += 1,
                 Err(_) => tally.failed += 1,

@@ -6,13 +6,15 @@ use ruler_core::{AlertState, Destination, Event, GroupKey, Ruler, SendOutcome, T
 use tracing::{debug, info, warn};
 
 use crate::metrics::RulerMetrics;
-use crate::views::Views;
+use crate::views::{ViewChange, Views};
 
 pub(crate) struct Story {
     tenant: TenantId,
     metrics: RulerMetrics,
     /// The rules that failed last time, by group and place: a failure is news when it begins and when it ends.
     failing: BTreeMap<(GroupKey, usize), String>,
+    /// What went wrong the last time that something could not be saved: a full disk is told once, and counted.
+    unsaved: Option<String>,
     /// The destinations that failed last time.
     unreachable: BTreeMap<Destination, String>,
     queued: BTreeMap<Destination, i64>,
@@ -24,15 +26,18 @@ impl Story {
             tenant,
             metrics,
             failing: BTreeMap::new(),
+            unsaved: None,
             unreachable: BTreeMap::new(),
             queued: BTreeMap::new(),
         }
     }
 
     pub(crate) fn tell(&mut self, machine: &Ruler, views: &Views, events: Vec<Event>) {
+        let mut changes = Vec::new();
         for event in events {
-            self.tell_one(machine, views, event);
+            changes.extend(self.tell_one(machine, event));
         }
+        views.apply(&self.tenant, changes);
         for destination in machine.outbox().destinations() {
             let waiting = i64::try_from(machine.outbox().waiting(destination)).unwrap_or(i64::MAX);
             let before = self.queued.insert(destination.clone(), waiting);
@@ -43,7 +48,15 @@ impl Story {
         }
     }
 
-    fn tell_one(&mut self, machine: &Ruler, views: &Views, event: Event) {
+    /// The whole state was written.
+    pub(crate) fn note_saved(&mut self) {
+        if self.unsaved.take().is_some() {
+            info!(tenant = %self.tenant, "alert state is saved again");
+        }
+    }
+
+    /// Logs and counts an event; returns what it changes for readers.
+    fn tell_one(&mut self, machine: &Ruler, event: Event) -> Option<ViewChange> {
         let tenant = &self.tenant;
         let metrics = &self.metrics;
         match event {
@@ -56,25 +69,21 @@ impl Story {
                 ..
             } => self.tell_batch(destination, outcome),
             Event::GroupLoaded { group } => {
-                let Some(view) = machine.view(&group) else {
-                    return;
-                };
+                let view = machine.view(&group)?;
                 metrics.group_loaded(tenant, &group, view.group.interval, view.group.rules.len());
                 self.failing.retain(|(failing, _), _| *failing != group);
                 info!(%tenant, %group, rules = view.group.rules.len(), "rule group loaded");
-                views.publish(tenant, view);
+                return Some(ViewChange::Published(view));
             }
             Event::GroupRemoved { group } => {
                 metrics.group_removed(tenant, &group);
-                views.remove(tenant, &group);
                 self.failing.retain(|(failing, _), _| *failing != group);
                 info!(%tenant, %group, "rule group removed");
+                return Some(ViewChange::Removed(group));
             }
             Event::IterationFinished { group, iteration } => {
                 metrics.iteration_finished(tenant, &group, &iteration);
-                if let Some(view) = machine.view(&group) {
-                    views.publish(tenant, view);
-                }
+                return machine.view(&group).map(ViewChange::Published);
             }
             Event::IterationStarted { group, missed, .. } => {
                 metrics.iteration_started(tenant, &group, missed);
@@ -92,7 +101,10 @@ impl Story {
             }
             Event::PersistFailed { reason } => {
                 metrics.persist_failures.inc();
-                warn!(%tenant, reason, "alert state not saved: a restart would lose the latest changes");
+                if self.unsaved.as_ref() != Some(&reason) {
+                    warn!(%tenant, reason, "alert state not saved: a restart would lose the latest changes");
+                }
+                self.unsaved = Some(reason);
             }
             Event::RuleEvaluated {
                 ticket,
@@ -128,6 +140,7 @@ impl Story {
                 warn!(%tenant, group = %ticket.group, rule = ticket.rule + 1, reason, "rule's result not written");
             }
         }
+        None
     }
 
     fn tell_batch(&mut self, destination: Destination, outcome: SendOutcome) {

@@ -1,6 +1,5 @@
 //! The whole shell: a table for an engine, a real Alertmanager's address on loopback, a log in a folder.
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
@@ -18,15 +17,17 @@ use ruler_core::{AppendReport, Group, GroupDefaults, SampleBatch, compile_groups
 use runtime::log::{Log, SyncPolicy};
 use runtime::{Clock, Metrics, Server, Stop, Stopper, SystemClock};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::api::routes;
 use crate::backend::{Answering, Backend};
 use crate::embedded::Embedded;
+use crate::files::RuleFiles;
 use crate::journal::{SavedTenants, open_journal};
 use crate::metrics::RulerMetrics;
 use crate::sender::{SEND_TIMEOUT, Sender};
 use crate::service::{RulerService, ServiceParts, ServiceSettings};
+use crate::watch::{ReloadRequest, RuleFileWatch};
 
 const RULES: &str = r#"
 groups:
@@ -279,10 +280,6 @@ fn down(backend: &Table) {
     backend.set("nonsense", Err("no such thing"));
 }
 
-fn journal(folder: &Path) -> (Log, SavedTenants) {
-    open_journal(folder, SyncPolicy::default()).unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_alert_goes_from_the_query_to_the_alertmanager_and_shows_in_the_api() {
     let (stopper, stop) = Stopper::new();
@@ -472,12 +469,9 @@ async fn a_restart_goes_on_with_the_same_start_and_a_checkpoint_loses_nothing() 
     let mut starts = Vec::new();
     for life in 0..3 {
         let (life_stopper, life_stop) = Stopper::new();
-        let house = House::start(
-            urls.clone(),
-            Some(journal(folder.path())),
-            life_stopper,
-            life_stop,
-        );
+        let (log, saved) = open_journal(folder.path(), SyncPolicy::default()).unwrap();
+        let journal = Some((log.clone(), saved));
+        let house = House::start(urls.clone(), journal, life_stopper, life_stop);
         down(&house.backend);
         house.service.load(&team(), groups(RULES)).await;
         let (_, alert) = alertmanager.alert("Down").await;
@@ -486,7 +480,10 @@ async fn a_restart_goes_on_with_the_same_start_and_a_checkpoint_loses_nothing() 
             .get_until("/api/v1/alerts", |data| data["alerts"][0].is_object())
             .await;
         if life == 1 {
-            house.service.checkpoint().await.unwrap();
+            let before = log.stats();
+            house.service.shorten(&log).await.unwrap();
+            assert!(log.stats().bytes_on_disk < before.bytes_on_disk);
+            assert_eq!(log.stats().segments, 1);
         }
         house.stopper.stop();
         assert!(house.service.join(Duration::from_secs(5)).await);
@@ -569,5 +566,66 @@ groups:
         .unwrap();
     assert_eq!(asked, told);
     house.stopper.stop();
+    assert!(house.service.join(Duration::from_secs(5)).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_takes_over_all_files_or_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let (stopper, stop) = Stopper::new();
+    let house = House::start(Vec::new(), None, stopper, stop.clone());
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let rule = |name: &str| {
+        format!("groups:\n- name: {name}\n  rules:\n  - alert: Down\n    expr: up == 0\n")
+    };
+    write("a.yml", &rule("one"));
+    let files = RuleFiles {
+        patterns: vec!["*.yml".into()],
+        base: folder.path().to_owned(),
+        defaults: GroupDefaults {
+            interval: Duration::from_secs(3600),
+            query_offset: Duration::ZERO,
+        },
+        parser_options: ParserOptions::default(),
+    };
+    let watch = RuleFileWatch::start(team(), files, &house.service)
+        .await
+        .unwrap();
+    let (requests, reloads) = mpsc::channel(1);
+    let watching = tokio::spawn(watch.run(house.service.clone(), reloads, stop));
+    let reload = || async {
+        let (answer, answered) = oneshot::channel();
+        let files = None;
+        requests
+            .send(ReloadRequest { files, answer })
+            .await
+            .unwrap();
+        answered.await.unwrap()
+    };
+    let groups = |data: &Value| -> Vec<String> {
+        let groups = data["groups"].as_array().unwrap().iter();
+        groups
+            .map(|group| group["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    house
+        .get_until("/api/v1/rules", |data| groups(data) == ["one"])
+        .await;
+    write("a.yml", &rule("two"));
+    write("b.yml", "groups: 7");
+    let problems = reload().await.unwrap_err();
+    assert_eq!(problems.len(), 1, "{problems}");
+    write("b.yml", &rule("three"));
+    reload().await.unwrap();
+    // Never a moment with the first file's new rules alone.
+    house
+        .get_until("/api/v1/rules", |data| {
+            let now = groups(data);
+            assert!(now == ["one"] || now == ["two", "three"], "{now:?}");
+            now.len() == 2
+        })
+        .await;
+    house.stopper.stop();
+    watching.await.unwrap();
     assert!(house.service.join(Duration::from_secs(5)).await);
 }

@@ -14,19 +14,29 @@ pub(crate) struct Views {
 
 type TenantGroups = BTreeMap<GroupKey, Arc<GroupView>>;
 
-impl Views {
-    pub(crate) fn publish(&self, tenant: &TenantId, view: GroupView) {
-        let key = view.group.key.clone();
-        let mut groups = self.groups.write();
-        groups
-            .entry(tenant.clone())
-            .or_default()
-            .insert(key, Arc::new(view));
-    }
+/// What happened to one group.
+pub(crate) enum ViewChange {
+    Published(GroupView),
+    Removed(GroupKey),
+}
 
-    pub(crate) fn remove(&self, tenant: &TenantId, group: &GroupKey) {
-        if let Some(groups) = self.groups.write().get_mut(tenant) {
-            groups.remove(group);
+impl Views {
+    /// All at once: nobody sees half of a reload.
+    pub(crate) fn apply(&self, tenant: &TenantId, changes: Vec<ViewChange>) {
+        if changes.is_empty() {
+            return;
+        }
+        let mut tenants = self.groups.write();
+        let groups = tenants.entry(tenant.clone()).or_default();
+        for change in changes {
+            match change {
+                ViewChange::Published(view) => {
+                    groups.insert(view.group.key.clone(), Arc::new(view));
+                }
+                ViewChange::Removed(group) => {
+                    groups.remove(&group);
+                }
+            }
         }
     }
 

@@ -247,7 +247,19 @@ fn push_part(packed: &mut String, part: &str) {
 
 #[inline]
 fn take_part<'a>(rest: &mut &'a str) -> &'a str {
-    let bytes = rest.as_bytes();
+    let first = rest.as_bytes()[0] - DIGIT_FIRST;
+    let (at, length) = if first & DIGIT_MORE == 0 {
+        (1, usize::from(first))
+    } else {
+        read_length(rest.as_bytes())
+    };
+    let (part, after) = rest[at..].split_at(length);
+    *rest = after;
+    part
+}
+
+/// How many digits the length has, and the length.
+fn read_length(bytes: &[u8]) -> (usize, usize) {
     let mut length = 0_usize;
     let mut at = 0;
     loop {
@@ -255,12 +267,9 @@ fn take_part<'a>(rest: &mut &'a str) -> &'a str {
         length |= usize::from(digit & (DIGIT_MORE - 1)) << (DIGIT_BITS * at as u32);
         at += 1;
         if digit & DIGIT_MORE == 0 {
-            break;
+            return (at, length);
         }
     }
-    let part = &rest[at..at + length];
-    *rest = &rest[at + length..];
-    part
 }
 
 /// Changes a label set. Here an empty value means that the label is absent, as in Prometheus.

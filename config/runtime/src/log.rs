@@ -18,6 +18,7 @@ mod records_file;
 mod replay;
 mod segment;
 mod snapshot;
+mod upkeep;
 mod writer;
 
 #[cfg(test)]
@@ -29,4 +30,5 @@ pub use records_file::{RecordsFile, RecordsFileError, read_records, write_record
 pub use replay::{Replay, ReplayError, Replayed};
 pub use segment::SegmentNumber;
 pub use snapshot::write_snapshot;
+pub use upkeep::{keep_short, shorten};
 pub use writer::{AppendError, SyncPolicy};

@@ -281,17 +281,39 @@ impl Head {
         self.series.len()
     }
 
-    /// The next part of a snapshot: the records of up to `series_max` series from `from` on, and where to go on.
-    /// Between two parts the head may change: samples that come meanwhile are in the log behind the snapshot.
+    /// The next part of a snapshot: chunks of about `bytes_max`, and where to go on. Between two parts the head may
+    /// change: samples that come meanwhile are in the log behind the snapshot.
     #[must_use]
-    pub fn snapshot(&self, from: SeriesId, series_max: usize) -> (SnapshotPart, Option<SeriesId>) {
-        let mut rest = self.series.iter_from(from);
-        let series: Vec<_> = rest
-            .by_ref()
-            .take(series_max)
-            .map(|(id, series)| (id, series.view(Timestamp::MIN, Timestamp::MAX)))
-            .collect();
-        (SnapshotPart { series }, rest.next().map(|(id, _)| id))
+    pub fn snapshot(
+        &self,
+        from: SnapshotCursor,
+        bytes_max: usize,
+    ) -> (SnapshotPart, Option<SnapshotCursor>) {
+        let mut part = SnapshotPart::default();
+        let mut left = bytes_max;
+        for (id, series) in self.series.iter_from(from.id) {
+            if left == 0 {
+                let cursor = SnapshotCursor {
+                    id,
+                    ..SnapshotCursor::START
+                };
+                return (part, Some(cursor));
+            }
+            let after = if id == from.id {
+                from.after
+            } else {
+                Timestamp::MIN
+            };
+            let labels = series.labels.clone();
+            let (chunks, rest) = series.view(after, Timestamp::MAX).take_chunks(left);
+            let bytes: usize = chunks.iter().map(|chunk| chunk.bytes().len()).sum();
+            left = left.saturating_sub(bytes + labels.size_bytes());
+            part.series.push((id, labels, chunks));
+            if let Some(after) = rest {
+                return (part, Some(SnapshotCursor { id, after }));
+            }
+        }
+        (part, None)
     }
 
     /// Takes a record of the log or of a snapshot back. Samples that are there already are passed over, so that it
@@ -364,7 +386,12 @@ impl Head {
         self.next_id = self.next_id.max(id.0.saturating_add(1));
         let hash = self.series.hash(label_bytes);
         match self.series.find_labels(hash, &labels) {
-            Some(known) if known == id => {}
+            Some(known) if known == id => {
+                if let Some(series) = self.series.get_mut(id).filter(|_| !chunks.is_empty()) {
+                    self.chunks += chunks.len();
+                    series.restore_more(chunks);
+                }
+            }
             Some(known) => {
                 self.renumbered.insert(id, known);
             }
@@ -418,10 +445,25 @@ impl Head {
     }
 }
 
+/// How far a snapshot has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotCursor {
+    id: SeriesId,
+    /// Chunks of that series that end later are still to come.
+    after: Timestamp,
+}
+
+impl SnapshotCursor {
+    pub const START: Self = Self {
+        id: SeriesId(0),
+        after: Timestamp::MIN,
+    };
+}
+
 /// Series copied out of the head for a snapshot.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct SnapshotPart {
-    series: Vec<(SeriesId, SeriesView)>,
+    series: Vec<(SeriesId, Labels, Vec<Arc<Chunk>>)>,
 }
 
 impl SnapshotPart {
@@ -430,16 +472,11 @@ impl SnapshotPart {
     pub fn into_payload(self) -> Vec<u8> {
         let mut payload = Vec::new();
         let mut label_bytes = Vec::new();
-        for (id, view) in self.series {
+        for (id, labels, chunks) in self.series {
             label_bytes.clear();
-            push_labels(&mut label_bytes, &view.labels);
-            let chunks = view.into_chunks();
-            push_chunks(
-                &mut payload,
-                id,
-                &label_bytes,
-                chunks.iter().map(AsRef::as_ref),
-            );
+            push_labels(&mut label_bytes, &labels);
+            let chunks = chunks.iter().map(AsRef::as_ref);
+            push_chunks(&mut payload, id, &label_bytes, chunks);
         }
         payload
     }

@@ -110,25 +110,55 @@ pub(crate) fn push_labels(bytes: &mut Vec<u8>, labels: &Labels) {
     }
 }
 
-/// Whether `bytes` are the canonical bytes of `labels`.
+/// Whether `bytes` are the canonical bytes of `labels`. This is asked for every series of every request.
 pub(crate) fn is_spelled(labels: &Labels, bytes: &[u8]) -> bool {
     let mut rest = bytes;
     for (name, value) in labels {
-        let length =
-            2 + varint_length(name.len()) + name.len() + varint_length(value.len()) + value.len();
-        let spelled = take_byte(&mut rest, LABEL_TAG)
-            && take_varint(&mut rest, length)
-            && take_byte(&mut rest, NAME_TAG)
-            && take_varint(&mut rest, name.len())
-            && take(&mut rest, name.as_bytes())
-            && take_byte(&mut rest, VALUE_TAG)
-            && take_varint(&mut rest, value.len())
-            && take(&mut rest, value.as_bytes());
-        if !spelled {
+        let (name, value) = (name.as_bytes(), value.as_bytes());
+        let is_next = if name.len() + value.len() < SHORT_LABEL_BYTES {
+            take_short_label(&mut rest, name, value)
+        } else {
+            take_label(&mut rest, name, value)
+        };
+        if !is_next {
             return false;
         }
     }
     rest.is_empty()
+}
+
+/// Name and value together below this have lengths of one byte, and so has the label.
+const SHORT_LABEL_BYTES: usize = 0x80 - 4;
+
+#[inline]
+fn take_short_label(rest: &mut &[u8], name: &[u8], value: &[u8]) -> bool {
+    let value_at = 6 + name.len();
+    let Some((label, after)) = rest.split_at_checked(value_at + value.len()) else {
+        return false;
+    };
+    let lengths_are_right = label[..4]
+        == [
+            LABEL_TAG,
+            (4 + name.len() + value.len()) as u8,
+            NAME_TAG,
+            name.len() as u8,
+        ]
+        && label[value_at - 2..value_at] == [VALUE_TAG, value.len() as u8];
+    *rest = after;
+    lengths_are_right && &label[4..value_at - 2] == name && &label[value_at..] == value
+}
+
+fn take_label(rest: &mut &[u8], name: &[u8], value: &[u8]) -> bool {
+    let length =
+        2 + varint_length(name.len()) + name.len() + varint_length(value.len()) + value.len();
+    take_byte(rest, LABEL_TAG)
+        && take_varint(rest, length)
+        && take_byte(rest, NAME_TAG)
+        && take_varint(rest, name.len())
+        && take(rest, name)
+        && take_byte(rest, VALUE_TAG)
+        && take_varint(rest, value.len())
+        && take(rest, value)
 }
 
 #[inline]

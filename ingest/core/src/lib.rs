@@ -18,7 +18,7 @@ mod table;
 pub use admission::{Reason, Refused, Report, SampleError, WriteError};
 pub use chunk::{Chunk, ChunkError, ChunkSamples, OpenChunk, SAMPLES_PER_CHUNK};
 pub use decode::{DecodeError, Ignored, SeriesSamples, WriteRequest, expand, expanded_len};
-pub use head::{Head, HeadStats, SnapshotPart};
+pub use head::{Head, HeadStats, SnapshotCursor, SnapshotPart};
 pub use label_bytes::{LabelError, LabelHasher};
 pub use limits::{Limits, SizeError};
 pub use protobuf::WireError;

@@ -70,6 +70,17 @@ impl Series {
         }
     }
 
+    /// A snapshot holds a long series in several parts, in the order of time.
+    pub(crate) fn restore_more(&mut self, chunks: Vec<Arc<Chunk>>) {
+        let mut all = std::mem::take(&mut self.sealed);
+        all.extend(self.open.take().map(OpenChunk::seal));
+        all.extend(chunks);
+        let more = Self::restored(self.labels.clone(), self.hash, all);
+        self.newest = more.newest;
+        self.sealed = more.sealed;
+        self.open = more.open;
+    }
+
     pub(crate) fn place(&self, sample: Sample) -> Place {
         let Some(newest) = self.newest else {
             return Place::Newer;
@@ -224,6 +235,27 @@ impl SeriesView {
             ChunkSamples::new(bytes).size_hint().1.unwrap_or(0)
         });
         sealed + open
+    }
+
+    /// Takes chunks from the front until they reach `bytes_max`, at least one. Answers them, and the time behind
+    /// which the series goes on where something is left.
+    pub(crate) fn take_chunks(self, bytes_max: usize) -> (Vec<Arc<Chunk>>, Option<Timestamp>) {
+        let mut chunks = self.into_chunks();
+        let mut bytes = 0;
+        let taken = chunks
+            .iter()
+            .take_while(|chunk| {
+                let fits = bytes < bytes_max;
+                bytes += chunk.bytes().len();
+                fits
+            })
+            .count();
+        if taken == chunks.len() {
+            return (chunks, None);
+        }
+        chunks.truncate(taken.max(1));
+        let last = chunks.last().map(|chunk| chunk.max_time);
+        (chunks, last)
     }
 
     pub(crate) fn into_chunks(self) -> Vec<Arc<Chunk>> {

@@ -20,6 +20,9 @@ pub struct Staged {
 /// A request's records, in the order in which the log must have them.
 pub type Records = Vec<(RecordKind, Vec<u8>)>;
 
+/// Definitions go into records of about this size, since a request with nothing but new series may be large.
+const DEFINITIONS_BYTES: usize = 4 * 1024 * 1024;
+
 pub(crate) struct Stage {
     admission: Admission,
     on_refusal: OnRefusal,
@@ -29,6 +32,7 @@ pub(crate) struct Stage {
     /// The newest sample of each series before this request, to take the request back.
     pub(crate) before: Vec<(SeriesId, Option<Sample>)>,
     definitions: Vec<u8>,
+    definition_records: Vec<Vec<u8>>,
     defined: Vec<SeriesId>,
     records: SamplesWriter,
     pub(crate) report: Report,
@@ -44,6 +48,7 @@ impl Stage {
             samples: Vec::with_capacity(samples),
             before: Vec::with_capacity(samples),
             definitions: Vec::new(),
+            definition_records: Vec::new(),
             defined: Vec::new(),
             records: SamplesWriter::with_capacity(samples),
             report: Report::default(),
@@ -103,10 +108,13 @@ impl Stage {
     pub(crate) fn finish(self) -> (Staged, Records) {
         let mut report = self.report;
         report.accepted = self.samples.len();
-        let mut records = Vec::with_capacity(2);
-        if !self.definitions.is_empty() {
-            records.push((RecordKind::Definitions, self.definitions));
-        }
+        let mut definitions = self.definition_records;
+        definitions.push(self.definitions);
+        definitions.retain(|payload| !payload.is_empty());
+        let mut records: Records = definitions
+            .into_iter()
+            .map(|payload| (RecordKind::Definitions, payload))
+            .collect();
         if !self.samples.is_empty() {
             records.push((RecordKind::Samples, self.records.into_bytes()));
         }
@@ -138,5 +146,9 @@ impl Stage {
         push_labels(&mut label_bytes, labels);
         push_definition(&mut self.definitions, id, &label_bytes);
         self.defined.push(id);
+        if self.definitions.len() >= DEFINITIONS_BYTES {
+            let full = std::mem::take(&mut self.definitions);
+            self.definition_records.push(full);
+        }
     }
 }

@@ -46,6 +46,11 @@ impl<'a> Context<'a> {
         self.step
     }
 
+    /// From the query's start to its end.
+    pub(crate) fn query_range(&self) -> i64 {
+        self.end.saturating_sub(self.query.start)
+    }
+
     /// Takes `samples` more into memory.
     pub(crate) fn charge(&self, samples: usize) -> Result<(), EvalError> {
         let used = self.samples.get().saturating_add(samples);
@@ -174,9 +179,7 @@ impl<'a> Context<'a> {
             DurationKind::Negate(inner) => -self.seconds(inner)?,
             DurationKind::Number(number) => number.value,
             DurationKind::Plus(inner) => self.seconds(inner)?,
-            DurationKind::Range => {
-                Timestamp::from_millis(self.end - self.query.start).as_secs_f64()
-            }
+            DurationKind::Range => Timestamp::from_millis(self.query_range()).as_secs_f64(),
             DurationKind::Step => Timestamp::from_millis(self.step).as_secs_f64(),
         })
     }

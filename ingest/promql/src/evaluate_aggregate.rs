@@ -5,15 +5,17 @@ use model::is_label_name;
 
 use crate::aggregate;
 use crate::answer::EvalError;
-use crate::ast::{Aggregate, AggregateOp, Expr};
+use crate::ast::{Aggregate, AggregateOp, Expr, ValueType};
+use crate::evaluate_window::drops_name;
 use crate::evaluator::{Evaluator, text_of};
-use crate::table::{Steps, Table};
+use crate::invariance::is_invariant;
+use crate::table::{METADATA, Steps, Table};
 
 impl Evaluator<'_> {
     pub(crate) fn aggregate(&self, node: &Aggregate, steps: Steps) -> Result<Table, EvalError> {
         let error = |text: String| Err(EvalError::Execution(text));
         let Some(param) = &node.param else {
-            let input = self.vector(&node.expr, steps)?;
+            let input = self.folded(node, steps)?;
             return Ok(aggregate::fold(node, &input));
         };
         if node.op == AggregateOp::CountValues {
@@ -60,6 +62,32 @@ impl Evaluator<'_> {
                 Ok(aggregate::extremes(node, &counts, input))
             }
         }
+    }
+
+    /// What a fold works on. In `sum by (a) (rate(m[5m]))` nobody sees the names that `rate` drops, and where all series
+    /// bear one name no two of them become alike without it: then they need not be dropped one by one.
+    fn folded(&self, node: &Aggregate, steps: Steps) -> Result<Table, EvalError> {
+        let sees_metadata = !node.without
+            && node
+                .grouping
+                .iter()
+                .any(|name| METADATA.contains(&name.as_str()));
+        let once = steps.count > 1 && is_invariant(&node.expr);
+        let Expr::Call(call) = node.expr.unwrapped() else {
+            return self.vector(&node.expr, steps);
+        };
+        let kind = call.function.kind;
+        let over_window = call.function.args.contains(&ValueType::Matrix) && drops_name(kind);
+        if self.delayed || sees_metadata || once || !over_window {
+            return self.vector(&node.expr, steps);
+        }
+        let before = self.context.samples_used();
+        let mut table = self.window_call_with_names(call, kind, steps)?;
+        if !table.has_one_name() {
+            table.drop_names(self.delayed)?;
+        }
+        self.context.release_to(before, table.cells());
+        Ok(table)
     }
 
     pub(crate) fn check_quantiles(&self, param: &Expr, quantiles: &[f64]) {

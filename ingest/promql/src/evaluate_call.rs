@@ -27,9 +27,7 @@ impl Evaluator<'_> {
         match kind {
             FunctionKind::End => constant(seconds(self.context.query_end())),
             FunctionKind::Pi => constant(std::f64::consts::PI),
-            FunctionKind::Range => constant(seconds(
-                self.context.query_end() - self.context.query_start(),
-            )),
+            FunctionKind::Range => constant(seconds(self.context.query_range())),
             FunctionKind::Start => constant(seconds(self.context.query_start())),
             FunctionKind::Step => constant(seconds(self.context.query_step())),
             FunctionKind::Time => Ok(Value::Scalar(

@@ -32,8 +32,21 @@ struct RangeSeries<'a> {
 }
 
 impl Evaluator<'_> {
-    /// Functions of range vectors: one series after the other, the window sliding over its samples.
     pub(crate) fn window_call(
+        &self,
+        node: &Call,
+        kind: FunctionKind,
+        steps: Steps,
+    ) -> Result<Table, EvalError> {
+        let mut table = self.window_call_with_names(node, kind, steps)?;
+        if drops_name(kind) {
+            table.drop_names(self.delayed)?;
+        }
+        Ok(table)
+    }
+
+    /// The same, but the series keep their names.
+    pub(crate) fn window_call_with_names(
         &self,
         node: &Call,
         kind: FunctionKind,
@@ -55,57 +68,12 @@ impl Evaluator<'_> {
             boundary_functions::check(kind, node_matrix.selector.boundary, node.function.name)
                 .map_err(EvalError::Execution)?;
         }
-        let at = |index: usize, step: usize| scalars.get(index).map_or(0.0, |values| values[step]);
         let mut table = Table::new(steps.count);
         let mut scratch = Vec::new();
         let mut values = Vec::with_capacity(steps.count);
         let mut not_counters: Vec<String> = Vec::new();
         self.each_range(matrix, steps, |range| {
-            values.clear();
-            let (mut low, mut high) = (0, 0);
-            for step in 0..steps.count {
-                let end = range.ends.at(step);
-                let start = end.saturating_sub(range.millis);
-                let samples = range.samples.as_ref();
-                // Edges that are made of neighbours need those that the lookback reaches.
-                let (after, until) = match range.boundary {
-                    Boundary::Plain => (start, end),
-                    Boundary::Anchored => (start.saturating_sub(self.context.lookback), end),
-                    Boundary::Smoothed => (
-                        start.saturating_sub(self.context.lookback),
-                        end.saturating_add(self.context.lookback),
-                    ),
-                };
-                if steps.count == 1 {
-                    low = samples.partition_point(|sample| sample.timestamp.as_millis() <= after);
-                    high = samples.partition_point(|sample| sample.timestamp.as_millis() <= until);
-                } else {
-                    while low < samples.len() && samples[low].timestamp.as_millis() <= after {
-                        low += 1;
-                    }
-                    high = high.max(low);
-                    while high < samples.len() && samples[high].timestamp.as_millis() <= until {
-                        high += 1;
-                    }
-                }
-                let window = Window {
-                    samples: &samples[low..high],
-                    start,
-                    end,
-                    at: steps.at(step),
-                };
-                let value = match range.boundary {
-                    _ if window.samples.is_empty() => None,
-                    Boundary::Plain => window_functions::compute(
-                        kind,
-                        &window,
-                        [at(0, step), at(1, step)],
-                        &mut scratch,
-                    ),
-                    boundary => boundary_functions::compute(kind, boundary, &window),
-                };
-                values.push(value.unwrap_or(ABSENT));
-            }
+            self.slide(range, kind, &scalars, steps, &mut scratch, &mut values);
             if values.iter().all(|value| is_absent(*value)) {
                 return Ok(());
             }
@@ -127,17 +95,57 @@ impl Evaluator<'_> {
                 .borrow_mut()
                 .not_a_counter(matrix.span(), &name);
         }
-        match kind {
-            FunctionKind::AbsentOverTime => {
-                let present: Vec<bool> = (0..steps.count)
-                    .map(|step| (0..table.rows.len()).any(|row| !is_absent(table.value(row, step))))
-                    .collect();
-                return Ok(absent(matrix, &present));
-            }
-            FunctionKind::FirstOverTime | FunctionKind::LastOverTime => {}
-            _ => table.drop_names(self.delayed)?,
+        if kind == FunctionKind::AbsentOverTime {
+            let present: Vec<bool> = (0..steps.count)
+                .map(|step| (0..table.rows.len()).any(|row| !is_absent(table.value(row, step))))
+                .collect();
+            return Ok(absent(matrix, &present));
         }
         Ok(table)
+    }
+
+    /// The function's values over one series, step by step.
+    fn slide(
+        &self,
+        range: &RangeSeries<'_>,
+        kind: FunctionKind,
+        scalars: &[Vec<f64>],
+        steps: Steps,
+        scratch: &mut Vec<f64>,
+        values: &mut Vec<f64>,
+    ) {
+        values.clear();
+        // Edges that are made of neighbours need those that the lookback reaches.
+        let (before, behind) = match range.boundary {
+            Boundary::Plain => (0, 0),
+            Boundary::Anchored => (self.context.lookback, 0),
+            Boundary::Smoothed => (self.context.lookback, self.context.lookback),
+        };
+        let scalar =
+            |index: usize, step: usize| scalars.get(index).map_or(0.0, |values| values[step]);
+        let samples = range.samples.as_ref();
+        let (mut low, mut high) = (0, 0);
+        for step in 0..steps.count {
+            let end = range.ends.at(step);
+            let start = end.saturating_sub(range.millis);
+            low = advanced(samples, low, start.saturating_sub(before), steps);
+            high = advanced(samples, high.max(low), end.saturating_add(behind), steps);
+            let window = Window {
+                samples: &samples[low..high],
+                start,
+                end,
+                at: steps.at(step),
+            };
+            let value = match range.boundary {
+                _ if window.samples.is_empty() => None,
+                Boundary::Plain => {
+                    let scalars = [scalar(0, step), scalar(1, step)];
+                    window_functions::compute(kind, &window, scalars, scratch)
+                }
+                boundary => boundary_functions::compute(kind, boundary, &window),
+            };
+            values.push(value.unwrap_or(ABSENT));
+        }
     }
 
     fn check_window_arguments(
@@ -244,6 +252,28 @@ impl Evaluator<'_> {
         }
         Ok(found)
     }
+}
+
+/// Whether the function's values mean something else than the series' samples.
+pub(crate) fn drops_name(kind: FunctionKind) -> bool {
+    !matches!(
+        kind,
+        FunctionKind::AbsentOverTime | FunctionKind::FirstOverTime | FunctionKind::LastOverTime
+    )
+}
+
+/// How many samples are not later than `until`, of which there are `known` at least. From step to step it is a short
+/// walk, at the first a bisection.
+fn advanced(samples: &[Sample], known: usize, until: i64, steps: Steps) -> usize {
+    let reached = |sample: &Sample| sample.timestamp.as_millis() <= until;
+    if steps.count == 1 {
+        return known + samples[known..].partition_point(reached);
+    }
+    known
+        + samples[known..]
+            .iter()
+            .take_while(|sample| reached(sample))
+            .count()
 }
 
 fn is_counter_name(name: &str) -> bool {

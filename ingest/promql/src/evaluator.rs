@@ -8,12 +8,13 @@
 
 use std::cell::RefCell;
 
+use model::go_quote::quote;
 use model::{Sample, Timestamp};
 
 use crate::annotations::Annotations;
 use crate::answer::{Answer, EvalError, QueryValue};
 use crate::arithmetic::{Computed, compute, scalar, truth};
-use crate::ast::{Binary, Expr, Unary};
+use crate::ast::{Binary, BinaryOp, Expr, Unary};
 use crate::context::Context;
 use crate::invariance::is_invariant;
 use crate::query::Query;
@@ -147,6 +148,9 @@ impl<'a> Evaluator<'a> {
     fn binary(&self, node: &Binary, steps: Steps) -> Result<Value, EvalError> {
         let left = self.value(&node.lhs, steps)?;
         let right = self.value(&node.rhs, steps)?;
+        if matches!(node.op, BinaryOp::TrimLower | BinaryOp::TrimUpper) {
+            self.check_trim(node, &left, &right)?;
+        }
         match (left, right) {
             (Value::Scalar(mut left), Value::Scalar(right)) => {
                 for (left, right) in left.iter_mut().zip(right) {
@@ -169,6 +173,28 @@ impl<'a> Evaluator<'a> {
                 Err(mistyped())
             }
         }
+    }
+
+    /// Trimming is for histograms: between scalars it is an error, on floats of a vector it comes to nothing.
+    fn check_trim(&self, node: &Binary, left: &Value, right: &Value) -> Result<(), EvalError> {
+        let op = node.op.as_str();
+        let has_floats = |value: &Value| matches!(value, Value::Vector(table) if table.cells() > 0);
+        if matches!((left, right), (Value::Scalar(_), Value::Scalar(_))) {
+            return Err(EvalError::Execution(format!(
+                "operator {} not allowed for Scalar operations",
+                quote(op)
+            )));
+        }
+        if has_floats(left) || has_floats(right) {
+            self.annotations.borrow_mut().inform(
+                node.lhs.span(),
+                &format!(
+                    "incompatible sample types encountered for binary operator {}: float {op} float",
+                    quote(op)
+                ),
+            );
+        }
+        Ok(())
     }
 
     /// A comparison keeps the vector's value, on whichever side it stands.

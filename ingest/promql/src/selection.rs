@@ -169,6 +169,7 @@ pub(crate) fn instant_values(
     let mut table = Table::new(steps.count);
     let mut values = Vec::with_capacity(steps.count);
     for one in series {
+        context.check_cancelled()?;
         context.charge(steps.count)?;
         values.clear();
         if selector.boundary == Boundary::Smoothed {

@@ -208,7 +208,7 @@ impl Table {
     }
 
     /// Rows of one metric differ in their other labels, so without the name they differ still.
-    fn has_one_name(&self) -> bool {
+    pub(crate) fn has_one_name(&self) -> bool {
         let plain = |labels: &Labels| METADATA[1..].iter().all(|name| labels.get(name).is_none());
         let Some(first) = self.rows.first() else {
             return true;

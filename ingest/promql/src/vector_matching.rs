@@ -13,7 +13,7 @@ use crate::answer::EvalError;
 use crate::arithmetic::{Computed, compute, truth};
 use crate::ast::{Binary, BinaryOp, Cardinality, VectorMatching};
 use crate::grouping::{GroupIndex, LabelChoice};
-use crate::table::{ABSENT, METADATA, Table, is_absent, without_metadata};
+use crate::table::{ABSENT, METADATA, Table, is_absent};
 
 /// Applies `node`'s operator to the vectors of its sides. `delayed` says that names are dropped when all is computed.
 pub(crate) fn combine(
@@ -63,6 +63,7 @@ pub(crate) fn combine(
                 drop_now: node.return_bool && !delayed,
                 out: Table::new(many.steps),
                 out_rows: HashMap::default(),
+                last_meeting: vec![None; many.rows.len()],
                 met: vec![Met::default(); groups.len()],
                 many,
                 one,
@@ -141,6 +142,8 @@ struct Join<'a> {
     one_groups: Vec<usize>,
     out: Table,
     out_rows: HashMap<Labels, usize, FixedState>,
+    /// For each row on the side of many, whom it met last and the row of the answer that they make.
+    last_meeting: Vec<Option<(usize, usize)>>,
     met: Vec<Met>,
 }
 
@@ -265,17 +268,7 @@ impl Join<'_> {
         if one_to_one && is_absent(computed) {
             return Ok(());
         }
-        let labels = self.result_labels(group, many, one);
-        let drop_name = self.node.return_bool && !self.drop_now
-            || matches!(many, Side::Row(row) if self.many.rows[row].drop_name);
-        let out = match self.out_rows.get(&labels) {
-            Some(out) => *out,
-            None => {
-                let out = self.out.add_row(labels.clone(), drop_name);
-                self.out_rows.insert(labels, out);
-                out
-            }
-        };
+        let out = self.out_row(group, many, one);
         if !one_to_one {
             if self.met[group].filled.contains(&out) {
                 return Err(EvalError::Execution(NOT_UNIQUE.to_owned()));
@@ -292,26 +285,58 @@ impl Join<'_> {
         Ok(())
     }
 
+    /// The row of the answer that this pair makes, in most steps the same as in the step before.
+    fn out_row(&mut self, group: usize, many: Side, one: Side) -> usize {
+        if let (Side::Row(many), Side::Row(one)) = (many, one)
+            && let Some((partner, out)) = self.last_meeting[many]
+            && partner == one
+        {
+            return out;
+        }
+        let labels = self.result_labels(group, many, one);
+        let dropped = matches!(many, Side::Row(row) if self.many.rows[row].drop_name);
+        let drop_name = self.node.return_bool && !self.drop_now || dropped;
+        let out = match self.out_rows.get(&labels) {
+            Some(out) => *out,
+            None => {
+                let out = self.out.add_row(labels.clone(), drop_name);
+                self.out_rows.insert(labels, out);
+                out
+            }
+        };
+        if let (Side::Row(many), Side::Row(one)) = (many, one) {
+            self.last_meeting[many] = Some((one, out));
+        }
+        out
+    }
+
     fn result_labels(&self, group: usize, many: Side, one: Side) -> Labels {
-        let keeps_name = self.node.op.is_comparison();
+        // A comparison keeps the metadata.
+        let keeps_metadata = self.node.op.is_comparison() && !self.drop_now;
+        let kept = |name: &str| keeps_metadata || !METADATA.contains(&name);
         let matched = |side: Side, table: &Table| match side {
             Side::Filled(_) => self.groups.labels(group),
             Side::Row(row) => table.rows[row].labels.clone(),
         };
         let base = matched(many, &self.many);
-        let base = if keeps_name && !self.drop_now {
-            base
-        } else {
-            without_metadata(&base)
-        };
         if self.matching.cardinality == Cardinality::OneToOne {
-            // The metadata that a comparison keeps are matched on only where they are listed.
             return if self.matching.on {
-                self.choice.chosen(&base)
+                base.filtered(|name| kept(name) && self.choice.includes(name))
             } else {
-                base.filtered(|name| METADATA.contains(&name) || self.choice.includes(name))
+                base.filtered(|name| {
+                    if METADATA.contains(&name) {
+                        keeps_metadata
+                    } else {
+                        self.choice.includes(name)
+                    }
+                })
             };
         }
+        let base = if keeps_metadata {
+            base
+        } else {
+            base.filtered(kept)
+        };
         if self.matching.include.is_empty() {
             return base;
         }

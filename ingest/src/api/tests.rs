@@ -13,7 +13,7 @@ use tower::ServiceExt;
 
 use crate::api::routes;
 use crate::engine::Engine;
-use crate::settings::{IngestSettings, QuerySettings};
+use crate::settings::{Build, IngestSettings, QuerySettings};
 
 const NOW: Timestamp = Timestamp::from_secs(1_000_000);
 
@@ -32,10 +32,10 @@ fn settings(folder: &Path) -> IngestSettings {
         external_labels: Labels::default(),
         query: QuerySettings {
             concurrency_max: 2,
-            ..IngestSettings::new(&config, crate::settings::Build::default()).query
+            ..IngestSettings::new(&config, Build::default()).query
         },
         limits: Limits::default(),
-        build: crate::settings::Build {
+        build: Build {
             version: "1.2.3".to_owned(),
             ..Default::default()
         },
@@ -423,6 +423,41 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
             site.engine.checkpoint();
         }
     }
+}
+
+#[tokio::test]
+async fn damage_is_counted_and_the_start_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = open(settings(folder.path()));
+    first.write("gone", &[("up", &[(60, 1.0)])]).await;
+    first.engine.checkpoint();
+    for ago in [50, 40, 30] {
+        first.write("anonymous", &[("up", &[(ago, 1.0)])]).await;
+    }
+    drop(first);
+    let flip = |path: &str, at: usize| {
+        let path = folder.path().join(path);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[at] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+    };
+    flip("snapshots/gone.records", 3);
+    // Behind the segment's header stand the definition of "up" and its first sample; the second one is hit.
+    let log = folder.path().join("log/00000002.log");
+    let length = std::fs::read(&log).unwrap().len();
+    flip("log/00000002.log", length - 40);
+    let site = open(settings(folder.path()));
+    assert_eq!(
+        site.data("/api/v1/query?query=count_over_time(up%5B5m%5D)")
+            .await,
+        r#"{"resultType":"vector","result":[{"metric":{},"value":[1000000,"2"]}]}"#
+    );
+    let metrics = site.metrics.text();
+    assert!(
+        metrics.contains("watchbell_ingest_log_damages_total 2"),
+        "{metrics}"
+    );
+    assert!(folder.path().join("snapshots/gone.damaged").exists());
 }
 
 #[tokio::test]

@@ -30,8 +30,8 @@ pub struct Conversation {
 pub(crate) enum Talk {
     /// The conversation ended with its first step.
     Over,
-    Email,
-    PagerDuty(pagerduty::Version),
+    Email(email::Talk),
+    PagerDuty(pagerduty::Talk),
     Slack(slack::Talk),
     Webhook,
 }
@@ -52,10 +52,8 @@ impl Conversation {
     /// What follows from an answer. Must be called once for each [`Step::Ask`].
     pub fn next(&mut self, response: Response, now: Timestamp) -> Step {
         match &mut self.talk {
-            Talk::Email => Step::Done(email::next(response), Memory::default()),
-            Talk::PagerDuty(version) => {
-                Step::Done(pagerduty::next(*version, response, now), Memory::default())
-            }
+            Talk::Email(talk) => talk.next(response),
+            Talk::PagerDuty(talk) => talk.next(response, now),
             Talk::Slack(talk) => talk.next(response, now),
             Talk::Webhook => Step::Done(webhook::next(response, now), webhook::memory()),
             Talk::Over => {

@@ -1,4 +1,5 @@
 //! Mail: one message for all recipients, rendered whole before the first byte goes out.
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,14 +9,26 @@ use sha2::{Digest, Sha256};
 use template::{Mode, RenderError, Template, TemplateSet};
 
 use crate::classify::no_answer;
-use crate::mime::{addresses, header, quoted_printable};
+use crate::mime::{address_header, addresses, header, quoted_printable};
 use crate::notification::Notification;
-use crate::rendering::{PlanError, Rendering, compile, compile_as};
+use crate::rendering::{PlanError, Rendering, compile, compile_as, failure_note, plain_subject};
 use crate::secrets::SecretFiles;
-use crate::step::{MailLogin, MailReply, MailRequest, MailSecurity, MailStage, Outcome, Response};
+use crate::step::{
+    MailLogin, MailReply, MailRequest, MailSecurity, MailStage, Memory, Outcome, RefusedRecipient,
+    Remembered, Response, Step,
+};
 
 /// A whole session: connecting, TLS, login and the message. Mail servers that scan while they listen take their time.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(30);
+/// Headers whose values are lists of addresses (RFC 5322 3.6), by canonical name.
+const ADDRESS_HEADERS: [&str; 6] = ["Bcc", "Cc", "From", "Reply-To", "Sender", "To"];
+/// How often recipients who are refused for the moment are tried again while others have the mail already: about a
+/// minute of attempts. After that the mail counts as delivered, so that a full mailbox does not keep the group's state
+/// open for those who read theirs.
+const PARTIAL_ATTEMPTS_MAX: i64 = 8;
+/// What is remembered between attempts: the mail's id and, line by line, who has it.
+const TOLD: &str = "mailTold";
+const ATTEMPTS: &str = "mailAttempts";
 /// Refusals that the operator's configuration causes, not the message (RFC 4954).
 const LOGIN_REFUSED: [u16; 3] = [530, 534, 535];
 
@@ -92,8 +105,9 @@ impl EmailPlan {
     pub(crate) fn begin(
         &self,
         notification: &Notification,
+        memory: &Memory,
         secrets: &SecretFiles,
-    ) -> Result<MailRequest, Outcome> {
+    ) -> Result<(MailRequest, Talk), Outcome> {
         let rejected = |reason: String| Outcome::Rejected { reason };
         let rendering = Rendering::new(notification);
         let text = |template: &Template| {
@@ -114,16 +128,27 @@ impl EmailPlan {
                 )));
             }
         };
-        Ok(MailRequest {
+        let id = message_id(notification, &rendering, &from, &recipients);
+        let mut talk = Talk::resuming(id, memory);
+        let message = self.message(notification, &rendering, &from, &talk.id);
+        talk.recipients = recipients
+            .into_iter()
+            .filter(|recipient| !talk.told.contains(recipient))
+            .collect();
+        if talk.recipients.is_empty() {
+            return Err(talk.delivered());
+        }
+        let request = MailRequest {
             smarthost: self.smarthost.clone(),
             hello: self.hello.clone(),
             security: self.security,
             login: self.login(secrets)?,
-            message: self.message(notification, &rendering, &from).into_bytes(),
+            message: message.into_bytes(),
             from,
-            recipients,
+            recipients: talk.recipients.clone(),
             timeout: SESSION_TIMEOUT,
-        })
+        };
+        Ok((request, talk))
     }
 
     fn login(&self, secrets: &SecretFiles) -> Result<Option<MailLogin>, Outcome> {
@@ -146,7 +171,13 @@ impl EmailPlan {
     }
 
     /// Headers and body. A template that fails is replaced by a plain one: a mail is never lost to a template.
-    fn message(&self, notification: &Notification, rendering: &Rendering, from: &str) -> String {
+    fn message(
+        &self,
+        notification: &Notification,
+        rendering: &Rendering,
+        from: &str,
+        id: &str,
+    ) -> String {
         let render = |template: &Template, instead: &dyn Fn(&RenderError) -> String| {
             rendering
                 .text(template)
@@ -165,27 +196,28 @@ impl EmailPlan {
                 }),
             ));
         }
-        let subject = |_: &RenderError| subject_text(notification);
+        let subject = |_: &RenderError| plain_subject(notification);
         let mut message = String::with_capacity(16 * 1024);
         for (name, template) in &self.headers {
-            message.push_str(&header(name, &render(template, &subject)));
+            let value = render(template, &subject);
+            if ADDRESS_HEADERS.contains(&name.as_str()) {
+                message.push_str(&address_header(name, &value));
+            } else {
+                message.push_str(&header(name, &value));
+            }
         }
         if !self.headers.iter().any(|(name, _)| name == "Message-Id") {
-            message.push_str(&header(
-                "Message-Id",
-                &message_id(notification, rendering, from),
-            ));
+            message.push_str(&header("Message-Id", id));
         }
         if let Some(thread) = self.thread(notification) {
             message.push_str(&header("References", &thread));
             message.push_str(&header("In-Reply-To", &thread));
         }
         message.push_str(&header("Date", &date(notification.at)));
-        let boundary = &digest(&[
-            notification.group_key.as_str(),
-            &notification.at.as_millis().to_string(),
-            from,
-        ])[..60];
+        // Made from the parts too, so that no part can hold it.
+        let mut seed = vec![id];
+        seed.extend(parts.iter().map(|(_, body)| body.as_str()));
+        let boundary = &digest(&seed)[..60];
         message.push_str(&format!(
             "Content-Type: multipart/alternative;  boundary={boundary}\r\nMIME-Version: 1.0\r\n\r\n"
         ));
@@ -213,30 +245,131 @@ impl EmailPlan {
     }
 }
 
-pub(crate) fn next(response: Response) -> Outcome {
-    match response {
-        Response::Mail(reply) => replied(reply),
-        Response::Failed(failure) => no_answer(failure),
-        Response::Http(_) => Outcome::Rejected {
-            reason: "an HTTP server answered a mail".to_owned(),
-        },
+/// What is known of one mail. A recipient who was refused for the moment is tried again alone; what is remembered from
+/// one attempt to the next is who has the mail already, so that nobody gets it twice.
+#[derive(Clone, Debug)]
+pub(crate) struct Talk {
+    id: String,
+    /// Those who got this very mail in earlier attempts.
+    told: BTreeSet<String>,
+    /// Earlier attempts in which some got it and some did not.
+    attempts: i64,
+    recipients: Vec<String>,
+}
+
+impl Talk {
+    /// Goes on where the last attempt at the same mail ended; what is remembered of another mail does not count.
+    fn resuming(id: String, memory: &Memory) -> Self {
+        let mut talk = Self {
+            id,
+            told: BTreeSet::new(),
+            attempts: 0,
+            recipients: Vec::new(),
+        };
+        if let (Some(Remembered::Text(told)), Some(Remembered::Integer(attempts))) =
+            (memory.0.get(TOLD), memory.0.get(ATTEMPTS))
+        {
+            let mut lines = told.lines();
+            if lines.next() == Some(talk.id.as_str()) {
+                talk.told = lines.map(str::to_owned).collect();
+                talk.attempts = *attempts;
+            }
+        }
+        talk
+    }
+
+    pub(crate) fn next(&mut self, response: Response) -> Step {
+        let reply = match response {
+            Response::Mail(reply) => reply,
+            Response::Failed(failure) => return self.done(no_answer(failure)),
+            Response::Http(_) => {
+                return self.done(Outcome::Rejected {
+                    reason: "an HTTP server answered a mail".to_owned(),
+                });
+            }
+        };
+        let was_taken = reply.stage == MailStage::Message && (200..300).contains(&reply.code);
+        if was_taken {
+            let refused: BTreeSet<&str> = addresses_of(&reply.refused).collect();
+            let taken = self.recipients.iter();
+            let taken = taken.filter(|recipient| !refused.contains(recipient.as_str()));
+            self.told.extend(taken.cloned());
+        }
+        let passing = reply
+            .refused
+            .iter()
+            .find(|recipient| (400..500).contains(&recipient.code));
+        let outcome = match passing {
+            Some(recipient) if was_taken && self.attempts < PARTIAL_ATTEMPTS_MAX => {
+                self.attempts += 1;
+                Outcome::Retry {
+                    not_before: None,
+                    reason: format!(
+                        "the mail server answered {} {} for {}; the others have the mail",
+                        recipient.code, recipient.text, recipient.address
+                    ),
+                }
+            }
+            Some(_) | None if was_taken => self.delivered(),
+            // Nobody new got it, but it will not get better, and somebody has it.
+            None if reply.stage == MailStage::RcptTo && !self.told.is_empty() => self.delivered(),
+            Some(_) if !self.told.is_empty() && self.attempts >= PARTIAL_ATTEMPTS_MAX => {
+                self.delivered()
+            }
+            Some(_) | None => {
+                if !self.told.is_empty() {
+                    self.attempts += 1;
+                }
+                refusal(&reply)
+            }
+        };
+        self.done(outcome)
+    }
+
+    fn delivered(&self) -> Outcome {
+        Outcome::Delivered {
+            id: Some(self.id.clone()),
+        }
+    }
+
+    fn done(&self, outcome: Outcome) -> Step {
+        let mut memory = Memory::default();
+        let unfinished = match &outcome {
+            Outcome::Ambiguous { .. } | Outcome::Retry { .. } => !self.told.is_empty(),
+            Outcome::Delivered { .. } | Outcome::Rejected { .. } => false,
+        };
+        if unfinished {
+            let mut told = self.id.clone();
+            for recipient in &self.told {
+                told.push('\n');
+                told.push_str(recipient);
+            }
+            memory.0 = BTreeMap::from([
+                (TOLD.to_owned(), Remembered::Text(told)),
+                (ATTEMPTS.to_owned(), Remembered::Integer(self.attempts)),
+            ]);
+        }
+        Step::Done(outcome, memory)
     }
 }
 
-fn replied(reply: MailReply) -> Outcome {
-    let MailReply {
-        stage, code, text, ..
-    } = reply;
+fn addresses_of(refused: &[RefusedRecipient]) -> impl Iterator<Item = &str> {
+    refused.iter().map(|recipient| recipient.address.as_str())
+}
+
+/// The class of the code decides (RFC 5321 4.2.1).
+fn refusal(reply: &MailReply) -> Outcome {
     let reason = format!(
-        "the mail server answered {code} {text} ({})",
-        stage_name(stage)
+        "the mail server answered {} {} ({})",
+        reply.code,
+        reply.text,
+        stage_name(reply.stage)
     );
-    match (stage, code) {
-        (MailStage::Message, 200..300) => Outcome::Delivered { id: None },
-        (_, code) if LOGIN_REFUSED.contains(&code) => Outcome::Rejected {
+    match reply.code {
+        code if LOGIN_REFUSED.contains(&code) => Outcome::Rejected {
             reason: format!("{reason}; check smtp_auth_username and its password or secret"),
         },
-        (_, 500..600) => Outcome::Rejected { reason },
+        500..600 => Outcome::Rejected { reason },
         _ => Outcome::Retry {
             not_before: None,
             reason,
@@ -257,13 +390,19 @@ fn stage_name(stage: MailStage) -> &'static str {
     }
 }
 
-/// The same for every attempt at one notification, so that a mail whose answer was lost is known when it comes again.
-fn message_id(notification: &Notification, rendering: &Rendering, from: &str) -> String {
+/// The same for every attempt at one notification and another for every integration, so that a mail whose answer was lost is known when it comes again.
+fn message_id(
+    notification: &Notification,
+    rendering: &Rendering,
+    from: &str,
+    recipients: &[String],
+) -> String {
     let domain = from.rsplit('@').next().unwrap_or("watchbell");
     let group = &notification.group_key.sha256_hex()[..16];
     let which = &digest(&[
         &notification.receiver,
         from,
+        &recipients.join(","),
         &rendering.data.notification_reason,
     ])[..8];
     format!("<{group}.{}.{which}@{domain}>", notification.at.as_millis())
@@ -288,15 +427,11 @@ fn date(at: Timestamp) -> String {
     instant.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
 }
 
-fn subject_text(notification: &Notification) -> String {
-    let status = notification.status().as_str().to_uppercase();
-    format!("[{status}] {}", notification.group_labels)
-}
-
 fn plain_text(notification: &Notification, error: &RenderError) -> String {
     let mut text = format!(
-        "{}\n\n[template error: {error}]\n",
-        subject_text(notification)
+        "{}\n\n{}\n",
+        plain_subject(notification),
+        failure_note(error)
     );
     for alert in &notification.alerts {
         let status = match alert.status(notification.at) {

@@ -21,5 +21,6 @@ pub use rendering::PlanError;
 pub use secrets::SecretFiles;
 pub use step::{
     Failure, HttpRequest, HttpResponse, MailLogin, MailReply, MailRequest, MailSecurity, MailStage,
-    Memory, Method, Outcome, RESPONSE_BODY_MAX, Reached, Remembered, Request, Response, Step,
+    Memory, Method, Outcome, RESPONSE_BODY_MAX, Reached, RefusedRecipient, Remembered, Request,
+    Response, Step,
 };

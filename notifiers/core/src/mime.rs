@@ -29,6 +29,34 @@ pub(crate) fn header(name: &str, value: &str) -> String {
     format!("{name}: {value}\r\n")
 }
 
+/// A header that holds addresses: of `Jörg <joerg@example.org>` only the name is encoded, so that the address stays one.
+pub(crate) fn address_header(name: &str, value: &str) -> String {
+    if value.is_ascii() {
+        return header(name, value);
+    }
+    let encoded: Vec<String> = parts(value)
+        .iter()
+        .map(|part| match part.trim().rsplit_once('<') {
+            Some((name, address)) if !name.is_ascii() => {
+                let name = name.trim().trim_matches('"').replace(['\r', '\n'], " ");
+                format!("{} <{address}", encoded_words(&name))
+            }
+            Some(_) | None => part.trim().to_owned(),
+        })
+        .collect();
+    let list = encoded.join(",\r\n ");
+    if list.is_ascii() && !encoded.iter().any(|part| breaks_out(part)) {
+        format!("{name}: {list}\r\n")
+    } else {
+        header(name, value)
+    }
+}
+
+/// Whether a line break stands where it does not fold an encoded name.
+fn breaks_out(part: &str) -> bool {
+    part.replace("?=\r\n =?", "").contains(['\r', '\n'])
+}
+
 /// Folds at spaces; a word that is longer than a line is cut.
 fn fold(value: &str) -> String {
     if value.len() <= HEADER_LINE_MAX {
@@ -70,7 +98,7 @@ fn encoded_words(value: &str) -> String {
                 b' ' => encoded.push('_'),
                 b'!'..=b'~' if !b"=?_".contains(&byte) => encoded.push(char::from(byte)),
                 // Writing to a string cannot fail.
-                _ => drop(write!(encoded, "={byte:02x}")),
+                _ => drop(write!(encoded, "={byte:02X}")),
             }
         }
         let current = words.last().map_or(0, String::len);
@@ -125,6 +153,16 @@ fn push_line(out: &mut String, line: &str) {
 
 /// The addresses of a list such as `Ops <ops@example.org>, on.call@example.org`; names are left out.
 pub(crate) fn addresses(list: &str) -> Result<Vec<String>, String> {
+    parts(list)
+        .iter()
+        .map(|part| part.trim())
+        .filter(|part| !part.is_empty())
+        .map(address)
+        .collect()
+}
+
+/// A list cut at the commas that stand outside of quotes.
+fn parts(list: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut quoted = false;
     for character in list.chars() {
@@ -140,13 +178,9 @@ pub(crate) fn addresses(list: &str) -> Result<Vec<String>, String> {
         }
     }
     parts
-        .iter()
-        .map(|part| part.trim())
-        .filter(|part| !part.is_empty())
-        .map(address)
-        .collect()
 }
 
+/// An address of ASCII: servers that take others (SMTPUTF8) are not spoken to in that way.
 fn address(part: &str) -> Result<String, String> {
     let inner = match (part.rfind('<'), part.rfind('>')) {
         (Some(open), Some(close)) if open < close => &part[open + 1..close],
@@ -155,6 +189,7 @@ fn address(part: &str) -> Result<String, String> {
     let well_formed = inner
         .split_once('@')
         .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
+        && inner.is_ascii()
         && !inner.contains(|character: char| {
             character.is_whitespace() || character.is_control() || "<>".contains(character)
         });
@@ -172,7 +207,7 @@ fn address(part: &str) -> Result<String, String> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{addresses, header, quoted_printable};
+    use super::{address_header, addresses, header, quoted_printable};
 
     #[test]
     fn headers_are_plain_where_they_can_be() {
@@ -182,12 +217,33 @@ mod tests {
         );
         assert_eq!(
             header("Subject", "é x_y"),
-            "Subject: =?utf-8?q?=c3=a9_x=5fy?=\r\n"
+            "Subject: =?utf-8?q?=C3=A9_x=5Fy?=\r\n"
         );
         assert_eq!(
             header("Subject", "a\r\nBcc: evil@example.org"),
             "Subject: a  Bcc: evil@example.org\r\n"
         );
+    }
+
+    #[test]
+    fn names_are_encoded_and_addresses_are_not() {
+        for (value, written) in [
+            ("a@b, Ops <c@d>", "To: a@b, Ops <c@d>\r\n"),
+            (
+                "a@b, Jörg <j@d>",
+                "To: a@b,\r\n =?utf-8?q?J=C3=B6rg?= <j@d>\r\n",
+            ),
+            (
+                "J\u{f6}\r\nBcc: x <j@d>",
+                "To: =?utf-8?q?J=C3=B6__Bcc:_x?= <j@d>\r\n",
+            ),
+            (
+                "Jörg <j@d\r\nBcc: x>",
+                "To: =?utf-8?q?J=C3=B6rg_<j@d__Bcc:_x>?=\r\n",
+            ),
+        ] {
+            assert_eq!(address_header("To", value), written);
+        }
     }
 
     #[test]
@@ -215,7 +271,7 @@ mod tests {
             ["a@b", "ops@example.org"]
         );
         assert_eq!(addresses("").unwrap(), Vec::<String>::new());
-        for wrong in ["nobody", "a@b c", "@b", "<a@>"] {
+        for wrong in ["nobody", "a@b c", "@b", "<a@>", "é@b", "a@b\r\nx"] {
             assert!(addresses(wrong).is_err(), "{wrong}");
         }
     }

@@ -13,9 +13,11 @@ use template::{Template, TemplateSet};
 use crate::classify::{http_failure, no_answer};
 use crate::conversation::{Begun, json_request};
 use crate::notification::Notification;
-use crate::rendering::{PlanError, PlannedValue, Rendering, compile, truncate_runes};
+use crate::rendering::{
+    PlanError, PlannedValue, Rendering, compile, failure_note, plain_subject, truncate_runes,
+};
 use crate::secrets::SecretFiles;
-use crate::step::{HttpResponse, Outcome, Response};
+use crate::step::{HttpRequest, HttpResponse, Memory, Outcome, Request, Response, Step};
 
 const SUMMARY_RUNES_MAX: usize = 1024;
 /// PagerDuty takes 512 KB; Alertmanager counts them as 512 000 bytes.
@@ -23,10 +25,12 @@ const EVENT_BYTES_MAX: usize = 512_000;
 const TOO_LARGE: &str =
     "Custom details have been removed because the original event exceeds the maximum size of 512KB";
 const SEVERITY_DEFAULT: &str = "error";
+/// PagerDuty refuses an event without a source.
+const SOURCE_DEFAULT: &str = "Alertmanager";
 const SEVERITIES: [&str; 4] = ["critical", "error", "warning", "info"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Version {
+enum Version {
     V1,
     V2,
 }
@@ -109,10 +113,6 @@ impl PagerDutyPlan {
         })
     }
 
-    pub(crate) fn version(&self) -> Version {
-        self.version
-    }
-
     pub(crate) fn secret_files(&self) -> Vec<&Path> {
         match &self.key {
             SecretSource::File(path) => vec![path],
@@ -120,32 +120,36 @@ impl PagerDutyPlan {
         }
     }
 
-    pub(crate) fn begin(&self, notification: &Notification, secrets: &SecretFiles) -> Begun {
-        match self.body(notification, secrets) {
-            Ok(body) => Begun::Asking(json_request(self.url.clone(), body, self.timeout)),
-            Err(outcome) => Begun::Done(outcome),
-        }
-    }
-
-    fn body(&self, notification: &Notification, secrets: &SecretFiles) -> Result<String, Outcome> {
-        let rejected = |reason: String| Outcome::Rejected { reason };
+    pub(crate) fn begin(
+        &self,
+        notification: &Notification,
+        secrets: &SecretFiles,
+    ) -> (Begun, Talk) {
+        let mut talk = Talk {
+            version: self.version,
+            smaller: None,
+        };
         let rendering = Rendering::new(notification);
-        let key = self.key(&rendering, secrets)?;
-        let mut event = match self.version {
+        let key = match self.key(&rendering, secrets) {
+            Ok(key) => key,
+            Err(outcome) => return (Begun::Done(outcome), talk),
+        };
+        let event = match self.version {
             Version::V1 => self.event_v1(notification, &rendering, key),
             Version::V2 => self.event_v2(notification, &rendering, key),
+        };
+        let whole = self.request(&event);
+        let smaller = self.request(&event.without_details());
+        if whole.body.len() > EVENT_BYTES_MAX {
+            return (Begun::Asking(smaller), talk);
         }
-        .map_err(|error| rejected(error.to_string()))?;
-        let mut body = encode(&event)?;
-        if body.len() > EVENT_BYTES_MAX {
-            let note = BTreeMap::from([("error".to_owned(), Json::from(TOO_LARGE))]);
-            match &mut event.payload {
-                Some(payload) => payload.custom_details = note,
-                None => event.details = note,
-            }
-            body = encode(&event)?;
-        }
-        Ok(body)
+        talk.smaller = Some(smaller);
+        (Begun::Asking(whole), talk)
+    }
+
+    fn request(&self, event: &Event) -> HttpRequest {
+        let body = go_json::to_string(event).expect("an event is made of texts and JSON");
+        json_request(self.url.clone(), format!("{body}\n"), self.timeout)
     }
 
     fn key(&self, rendering: &Rendering, secrets: &SecretFiles) -> Result<String, Outcome> {
@@ -179,96 +183,102 @@ impl PagerDutyPlan {
         Ok(key)
     }
 
-    fn event_v1(
-        &self,
-        notification: &Notification,
-        rendering: &Rendering,
-        key: String,
-    ) -> Result<Event, template::RenderError> {
+    fn event_v1(&self, notification: &Notification, rendering: &Rendering, key: String) -> Event {
         let action = action(notification);
-        let trigger = action == Action::Trigger;
-        let only_on_trigger = |template: &Template| {
-            if trigger {
-                rendering.text(template)
-            } else {
-                Ok(String::new())
-            }
+        let only_on_trigger = |template: &Template| match action {
+            Action::Trigger => rendering.text_or_nothing(template),
+            Action::Resolve => String::new(),
         };
-        Ok(Event {
+        Event {
             service_key: key,
             incident_key: notification.group_key.sha256_hex(),
             event_type: action.as_str(),
-            description: truncate_runes(&rendering.text(&self.description)?, SUMMARY_RUNES_MAX),
-            client: only_on_trigger(&self.client)?,
-            client_url: only_on_trigger(&self.client_url)?,
-            details: self.details(rendering)?,
+            description: self.summary(notification, rendering),
+            client: only_on_trigger(&self.client),
+            client_url: only_on_trigger(&self.client_url),
+            details: self.details(rendering),
             ..Event::default()
-        })
+        }
     }
 
-    fn event_v2(
-        &self,
-        notification: &Notification,
-        rendering: &Rendering,
-        key: String,
-    ) -> Result<Event, template::RenderError> {
-        let text = |template: &Template| rendering.text(template);
-        let severity = text(&self.severity)?.to_lowercase();
+    fn event_v2(&self, notification: &Notification, rendering: &Rendering, key: String) -> Event {
+        let text = |template: &Template| rendering.text_or_nothing(template);
+        let severity = text(&self.severity).to_lowercase();
         let payload = Payload {
-            summary: truncate_runes(&text(&self.description)?, SUMMARY_RUNES_MAX),
-            source: text(&self.source)?,
+            summary: self.summary(notification, rendering),
+            source: Some(text(&self.source))
+                .filter(|source| !source.is_empty())
+                .unwrap_or_else(|| SOURCE_DEFAULT.to_owned()),
             // PagerDuty refuses an event with any other word; a page with the default one is better than none.
             severity: SEVERITIES
                 .into_iter()
                 .find(|known| *known == severity)
                 .unwrap_or(SEVERITY_DEFAULT),
-            class: text(&self.class)?,
-            component: text(&self.component)?,
-            group: text(&self.group)?,
-            custom_details: self.details(rendering)?,
+            class: text(&self.class),
+            component: text(&self.component),
+            group: text(&self.group),
+            custom_details: self.details(rendering),
         };
-        let mut images = Vec::with_capacity(self.images.len());
-        for [src, alt, href] in &self.images {
-            images.push(Image {
-                href: text(href)?,
-                src: text(src)?,
-                alt: text(alt)?,
-            });
-        }
-        let mut links = Vec::with_capacity(self.links.len());
-        for [href, label] in &self.links {
-            links.push(Link {
-                href: text(href)?,
-                text: text(label)?,
-            });
-        }
-        images.retain(|image| !image.src.is_empty());
-        links.retain(|link| !link.href.is_empty());
-        Ok(Event {
+        let images = self.images.iter().map(|[src, alt, href]| Image {
+            href: text(href),
+            src: text(src),
+            alt: text(alt),
+        });
+        let links = self.links.iter().map(|[href, label]| Link {
+            href: text(href),
+            text: text(label),
+        });
+        Event {
             routing_key: key,
             dedup_key: notification.group_key.sha256_hex(),
             event_action: action(notification).as_str(),
             payload: Some(payload),
-            client: text(&self.client)?,
-            client_url: text(&self.client_url)?,
-            images,
-            links,
+            client: text(&self.client),
+            client_url: text(&self.client_url),
+            images: images.filter(|image| !image.src.is_empty()).collect(),
+            links: links.filter(|link| !link.href.is_empty()).collect(),
             ..Event::default()
-        })
+        }
     }
 
-    fn details(
-        &self,
-        rendering: &Rendering,
-    ) -> Result<BTreeMap<String, Json>, template::RenderError> {
+    /// PagerDuty refuses an event without a summary, so there always is one.
+    fn summary(&self, notification: &Notification, rendering: &Rendering) -> String {
+        let summary = match rendering.text(&self.description) {
+            Ok(text) if text.trim().is_empty() => plain_subject(notification),
+            Ok(text) => text,
+            Err(error) => format!("{} {}", plain_subject(notification), failure_note(&error)),
+        };
+        truncate_runes(&summary, SUMMARY_RUNES_MAX)
+    }
+
+    fn details(&self, rendering: &Rendering) -> BTreeMap<String, Json> {
         self.details
             .iter()
-            .map(|(name, value)| Ok((name.clone(), value.render(rendering)?)))
+            .map(|(name, value)| (name.clone(), value.render(rendering)))
             .collect()
     }
 }
 
-pub(crate) fn next(version: Version, response: Response, now: Timestamp) -> Outcome {
+/// What has been said so far.
+#[derive(Clone, Debug)]
+pub(crate) struct Talk {
+    version: Version,
+    /// The same event without its details, should the whole one be too large.
+    smaller: Option<HttpRequest>,
+}
+
+impl Talk {
+    pub(crate) fn next(&mut self, response: Response, now: Timestamp) -> Step {
+        if let Response::Http(HttpResponse { status: 413, .. }) = &response
+            && let Some(smaller) = self.smaller.take()
+        {
+            return Step::Ask(Request::Http(smaller));
+        }
+        Step::Done(next(self.version, response, now), Memory::default())
+    }
+}
+
+fn next(version: Version, response: Response, now: Timestamp) -> Outcome {
     let response = match response {
         Response::Http(response) => response,
         Response::Failed(failure) => return no_answer(failure),
@@ -316,15 +326,6 @@ fn action(notification: &Notification) -> Action {
     }
 }
 
-fn encode(event: &Event) -> Result<String, Outcome> {
-    match go_json::to_string(event) {
-        Ok(body) => Ok(format!("{body}\n")),
-        Err(error) => Err(Outcome::Rejected {
-            reason: error.to_string(),
-        }),
-    }
-}
-
 fn member(response: &HttpResponse, names: &[&str]) -> Option<String> {
     let body: Json = serde_json::from_slice(&response.body).ok()?;
     names
@@ -351,7 +352,7 @@ fn refusal(response: &HttpResponse) -> Option<String> {
 
 /// Both versions share one form: members of the other version stay away, except that version 1's events carry an empty
 /// `event_action` and a null `payload`.
-#[derive(Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 struct Event {
     #[serde(skip_serializing_if = "String::is_empty")]
     routing_key: String,
@@ -379,7 +380,19 @@ struct Event {
     links: Vec<Link>,
 }
 
-#[derive(Debug, Serialize)]
+impl Event {
+    fn without_details(&self) -> Self {
+        let note = BTreeMap::from([("error".to_owned(), Json::from(TOO_LARGE))]);
+        let mut event = self.clone();
+        match &mut event.payload {
+            Some(payload) => payload.custom_details = note,
+            None => event.details = note,
+        }
+        event
+    }
+}
+
+#[derive(Clone, Debug, Serialize)]
 struct Payload {
     summary: String,
     source: String,
@@ -394,7 +407,7 @@ struct Payload {
     custom_details: BTreeMap<String, Json>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 struct Image {
     #[serde(skip_serializing_if = "String::is_empty")]
     href: String,
@@ -404,7 +417,7 @@ struct Image {
     alt: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 struct Link {
     #[serde(skip_serializing_if = "String::is_empty")]
     href: String,

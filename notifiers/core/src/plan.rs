@@ -99,17 +99,14 @@ impl IntegrationPlan {
         secrets: &SecretFiles,
     ) -> (Conversation, Step) {
         let (talk, begun) = match &self.plan {
-            Plan::Email(plan) => {
-                let begun = match plan.begin(notification, secrets) {
-                    Ok(mail) => Begun::Mailing(Box::new(mail)),
-                    Err(outcome) => Begun::Done(outcome),
-                };
-                (Talk::Email, begun)
+            Plan::Email(plan) => match plan.begin(notification, memory, secrets) {
+                Ok((mail, talk)) => (Talk::Email(talk), Begun::Mailing(Box::new(mail))),
+                Err(outcome) => (Talk::Over, Begun::Done(outcome)),
+            },
+            Plan::PagerDuty(plan) => {
+                let (begun, talk) = plan.begin(notification, secrets);
+                (Talk::PagerDuty(talk), begun)
             }
-            Plan::PagerDuty(plan) => (
-                Talk::PagerDuty(plan.version()),
-                plan.begin(notification, secrets),
-            ),
             Plan::Slack(plan) => {
                 let (begun, talk) = plan.begin(notification, memory, secrets);
                 (Talk::Slack(talk), begun)

@@ -82,27 +82,29 @@ impl PlannedValue {
         })
     }
 
-    /// A rendered text that means a number, a list or a map becomes one.
-    pub(crate) fn render(&self, rendering: &Rendering) -> Result<Json, RenderError> {
-        Ok(match self {
+    /// A rendered text that means a number, a list or a map becomes one. A text whose template fails says so: no page
+    /// is lost to a template.
+    pub(crate) fn render(&self, rendering: &Rendering) -> Json {
+        match self {
             Self::Fixed(value) => value.clone(),
-            Self::Text(template) => {
-                let text = rendering.text(template)?;
-                structured(&text).unwrap_or(Json::String(text))
+            Self::Text(template) => match rendering.text(template) {
+                Ok(text) => structured(&text).unwrap_or(Json::String(text)),
+                Err(error) => Json::String(failure_note(&error)),
+            },
+            Self::List(items) => {
+                Json::Array(items.iter().map(|item| item.render(rendering)).collect())
             }
-            Self::List(items) => Json::Array(
-                items
-                    .iter()
-                    .map(|item| item.render(rendering))
-                    .collect::<Result<_, _>>()?,
-            ),
             Self::Map(entries) => Json::Object(
                 entries
                     .iter()
-                    .map(|(key, value)| Ok((rendering.text(key)?, value.render(rendering)?)))
-                    .collect::<Result<_, _>>()?,
+                    .map(|(key, value)| {
+                        let key = rendering.text(key);
+                        let key = key.unwrap_or_else(|error| failure_note(&error));
+                        (key, value.render(rendering))
+                    })
+                    .collect(),
             ),
-        })
+        }
     }
 }
 
@@ -137,22 +139,37 @@ impl Rendering {
         template.render(&self.value, &self.host, &self.limits)
     }
 
-    /// The route's labels with their templates expanded.
-    pub(crate) fn route_labels(&self) -> Result<Labels, RenderError> {
+    /// What a template gives, or nothing: for what a notification can do without.
+    pub(crate) fn text_or_nothing(&self, template: &Template) -> String {
+        self.text(template).unwrap_or_default()
+    }
+
+    /// The route's labels with their templates expanded; one whose template fails says so.
+    pub(crate) fn route_labels(&self) -> Labels {
         let set = TemplateSet::alertmanager();
         let rendered = self.data.route_labels.iter().map(|(name, _)| {
             let text = format!("{{{{ routeLabels {} }}}}", model::go_quote::quote(name));
-            let template =
-                set.compile("", &text, Mode::Text)
-                    .map_err(|error| RenderError::Failed {
-                        text: error.to_string(),
-                    })?;
-            Ok((name, self.text(&template)?))
+            let value = match set.compile("", &text, Mode::Text) {
+                Ok(template) => self
+                    .text(&template)
+                    .unwrap_or_else(|error| failure_note(&error)),
+                Err(error) => format!("[template error: {error}]"),
+            };
+            (name, value)
         });
-        Ok(Labels::from_pairs(
-            rendered.collect::<Result<Vec<_>, RenderError>>()?,
-        ))
+        Labels::from_pairs(rendered)
     }
+}
+
+/// `[FIRING] {alertname="Down"}`: a subject that needs no template.
+pub(crate) fn plain_subject(notification: &Notification) -> String {
+    let status = notification.status().as_str().to_uppercase();
+    format!("[{status}] {}", notification.group_labels)
+}
+
+/// What a notification shows in place of a text whose template failed.
+pub(crate) fn failure_note(error: &RenderError) -> String {
+    format!("[template error: {error}]")
 }
 
 fn notification_data(notification: &Notification, alerts: &[Alert]) -> NotificationData {

@@ -13,7 +13,9 @@ use template::{Template, TemplateSet};
 use crate::classify::{excerpt, header, http_failure, no_answer, retry_after};
 use crate::conversation::{Begun, json_request};
 use crate::notification::Notification;
-use crate::rendering::{PlanError, Rendering, compile, truncate_runes};
+use crate::rendering::{
+    PlanError, Rendering, compile, failure_note, plain_subject, truncate_runes,
+};
 use crate::secrets::SecretFiles;
 use crate::step::{
     HttpRequest, HttpResponse, Memory, Outcome, Remembered, Request, Response, Step,
@@ -213,7 +215,7 @@ impl SlackPlan {
         let mut text = |template: &Template| match rendering.text(template) {
             Ok(text) => text,
             Err(error) => {
-                failure.get_or_insert_with(|| error.to_string());
+                failure.get_or_insert_with(|| failure_note(&error));
                 String::new()
             }
         };
@@ -255,11 +257,7 @@ impl SlackPlan {
             attachments: Vec::with_capacity(1),
         };
         if let Some(failure) = failure {
-            let status = notification.status().as_str();
-            let note = format!(
-                "[template error: {failure}] {status}: {}",
-                notification.group_labels
-            );
+            let note = format!("{failure} {}", plain_subject(notification));
             attachment.text = if attachment.text.is_empty() {
                 note
             } else {

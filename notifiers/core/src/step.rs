@@ -106,8 +106,15 @@ pub struct MailReply {
     pub stage: MailStage,
     pub code: u16,
     pub text: String,
-    /// Recipients that were refused although others were accepted, with the server's words.
-    pub refused: Vec<(String, String)>,
+    /// Recipients whom the server would not have; the others got the mail if it was delivered.
+    pub refused: Vec<RefusedRecipient>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedRecipient {
+    pub address: String,
+    pub code: u16,
+    pub text: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -82,16 +82,9 @@ impl WebhookPlan {
         let rendering = Rendering::of_first(notification, told);
         let url = self.url(&rendering, secrets)?;
         let body = match &self.payload {
-            Some(payload) => {
-                let payload = payload
-                    .render(&rendering)
-                    .map_err(|error| rejected(error.to_string()))?;
-                go_json::to_string(&payload)
-            }
+            Some(payload) => go_json::to_string(&payload.render(&rendering)),
             None => {
-                let route_labels = rendering
-                    .route_labels()
-                    .map_err(|error| rejected(error.to_string()))?;
+                let route_labels = rendering.route_labels();
                 go_json::to_string(&Body::new(notification, &rendering, &route_labels))
             }
         };

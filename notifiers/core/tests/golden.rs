@@ -2,6 +2,8 @@
 //!
 //! The captured bodies are Alertmanager 0.25's. Where 0.34 sends something else, the difference is made here in the open:
 //! each function below that changes a captured body says why.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail the test")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -302,17 +304,19 @@ impl Site {
         kind: IntegrationKind,
         notification: &Notification,
     ) -> HttpRequest {
-        match self.begin(golden, kind, notification) {
-            Step::Ask(Request::Http(request)) => request,
-            other => panic!("{other:?}"),
-        }
+        let step = self.begin(golden, kind, notification);
+        let Step::Ask(Request::Http(request)) = step else {
+            panic!("{step:?}")
+        };
+        request
     }
 
     fn mail(&self, golden: &Path, notification: &Notification) -> MailRequest {
-        match self.begin(golden, IntegrationKind::Email, notification) {
-            Step::Ask(Request::Mail(mail)) => *mail,
-            other => panic!("{other:?}"),
-        }
+        let step = self.begin(golden, IntegrationKind::Email, notification);
+        let Step::Ask(Request::Mail(mail)) = step else {
+            panic!("{step:?}")
+        };
+        *mail
     }
 
     fn begin(&self, golden: &Path, kind: IntegrationKind, notification: &Notification) -> Step {

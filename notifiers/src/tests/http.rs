@@ -5,6 +5,7 @@ use std::time::Duration;
 use config::{Endpoints, HttpUrl};
 use fakes::{Answer, Fake, Fakes, HttpFault, Tls, WebhookReceiver};
 use notifiers_core::{Memory, Outcome};
+use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::teller::Tellers;
@@ -214,6 +215,76 @@ async fn credentials_are_sent_and_read_anew_from_their_files() {
     assert!(
         reason(&outcome).contains("token"),
         "the file is named: {outcome:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_token_is_asked_for_once_and_again_when_it_is_refused() {
+    let (fakes, issuer) = (Fakes::start().await, Fakes::start().await);
+    let token = |value: &str| {
+        let body = json!({"access_token": value, "token_type": "bearer", "expires_in": 3600});
+        HttpFault::Answer(Answer::json(200, &body))
+    };
+    let refused = |error: &str| HttpFault::Answer(Answer::json(401, &json!({"error": error})));
+    let further = format!(
+        ", http_config: {{oauth2: {{client_id: id, client_secret: 's:t', token_url: '{}', scopes: [a, b]}}}}",
+        issuer.webhook_url("token")
+    );
+    let tellers = webhook(&fakes.webhook_url(""), &further);
+    issuer.webhook.fail_next(1, refused("invalid_client"));
+    issuer.webhook.fail_next(1, token("first"));
+    for _ in 0..2 {
+        assert_eq!(
+            word(&attempt(&tellers, "webhook", &firing()).await),
+            "delivered"
+        );
+    }
+    fakes
+        .webhook
+        .fail_next(1, HttpFault::Answer(Answer::text(401, "")));
+    issuer.webhook.fail_next(1, token("second"));
+    assert_eq!(
+        word(&attempt(&tellers, "webhook", &firing()).await),
+        "delivered"
+    );
+    let sent: Vec<String> = fakes
+        .webhook
+        .requests()
+        .iter()
+        .map(|sent| sent.request.header("authorization").unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        sent,
+        [
+            "Bearer first",
+            "Bearer first",
+            "Bearer first",
+            "Bearer second"
+        ]
+    );
+    let asked = issuer.webhook.requests();
+    assert_eq!(asked.len(), 3);
+    assert_eq!(
+        asked[0].request.header("authorization"),
+        Some("Basic aWQ6cyUzQXQ=")
+    );
+    assert_eq!(
+        asked[0].request.text(),
+        "grant_type=client_credentials&scope=a+b"
+    );
+    assert_eq!(
+        asked[1].request.text(),
+        "grant_type=client_credentials&scope=a+b&client_id=id&client_secret=s%3At"
+    );
+    fakes
+        .webhook
+        .fail_next(1, HttpFault::Answer(Answer::text(401, "")));
+    issuer.webhook.fail_next(2, refused("invalid_client"));
+    let outcome = attempt(&tellers, "webhook", &firing()).await;
+    assert_eq!(word(&outcome), "retry");
+    assert_eq!(
+        reason(&outcome),
+        "no OAuth 2 token: status code 401: invalid_client"
     );
 }
 

@@ -6,7 +6,9 @@
 //! [`Outbox`], its changes through [`Record`]s that rebuild it after a restart ([`SavedState`]).
 mod alert;
 mod alerting;
+mod announcement;
 mod codec;
+mod command;
 mod compile;
 #[cfg(test)]
 mod compliance;
@@ -14,6 +16,8 @@ mod departed;
 mod evaluation;
 mod event;
 mod group_state;
+mod group_table;
+mod input;
 mod outbox;
 mod plan;
 mod record;
@@ -32,12 +36,14 @@ mod view;
 pub use alert::{ActiveAlert, AlertState, AlertTiming, RESOLVED_RETENTION};
 pub use alerting::{AlertElement, OutgoingAlert, Transition};
 pub use codec::DecodeError;
+pub use command::{Command, Persist};
 pub use compile::{GroupDefaults, compile_groups};
 pub use evaluation::{
     Append, AppendReport, Appended, Evaluate, Evaluated, RefusedSample, RuleResult, Ticket,
 };
 pub use event::Event;
 pub use group_state::LastIteration;
+pub use input::Input;
 pub use outbox::{
     BATCH_MAX, Destination, DropReason, Message, Outbox, SendOutcome, Settled, WAITING_MAX,
 };
@@ -48,7 +54,7 @@ pub use refusal::ResultRefused;
 pub use restore::{DepartedAlert, OUTAGE_TOLERANCE, SavedRule, SavedState};
 pub use rule::{Group, GroupKey, Rule, RuleClass, RuleKey, RuleKind};
 pub use rule_state::{QUERY_FAILURE_GRACE, RuleHealth};
-pub use ruler::{Command, Input, Persist, Ruler, RulerOptions};
+pub use ruler::{Ruler, RulerOptions};
 pub use schedule::Slots;
 pub use series::{SampleBatch, SeriesValue};
 pub use view::{GroupView, RuleView};

@@ -1,5 +1,5 @@
 //! A ruler with a shell that answers at once: tests decide what queries give and watch what comes out.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,14 +8,17 @@ use promql::{ParserOptions, Query};
 
 use crate::alert::{ActiveAlert, AlertState, AlertTiming};
 use crate::alerting::AlertElement;
+use crate::command::{Command, Persist};
 use crate::evaluation::{AppendReport, Appended, Evaluate, Evaluated, RuleResult};
 use crate::event::Event;
+use crate::input::Input;
 use crate::outbox::{Destination, Message, SendOutcome};
 use crate::plan::RulePlan;
+use crate::record::Record;
 use crate::recording::RecordedElement;
 use crate::restore::SavedState;
 use crate::rule::{Group, GroupKey, Rule, RuleClass, RuleKey, RuleKind};
-use crate::ruler::{Command, Input, Persist, Ruler, RulerOptions};
+use crate::ruler::{Ruler, RulerOptions};
 use crate::series::SampleBatch;
 
 pub(crate) const OPTIONS: RulerOptions = RulerOptions {
@@ -96,6 +99,8 @@ pub(crate) struct Rehearsal {
     pub(crate) records: Vec<Vec<u8>>,
     pub(crate) effects: Vec<(Timestamp, Effect)>,
     pub(crate) events: Vec<Event>,
+    /// Labels and start of every alert that was ever saved as firing or resolved.
+    saved: BTreeSet<(Labels, Timestamp)>,
     /// The latest value of every series that was written.
     pub(crate) written: BTreeMap<Labels, (Timestamp, f64)>,
     /// Answers to `Send`, `Delivered` when it is empty.
@@ -125,6 +130,7 @@ impl Rehearsal {
             records: Vec::new(),
             effects: Vec::new(),
             events: Vec::new(),
+            saved: BTreeSet::new(),
             written: BTreeMap::new(),
             sending: SendOutcome::Delivered,
             appending: Ok(AppendReport::default()),
@@ -140,6 +146,7 @@ impl Rehearsal {
         next.snapshot = self.snapshot;
         next.records = self.records;
         next.written = self.written;
+        next.saved = self.saved;
         next.ruler.handle(
             Input::DestinationsChanged(vec![Destination("http://am".into())]),
             now,
@@ -196,7 +203,10 @@ impl Rehearsal {
                         self.ruler.handle(Input::Appended(appended), now);
                     }
                 }
-                Command::Persist(Persist::Record(bytes)) => self.records.push(bytes),
+                Command::Persist(Persist::Record(bytes)) => {
+                    self.note_saved(&bytes);
+                    self.records.push(bytes);
+                }
                 Command::Persist(Persist::Snapshot(bytes)) => {
                     self.records.clear();
                     self.snapshot = Some(bytes);
@@ -205,6 +215,13 @@ impl Rehearsal {
                     destination,
                     messages,
                 } => {
+                    for message in &messages {
+                        let start = (message.alert.labels.clone(), message.alert.starts_at);
+                        assert!(
+                            self.saved.contains(&start),
+                            "told before it was saved: {start:?}"
+                        );
+                    }
                     self.effects.push((now, Effect::Send(messages)));
                     let outcome = self.sending.clone();
                     self.ruler.handle(
@@ -271,6 +288,21 @@ impl Rehearsal {
             took: Duration::from_millis(1),
         };
         self.ruler.handle(Input::Evaluated(evaluated), now);
+    }
+
+    fn note_saved(&mut self, bytes: &[u8]) {
+        let alerts = match Record::from_bytes(bytes).unwrap() {
+            Record::Evaluated { changed, .. } => changed,
+            Record::Departed { alert, .. } => vec![alert],
+            Record::RuleRemoved { .. } | Record::DepartedForgotten { .. } => Vec::new(),
+        };
+        for alert in alerts {
+            if let AlertState::Firing { fired_at, .. } | AlertState::Resolved { fired_at, .. } =
+                alert.state
+            {
+                self.saved.insert((alert.labels, fired_at));
+            }
+        }
     }
 
     fn write(&mut self, batch: &SampleBatch) {

@@ -4,18 +4,21 @@
 //! then what changed is saved (`Persist`), what is due is told (`Send`), the samples are written (`Append`), and when the
 //! answer to that is in, the next rule has its turn. Groups run beside each other; how many at once is the shell's to
 //! bound. A reload waits for the running iteration of each group that it changes.
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Labels, Machine, TenantId, Timestamp};
 
-use crate::alert::ActiveAlert;
-use crate::alerting::{OutgoingAlert, Sending, outgoing};
+use crate::alerting::OutgoingAlert;
+use crate::announcement::{announcement, message, resolved};
+use crate::command::{Command, Persist};
 use crate::departed::{Departed, Departing};
 use crate::evaluation::{Append, Appended, Evaluate, Evaluated};
 use crate::event::Event;
 use crate::group_state::{GroupState, RemovedRule, Successor};
+use crate::group_table::{GroupTable, StartedGroup};
+use crate::input::Input;
 use crate::outbox::{Destination, DropReason, Message, Outbox, SendOutcome};
 use crate::record::Record;
 use crate::restore::{DepartedAlert, SavedRule, SavedState};
@@ -35,52 +38,11 @@ pub struct RulerOptions {
     pub outage_tolerance: Duration,
 }
 
-#[derive(Clone, Debug)]
-pub enum Input {
-    Appended(Appended),
-    /// The Alertmanagers from here on; a new one is told of everything that fires.
-    DestinationsChanged(Vec<Destination>),
-    Evaluated(Evaluated),
-    PersistFailed {
-        reason: String,
-    },
-    /// All groups of the tenant, at the start and whenever one of them has changed.
-    RulesLoaded(Vec<Arc<Group>>),
-    Sent {
-        destination: Destination,
-        outcome: SendOutcome,
-    },
-    /// The log is to be shortened: a snapshot is to take the place of the records so far.
-    SnapshotWanted,
-}
-
-/// To be carried out in order; [`Command::Persist`] before anything after it.
-#[derive(Clone, Debug)]
-pub enum Command {
-    Append(Append),
-    Evaluate(Evaluate),
-    Persist(Persist),
-    Send {
-        destination: Destination,
-        messages: Vec<Message>,
-    },
-}
-
-/// Bytes for the log, to be given back to [`SavedState::replay`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Persist {
-    Record(Vec<u8>),
-    /// Takes the place of everything before it.
-    Snapshot(Vec<u8>),
-}
-
 #[derive(Debug)]
 pub struct Ruler {
     tenant: TenantId,
     options: RulerOptions,
-    groups: BTreeMap<GroupKey, GroupState>,
-    /// When each group that is not running is due.
-    due: BTreeSet<(Timestamp, GroupKey)>,
+    groups: GroupTable,
     /// Saved rules that no loaded rule has claimed; `None` once rules were loaded.
     unclaimed: Option<BTreeMap<GroupKey, BTreeMap<RuleKey, SavedRule>>>,
     departed: Departed,
@@ -98,8 +60,7 @@ impl Ruler {
         Self {
             tenant,
             options,
-            groups: BTreeMap::new(),
-            due: BTreeSet::new(),
+            groups: GroupTable::default(),
             unclaimed: Some(saved.rules),
             departed: Departed::restored(saved.departed),
             outbox: Outbox::default(),
@@ -132,7 +93,7 @@ impl Ruler {
     pub fn saved(&self) -> SavedState {
         let mut rules: BTreeMap<GroupKey, BTreeMap<RuleKey, SavedRule>> =
             self.unclaimed.clone().unwrap_or_default();
-        for (key, state) in &self.groups {
+        for (key, state) in self.groups.iter() {
             for (rule, state) in state.group.rules.iter().zip(&state.rules) {
                 if let Some(saved) = state.saved() {
                     rules
@@ -181,7 +142,7 @@ impl Ruler {
                         Some(RuleState::restored(saved, tolerance, now))
                     };
                     let state = GroupState::new(&self.tenant, group, claim, now);
-                    self.put(key.clone(), state);
+                    self.put(state);
                     self.remove_saved(&key, saved, now);
                 }
             }
@@ -203,11 +164,8 @@ impl Ruler {
         };
         if state.is_running() {
             state.set_successor(Some(successor));
-            self.groups.insert(key.clone(), state);
+            self.groups.insert(state);
             return;
-        }
-        if let Some(due_at) = state.due_at() {
-            self.due.remove(&(due_at, key.clone()));
         }
         let offset = state.group.query_offset;
         let removed = match successor {
@@ -218,20 +176,18 @@ impl Ruler {
             }
             Successor::Replaced(group) => {
                 let (replaced, removed) = state.replace(&self.tenant, group, now);
-                self.put(key.clone(), replaced);
+                self.put(replaced);
                 removed
             }
         };
         self.remove_rules(key, removed, offset, now);
     }
 
-    fn put(&mut self, key: GroupKey, state: GroupState) {
-        if let Some(due_at) = state.due_at() {
-            self.due.insert((due_at, key.clone()));
-        }
-        self.events
-            .push_back(Event::GroupLoaded { group: key.clone() });
-        self.groups.insert(key, state);
+    fn put(&mut self, state: GroupState) {
+        self.events.push_back(Event::GroupLoaded {
+            group: state.group.key.clone(),
+        });
+        self.groups.insert(state);
     }
 
     /// Saved rules that are not there any more.
@@ -311,36 +267,16 @@ impl Ruler {
                         alert: alert.clone(),
                         expression: expression.clone(),
                     });
-                    let message = message(&alert, self.sending(Duration::ZERO), &expression);
-                    self.tell(message.as_slice());
+                    let sending = resolved(self.options.resend_delay);
+                    self.tell(message(&alert, sending, &expression).as_slice());
                 }
             }
         }
     }
 
-    /// Tells `destinations` what every receiver was last told of alerts that fire or have just ended. What they should
-    /// have let go by then is not told: it waits for its next evaluation.
+    /// Tells `destinations` what every receiver was last told.
     fn announce(&mut self, destinations: &[Destination]) {
-        let of_rules = self.groups.values().flat_map(|state| {
-            let sending = state.sending(self.options.resend_delay);
-            let rules = state.group.rules.iter().zip(&state.rules);
-            rules.flat_map(move |(rule, state)| {
-                let told = state
-                    .alerts
-                    .iter()
-                    .filter(|alert| alert.state.sent_at().is_some());
-                told.filter_map(move |alert| message(alert, sending, &rule.expression))
-            })
-        });
-        let of_departed = self.departed.iter().filter_map(|departed| {
-            message(
-                &departed.alert,
-                self.sending(Duration::ZERO),
-                &departed.expression,
-            )
-        });
-        // The living come last: of equal labels theirs counts.
-        let messages: Vec<Message> = of_departed.chain(of_rules).collect();
+        let messages = announcement(&self.groups, &self.departed, self.options.resend_delay);
         for destination in destinations {
             let count = self.outbox.enqueue_for(destination, &messages);
             self.note_dropped(destination, DropReason::Full, count);
@@ -349,24 +285,15 @@ impl Ruler {
 
     fn start_due(&mut self, now: Timestamp) {
         for _ in 0..GROUPS_STARTED_MAX {
-            let Some((_, key)) = self
-                .due
-                .first()
-                .filter(|(due_at, _)| *due_at <= now)
-                .cloned()
-            else {
+            let Some(StartedGroup { group, at, missed }) = self.groups.start_next(now) else {
                 return;
             };
-            self.due.pop_first();
-            let started = self.groups.get_mut(&key).and_then(|state| state.start(now));
-            if let Some((at, missed)) = started {
-                self.events.push_back(Event::IterationStarted {
-                    group: key.clone(),
-                    at,
-                    missed,
-                });
-                self.take_turn(&key, now);
-            }
+            self.events.push_back(Event::IterationStarted {
+                group: group.clone(),
+                at,
+                missed,
+            });
+            self.take_turn(&group, now);
         }
     }
 
@@ -391,9 +318,7 @@ impl Ruler {
             });
         }
         let successor = state.take_successor();
-        if let Some(due_at) = state.due_at() {
-            self.due.insert((due_at, key.clone()));
-        }
+        self.groups.rest(key);
         if let Some(successor) = successor {
             self.succeed(key, successor, now);
         }
@@ -570,13 +495,6 @@ impl Ruler {
         let persist = Persist::Snapshot(self.saved().to_snapshot());
         self.commands.push_back(Command::Persist(persist));
     }
-
-    fn sending(&self, interval: Duration) -> Sending {
-        Sending {
-            resend_delay: self.options.resend_delay,
-            interval,
-        }
-    }
 }
 
 impl Machine for Ruler {
@@ -625,18 +543,11 @@ impl Machine for Ruler {
     }
 
     fn poll_timeout(&self) -> Option<Timestamp> {
-        let due = self.due.first().map(|(due_at, _)| *due_at);
+        let due = self.groups.next_due();
         let departed = self.departed.poll_timeout(self.options.resend_delay);
         let outbox = self.outbox.poll_timeout();
         [due, departed, outbox].into_iter().flatten().min()
     }
-}
-
-fn message(alert: &ActiveAlert, sending: Sending, expression: &Arc<str>) -> Option<Message> {
-    outgoing(alert, sending).map(|alert| Message {
-        alert,
-        expression: expression.clone(),
-    })
 }
 
 #[cfg(test)]

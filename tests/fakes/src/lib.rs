@@ -21,6 +21,7 @@ mod remote_write;
 mod server;
 mod slack;
 mod smtp;
+mod smtp_words;
 #[cfg(test)]
 mod tests;
 mod tls;

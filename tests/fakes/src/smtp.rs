@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use md5::{Digest, Md5};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -14,6 +13,7 @@ use crate::mail_rules::{
     AuthMechanism, MailAccount, MailFault, MailLedger, MailRules, MailTls, SmtpStage,
 };
 use crate::mailbox::{Mail, malformed};
+use crate::smtp_words::{hmac_md5, multiline, path};
 
 /// RFC 5321 4.5.3.1.4 wants 512 at least; AUTH answers may be longer.
 const COMMAND_BYTES_MAX: u64 = 12_288;
@@ -132,22 +132,11 @@ impl Session {
             lines.push("STARTTLS".to_owned());
         }
         if self.offers_auth() {
-            let names: Vec<&str> = self
-                .rules
-                .mechanisms
-                .iter()
-                .map(|mechanism| mechanism.as_str())
-                .collect();
+            let mechanisms = self.rules.mechanisms.iter();
+            let names: Vec<&str> = mechanisms.map(|mechanism| mechanism.as_str()).collect();
             lines.push(format!("AUTH {}", names.join(" ")));
         }
-        let last = lines.len() - 1;
-        let mut reply = String::new();
-        for (index, line) in lines.iter().enumerate() {
-            let mark = if index == last { ' ' } else { '-' };
-            let end = if index == last { "" } else { "\r\n" };
-            reply.push_str(&format!("250{mark}{line}{end}"));
-        }
-        self.say(&reply).await
+        self.say(&multiline(250, &lines)).await
     }
 
     async fn helo(&mut self, name: &str) -> Result<(), Ended> {
@@ -511,69 +500,5 @@ impl Session {
                 session.ended = true;
             }
         });
-    }
-}
-
-/// `FROM:<a@b> X=Y` to `a@b` and `X=Y`.
-fn path(rest: &str, word: &str) -> Option<(String, String)> {
-    let (own, rest) = rest.split_at_checked(word.len())?;
-    if !own.eq_ignore_ascii_case(word) {
-        return None;
-    }
-    let (address, parameters) = rest.strip_prefix('<')?.split_once('>')?;
-    let clean = !address.contains(|letter: char| letter.is_control() || letter == ' ');
-    clean.then(|| (address.to_owned(), parameters.trim().to_owned()))
-}
-
-/// HMAC-MD5 (RFC 2104), lower-case hexadecimal.
-fn hmac_md5(key: &[u8], text: &[u8]) -> String {
-    const BLOCK: usize = 64;
-    let mut block = [0_u8; BLOCK];
-    if key.len() > BLOCK {
-        block[..16].copy_from_slice(&Md5::digest(key));
-    } else {
-        block[..key.len()].copy_from_slice(key);
-    }
-    let inner = Md5::new()
-        .chain_update(block.map(|byte| byte ^ 0x36))
-        .chain_update(text)
-        .finalize();
-    let outer = Md5::new()
-        .chain_update(block.map(|byte| byte ^ 0x5c))
-        .chain_update(inner)
-        .finalize();
-    outer.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{hmac_md5, path};
-
-    #[test]
-    fn hashes_as_rfc_2195_says() {
-        assert_eq!(
-            hmac_md5(
-                b"tanstaaftanstaaf",
-                b"<1896.697170952@postoffice.reston.mci.net>"
-            ),
-            "b913a602c7eda7a495b4e6e7334d3890"
-        );
-    }
-
-    #[test]
-    fn paths_have_angle_brackets() {
-        for (rest, read) in [
-            ("FROM:<a@b> BODY=8BITMIME", Some(("a@b", "BODY=8BITMIME"))),
-            ("from:<>", Some(("", ""))),
-            ("FROM: <a@b>", None),
-            ("FROM:a@b", None),
-            ("FROM:<a b>", None),
-        ] {
-            let answer = path(rest, "FROM:");
-            let answer = answer
-                .as_ref()
-                .map(|(address, rest)| (address.as_str(), rest.as_str()));
-            assert_eq!(answer, read, "{rest}");
-        }
     }
 }

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 
 use model::TenantId;
 
-use crate::log::frame::{FRAME_HEADER_BYTES, Record, frame_length, push_frame, read_frame};
+use crate::log::frame::{
+    FRAME_HEADER_BYTES, PAYLOAD_BYTES_MAX, Record, frame_length, push_frame, read_frame,
+};
 use crate::log::segment::SegmentNumber;
 use crate::log::snapshot::write_snapshot;
 
@@ -66,6 +68,9 @@ pub fn write_records(
         };
         write(out, &header)?;
         for (kind, payload) in records {
+            if payload.len() > PAYLOAD_BYTES_MAX {
+                return Err(io::Error::other("a record of the snapshot is too large"));
+            }
             frame.clear();
             push_frame(
                 &mut frame,

@@ -8,11 +8,11 @@ use model::TenantId;
 use parking_lot::Mutex;
 use proptest::prelude::*;
 
+use crate::log::frame::{PAYLOAD_BYTES_MAX, Record, push_frame};
 use crate::log::open::{Log, LogSettings, OpenError};
 use crate::log::replay::ReplayError;
 use crate::log::segment::{Disk, Folder, SegmentFile, SegmentNumber, segment_path};
-use crate::log::writer::{Shared, SyncPolicy, Tail, run_writer};
-use crate::log::{AppendError, Record};
+use crate::log::writer::{AppendError, Shared, SyncPolicy, Tail, run_writer};
 
 fn small() -> LogSettings {
     LogSettings {
@@ -229,7 +229,7 @@ fn a_newer_version_and_a_second_process_are_refused() {
 fn a_record_beyond_the_bound_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let log = Log::open(folder.path(), &small()).unwrap();
-    let payload = vec![0; crate::log::PAYLOAD_BYTES_MAX + 1];
+    let payload = vec![0; PAYLOAD_BYTES_MAX + 1];
     let refused = log.append(&[Record {
         tenant: &tenant("a"),
         kind: 1,
@@ -331,7 +331,7 @@ fn write_with_faults(rows: &[(&str, &[Fault])]) -> (Vec<String>, Vec<String>) {
             kind: 1,
             payload: payload.as_bytes(),
         };
-        crate::log::frame::push_frame(&mut frames, &record);
+        push_frame(&mut frames, &record);
         if shared.enqueue(&frames).unwrap().wait_blocking().is_err() {
             refused.push((*payload).to_owned());
         }

@@ -118,7 +118,8 @@ impl Shared {
         if line.closing {
             return Err(AppendError::Closed);
         }
-        if line.queued + frames.len() > QUEUED_BYTES_MAX {
+        // What is larger than the bound goes alone: else it could never be written.
+        if line.queued > 0 && line.queued + frames.len() > QUEUED_BYTES_MAX {
             return Err(AppendError::Overloaded {
                 queued: line.queued,
             });

@@ -7,11 +7,11 @@ use proptest::prelude::*;
 
 use crate::admission::{Reason, SampleError, WriteError};
 use crate::decode::WriteRequest;
-use crate::head::Head;
+use crate::head::{Head, SnapshotCursor};
 use crate::label_bytes::{LabelError, push_labels};
 use crate::limits::{Limits, SizeError};
 use crate::protobuf::push_varint;
-use crate::record::{RecordKind, SeriesId};
+use crate::record::RecordKind;
 use crate::stage::{Records, Staged};
 
 const NOW: Timestamp = Timestamp::from_secs(1_000_000);
@@ -407,6 +407,39 @@ fn a_series_that_the_log_never_had_is_collected() {
     assert_eq!(head.series_len(), 0);
 }
 
+#[test]
+fn a_snapshot_comes_in_parts_whatever_their_size() {
+    let mut head = head(Limits::default());
+    for ago in (0..1000).rev() {
+        let more: &[(&str, &[(i64, f64)])] = if ago % 100 == 0 {
+            &[("rare", &[(0, 1.0)])]
+        } else {
+            &[]
+        };
+        let often: &[(i64, f64)] = &[(ago, ago as f64)];
+        let rare: Vec<(&str, &[(i64, f64)])> =
+            more.iter().map(|(name, _)| (*name, often)).collect();
+        written(&mut head, &[&[("often", often)], rare.as_slice()].concat());
+    }
+    for bytes_max in [1, 100, 1000, 1 << 20] {
+        let mut disk = Disk::default();
+        let mut from = Some(SnapshotCursor::START);
+        while let Some(start) = from {
+            let (part, next) = head.snapshot(start, bytes_max);
+            disk.snapshot.push(part.into_payload());
+            from = next;
+        }
+        let largest = disk.snapshot.iter().map(Vec::len).max();
+        assert!(
+            largest.unwrap() < bytes_max + 1500,
+            "{bytes_max}: {largest:?}"
+        );
+        let restored = disk.restart();
+        assert_eq!(seen(&restored), seen(&head), "{bytes_max}");
+        assert_eq!(restored.stats(), head.stats(), "{bytes_max}");
+    }
+}
+
 /// Everything the log and the newest snapshot hold.
 #[derive(Default)]
 struct Disk {
@@ -494,9 +527,9 @@ proptest! {
                         settle(&mut head, &mut disk, staged, true);
                     }
                     disk = Disk::default();
-                    let mut from = Some(SeriesId(0));
+                    let mut from = Some(SnapshotCursor::START);
                     while let Some(start) = from {
-                        let (part, next) = head.snapshot(start, 2);
+                        let (part, next) = head.snapshot(start, 100);
                         disk.snapshot.push(part.into_payload());
                         from = next;
                     }

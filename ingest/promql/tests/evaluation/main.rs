@@ -278,3 +278,34 @@ fn one_compiled_query_runs_on_many_threads() {
     fn is_shared<T: Send + Sync>() {}
     is_shared::<Query>();
 }
+
+#[test]
+fn series_that_only_their_names_tell_apart_are_refused_where_names_are_dropped_at_once() {
+    let mut reader = Table::of("a_total", 2);
+    reader.series.extend(Table::of("b_total", 2).series);
+    for (text, fits) in [
+        ("rate(a_total[1m])", true),
+        ("sum by (n) (rate(a_total[1m]))", true),
+        ("sum by (n) (rate({__name__=~\".+_total\"}[1m]))", false),
+        ("rate({__name__=~\".+_total\"}[1m])", false),
+        ("-{__name__=~\".+_total\"}", false),
+        (
+            "sum by (__name__) (last_over_time({__name__=~\".+_total\"}[1m]))",
+            true,
+        ),
+        ("sum({__name__=~\".+_total\"})", true),
+    ] {
+        let query = Query::compile(text, &ParserOptions::default()).unwrap();
+        let answer = query.instant(&reader, Timestamp::from_secs(1000), &QueryLimits::default());
+        match answer {
+            Ok(answer) => assert!(fits, "{text}: {answer:?}"),
+            Err(error) => {
+                assert!(!fits, "{text}: {error}");
+                assert_eq!(
+                    error.to_string(),
+                    "vector cannot contain metrics with the same labelset"
+                );
+            }
+        }
+    }
+}

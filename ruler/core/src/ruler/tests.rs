@@ -7,13 +7,13 @@ use proptest::prelude::*;
 use crate::alert::AlertState;
 use crate::evaluation::{AppendReport, RefusedSample};
 use crate::event::Event;
+use crate::input::Input;
 use crate::outbox::{Destination, SendOutcome};
 use crate::rehearsal::{
     Effect, INTERVAL, Rehearsal, Vector, alerting, group, labels, letter, recording,
 };
 use crate::rule::{Group, GroupKey, Rule};
 use crate::rule_state::RuleHealth;
-use crate::ruler::Input;
 
 const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
 

@@ -1,0 +1,253 @@
+//! How requests reach their host: TLS, proxy, redirects, connections that are used again.
+use std::time::Duration;
+
+use config::{HttpConfig, OAuth2, ProxyConfig, TlsConfig};
+use notifiers_core::{HttpRequest, HttpResponse, Method, RESPONSE_BODY_MAX, Reached, Response};
+use parking_lot::Mutex;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::redirect;
+use reqwest::{Client, NoProxy, Proxy, RequestBuilder, StatusCode};
+
+use crate::failure::{chain, failed};
+use crate::tls::{TlsError, TlsMaterial, client_config};
+
+/// Longer than this nobody waits for a connection; an attempt may be shorter still.
+const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(5);
+/// Connections that wait longer for their next request are closed: a vendor may close them too (many do after five
+/// seconds), and a request that meets such an end would be neither told nor known not to be.
+const POOL_IDLE: Duration = Duration::from_secs(2);
+const REDIRECTS_MAX: usize = 5;
+/// Of an answer that is longer, the rest is not read and the connection is given up.
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+const USER_AGENT: &str = concat!("Watchbell/", env!("CARGO_PKG_VERSION"));
+
+/// Why a client cannot be made, or a request not be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    #[error("oauth2 with a signed assertion (grant_type {0}) is not supported by this version")]
+    SignedAssertion(String),
+    #[error("the proxy's address cannot be used")]
+    Proxy,
+    #[error("header {0:?} cannot be sent")]
+    Header(String),
+    #[error("{0}")]
+    Secret(String),
+    #[error("no OAuth 2 token: {0}")]
+    Token(String),
+    #[error("TLS")]
+    Tls(#[source] TlsError),
+    #[error("the HTTP client cannot be made")]
+    Client(#[source] reqwest::Error),
+}
+
+/// What decides how a host is reached.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Transport {
+    tls: TlsConfig,
+    proxy: ProxyConfig,
+    follow_redirects: bool,
+    enable_http2: bool,
+    connect_timeout: Duration,
+}
+
+impl Transport {
+    /// `attempt_timeout` is how long one attempt takes at most: a part of it is for connecting, so that an attempt that
+    /// got no connection is known to have sent nothing.
+    pub(crate) fn of(config: &HttpConfig, attempt_timeout: Duration) -> Self {
+        Self {
+            tls: config.tls.clone(),
+            proxy: config.proxy.clone(),
+            follow_redirects: config.follow_redirects,
+            enable_http2: config.enable_http2,
+            connect_timeout: (attempt_timeout * 3 / 4).min(CONNECT_TIMEOUT_MAX),
+        }
+    }
+
+    /// Towards the server that gives tokens.
+    pub(crate) fn of_tokens(config: &OAuth2) -> Self {
+        Self {
+            tls: config.tls.clone(),
+            proxy: config.proxy.clone(),
+            follow_redirects: true,
+            enable_http2: true,
+            connect_timeout: CONNECT_TIMEOUT_MAX,
+        }
+    }
+}
+
+pub(crate) struct Connector {
+    transport: Transport,
+    /// Made at the first request, and again when a file of `tls_config` has changed.
+    built: Mutex<Option<(TlsMaterial, Client)>>,
+}
+
+impl Connector {
+    pub(crate) fn new(transport: Transport) -> Self {
+        Self {
+            transport,
+            built: Mutex::new(None),
+        }
+    }
+
+    /// A request that only needs to be sent. Its own headers win over `headers`.
+    pub(crate) async fn prepare(
+        &self,
+        request: &HttpRequest,
+        mut headers: HeaderMap,
+    ) -> Result<RequestBuilder, HttpError> {
+        let method = match request.method {
+            Method::Delete => reqwest::Method::DELETE,
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+            Method::Put => reqwest::Method::PUT,
+        };
+        for (name, value) in &request.headers {
+            headers.insert(header_name(name)?, header_value(name, value)?);
+        }
+        Ok(self
+            .client()
+            .await?
+            .request(method, &request.url)
+            .headers(headers)
+            .body(request.body.clone()))
+    }
+
+    async fn client(&self) -> Result<Client, HttpError> {
+        let material = TlsMaterial::read(&self.transport.tls)
+            .await
+            .map_err(HttpError::Tls)?;
+        let mut built = self.built.lock();
+        if let Some((known, client)) = &*built
+            && *known == material
+        {
+            return Ok(client.clone());
+        }
+        let client = build(&self.transport, &material)?;
+        *built = Some((material, client.clone()));
+        Ok(client)
+    }
+}
+
+fn build(transport: &Transport, material: &TlsMaterial) -> Result<Client, HttpError> {
+    let mut tls = client_config(&transport.tls, material).map_err(HttpError::Tls)?;
+    tls.alpn_protocols = if transport.enable_http2 {
+        vec![b"h2".to_vec(), b"http/1.1".to_vec()]
+    } else {
+        vec![b"http/1.1".to_vec()]
+    };
+    let mut builder = Client::builder()
+        .tls_backend_preconfigured(tls)
+        .user_agent(USER_AGENT)
+        .connect_timeout(transport.connect_timeout)
+        .pool_idle_timeout(POOL_IDLE)
+        .referer(false)
+        .redirect(redirects(transport.follow_redirects));
+    if !transport.enable_http2 {
+        builder = builder.http1_only();
+    }
+    if !transport.proxy.from_environment {
+        builder = builder.no_proxy();
+    }
+    if let Some(proxy) = proxy(&transport.proxy)? {
+        builder = builder.proxy(proxy);
+    }
+    builder.build().map_err(HttpError::Client)
+}
+
+/// Only 307 and 308 say "the same request, elsewhere"; the others would turn a notification into a GET without its
+/// body, which tells nobody anything. Elsewhere must be the same host, at most with TLS where there was none: what is
+/// sent holds credentials. An answer that is not followed is the vendor's answer.
+fn redirects(follow: bool) -> redirect::Policy {
+    if !follow {
+        return redirect::Policy::none();
+    }
+    redirect::Policy::custom(|attempt| {
+        let same_request = matches!(
+            attempt.status(),
+            StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
+        );
+        let same_host = attempt.previous().last().is_some_and(|from| {
+            let to = attempt.url();
+            from.origin() == to.origin() || (from.host() == to.host() && to.scheme() == "https")
+        });
+        if same_request && same_host && attempt.previous().len() <= REDIRECTS_MAX {
+            attempt.follow()
+        } else {
+            attempt.stop()
+        }
+    })
+}
+
+fn proxy(config: &ProxyConfig) -> Result<Option<Proxy>, HttpError> {
+    let Some(url) = &config.url else {
+        return Ok(None);
+    };
+    let mut headers = HeaderMap::new();
+    for (name, values) in &config.connect_headers {
+        for value in values {
+            headers.append(header_name(name)?, header_value(name, value.reveal())?);
+        }
+    }
+    let proxy = Proxy::all(url.as_str()).map_err(|_| HttpError::Proxy)?;
+    Ok(Some(
+        proxy
+            .headers(headers)
+            .no_proxy(NoProxy::from_string(&config.no_proxy)),
+    ))
+}
+
+pub(crate) fn header_name(name: &str) -> Result<HeaderName, HttpError> {
+    HeaderName::from_bytes(name.as_bytes()).map_err(|_| HttpError::Header(name.to_owned()))
+}
+
+pub(crate) fn header_value(name: &str, value: &str) -> Result<HeaderValue, HttpError> {
+    let mut value = HeaderValue::from_str(value).map_err(|_| HttpError::Header(name.to_owned()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Sends the request and waits for the whole answer.
+pub(crate) async fn exchange(request: RequestBuilder) -> Response {
+    let mut answer = match request.send().await {
+        Ok(answer) => answer,
+        Err(error) => {
+            let reached = if error.is_connect() || error.is_builder() {
+                Reached::Nothing
+            } else {
+                Reached::PerhapsAll
+            };
+            // The address may be a secret.
+            return failed(reached, chain(&error.without_url()));
+        }
+    };
+    let headers = answer
+        .headers()
+        .iter()
+        .map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            (name.as_str().to_owned(), value)
+        })
+        .collect();
+    let mut response = HttpResponse {
+        status: answer.status().as_u16(),
+        headers,
+        body: Vec::new(),
+    };
+    let mut read = 0;
+    loop {
+        match answer.chunk().await {
+            Ok(Some(chunk)) => {
+                read += chunk.len();
+                let wanted = RESPONSE_BODY_MAX - response.body.len();
+                response
+                    .body
+                    .extend_from_slice(&chunk[..chunk.len().min(wanted)]);
+                if read > ANSWER_BYTES_MAX {
+                    return Response::Http(response);
+                }
+            }
+            // The vendor has said what became of the request; the rest of its words may be missing.
+            Ok(None) | Err(_) => return Response::Http(response),
+        }
+    }
+}
