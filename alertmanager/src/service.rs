@@ -4,19 +4,19 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use alertmanager_core::{Alertmanager, Answer, Input, Policy, Record, Settings, SilenceId, View};
+use alertmanager_core::{Alertmanager, Input, Policy, Record, Settings, SilenceId, View};
 use config::AlertmanagerConfig;
 use model::matcher_syntax::ParserMode;
 use model::{TenantId, Timestamp};
 use parking_lot::{Mutex, RwLock};
-use runtime::log::{AppendError, Log, keep_short};
+use runtime::log::{Log, keep_short};
 use runtime::{Clock, Stop, Stopper, Tasks, drive};
 use tokio::sync::{Semaphore, mpsc};
 use tracing::{info, warn};
 
 use crate::config_text::config_text;
 use crate::deliver::{Deliverer, Notifier};
-use crate::journal::{SavedTenants, save};
+use crate::journal::SavedTenants;
 use crate::metrics::AlertmanagerMetrics;
 use crate::tenant::{AskError, Counted, INPUTS_MAX, Saving, Shared, TenantHandle, TenantShell};
 
@@ -97,19 +97,11 @@ struct Tenant {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum CheckpointError {
-    #[error("state of tenant {tenant} could not be asked for")]
-    Ask {
-        tenant: TenantId,
-        #[source]
-        source: AskError,
-    },
-    #[error("state of tenant {tenant} could not be written")]
-    Write {
-        tenant: TenantId,
-        #[source]
-        source: AppendError,
-    },
+#[error("state of tenant {tenant} could not be written")]
+pub struct CheckpointError {
+    pub tenant: TenantId,
+    #[source]
+    pub source: AskError,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -187,29 +179,13 @@ impl AlertmanagerService {
     /// # Errors
     /// A tenant's state was not written: the segments must stay.
     pub async fn checkpoint(&self) -> Result<(), CheckpointError> {
-        let Some(log) = &self.inner.parts.log else {
-            return Ok(());
-        };
         let tenants = self.inner.tenants.lock().clone();
         for (tenant, spawned) in tenants {
-            let asked = spawned
+            spawned
                 .handle
                 .ask(|ticket| Input::SnapshotWanted { ticket })
-                .await;
-            match asked {
-                Ok(Answer::Snapshot(records)) => {
-                    save(log, &tenant, &records)
-                        .await
-                        .map_err(|source| CheckpointError::Write { tenant, source })?;
-                }
-                Ok(_) => {
-                    return Err(CheckpointError::Ask {
-                        tenant,
-                        source: AskError::Stopped,
-                    });
-                }
-                Err(source) => return Err(CheckpointError::Ask { tenant, source }),
-            }
+                .await
+                .map_err(|source| CheckpointError { tenant, source })?;
         }
         Ok(())
     }
