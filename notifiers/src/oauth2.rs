@@ -90,7 +90,7 @@ impl TokenSource {
         read_token(&answer, clock.now())
     }
 
-    async fn ask(&self, secret: &str, style: Style) -> Result<HttpResponse, String> {
+    fn request(&self, secret: &str, style: Style) -> HttpRequest {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "client_credentials");
         if !self.settings.scopes.is_empty() {
@@ -117,13 +117,17 @@ impl TokenSource {
                 headers.push(("authorization".to_owned(), value));
             }
         }
-        let request = HttpRequest {
+        HttpRequest {
             method: Method::Post,
             url: self.settings.token_url.clone(),
             headers,
             body: form.finish().into_bytes(),
             timeout: TOKEN_TIMEOUT,
-        };
+        }
+    }
+
+    async fn ask(&self, secret: &str, style: Style) -> Result<HttpResponse, String> {
+        let request = self.request(secret, style);
         let asking = async {
             match self.connector.prepare(&request, HeaderMap::new()).await {
                 Ok(prepared) => Ok(exchange(prepared).await),
