@@ -1,4 +1,4 @@
-//! What the machines want stored, in a log, and the log kept short.
+//! What the machines want stored, in a log.
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -7,13 +7,10 @@ use model::TenantId;
 use runtime::log::{
     AppendError, Log, LogSettings, OpenError, Record as Frame, SegmentNumber, SyncPolicy,
 };
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 /// Alerts, silences, and what was told to whom ([`Record`]).
 pub const RECORD_KIND: u8 = 0x30;
-
-/// Below this a start reads the log in a moment, however little of it counts.
-const JOURNAL_BYTES_BEFORE_CHECKPOINT: u64 = 16 * 1024 * 1024;
 
 /// Records that go to the log together, give or take one: what waits there is bounded for all tenants.
 const WRITE_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -64,23 +61,6 @@ pub fn open_journal(folder: &Path, sync: SyncPolicy) -> Result<(Log, SavedTenant
         }
     }
     Ok((log, saved))
-}
-
-/// Decides when the log is worth shortening: when it has grown to four times what is left of it after that.
-#[derive(Debug, Default)]
-pub(crate) struct JournalSize {
-    after_checkpoint: u64,
-}
-
-impl JournalSize {
-    pub(crate) fn is_checkpoint_due(&self, bytes: u64) -> bool {
-        bytes > JOURNAL_BYTES_BEFORE_CHECKPOINT.max(4 * self.after_checkpoint)
-    }
-
-    pub(crate) fn note_checkpoint(&mut self, before: u64, after: u64) {
-        self.after_checkpoint = after;
-        info!(before, after, "log of alerts and notifications shortened");
-    }
 }
 
 /// In one write, but for a whole tenant's state; all is with the kernel when this returns.

@@ -1,7 +1,6 @@
 //! The Alertmanagers of all tenants in this process: one machine each.
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,19 +9,19 @@ use config::AlertmanagerConfig;
 use model::matcher_syntax::ParserMode;
 use model::{TenantId, Timestamp};
 use parking_lot::{Mutex, RwLock};
-use runtime::log::{AppendError, Log};
+use runtime::log::{AppendError, Log, keep_short};
 use runtime::{Clock, Stop, Stopper, Tasks, drive};
 use tokio::sync::{Semaphore, mpsc};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::config_text::config_text;
 use crate::deliver::{Deliverer, Notifier};
-use crate::journal::{JournalSize, SavedTenants, save};
+use crate::journal::{SavedTenants, save};
 use crate::metrics::AlertmanagerMetrics;
 use crate::tenant::{AskError, Counted, INPUTS_MAX, Saving, Shared, TenantHandle, TenantShell};
 
-/// How often the log's size is looked at.
-const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
+/// However large bodies may be by the settings: what one body becomes must fit into one record of the log.
+const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How long deliveries that are under way at the end may take.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// How often the end of deliveries is looked for meanwhile.
@@ -34,7 +33,7 @@ pub struct ServiceSettings {
     pub machine: Settings,
     /// Machines at once. Alerts of further tenants are refused.
     pub tenants_max: usize,
-    /// Of one `POST /api/v2/alerts` or `/silences`.
+    /// Of one `POST /api/v2/alerts` or `/silences`; more than 32 MiB is taken as that.
     pub body_bytes_max: usize,
     /// Notifications that one tenant sends at once.
     pub deliveries_max: usize,
@@ -113,16 +112,6 @@ pub enum CheckpointError {
     },
 }
 
-#[derive(Debug, thiserror::Error)]
-enum ShortenError {
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    #[error("old segments could not be removed")]
-    Remove(#[from] io::Error),
-    #[error("a new segment could not be begun")]
-    Rotate(#[from] AppendError),
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many tenants (limit: {limit})")]
 pub(crate) struct TooManyTenants {
@@ -134,10 +123,11 @@ impl AlertmanagerService {
     #[must_use]
     pub fn start(
         config: Arc<AlertmanagerConfig>,
-        settings: ServiceSettings,
+        mut settings: ServiceSettings,
         parts: ServiceParts,
         saved: SavedTenants,
     ) -> Self {
+        settings.body_bytes_max = settings.body_bytes_max.min(BODY_BYTES_MAX);
         let (machines_stopper, machines_stop) = Stopper::new();
         let service = Self {
             inner: Arc::new(Inner {
@@ -225,33 +215,10 @@ impl AlertmanagerService {
     }
 
     /// Keeps a log that holds nothing but this service's records short, until the end.
-    pub async fn maintain(self, mut stop: Stop) {
-        let Some(log) = self.inner.parts.log.clone() else {
-            return;
-        };
-        let mut size = JournalSize::default();
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(MAINTENANCE_INTERVAL) => {}
-                () = stop.stopped() => return,
-            }
-            let before = log.stats().bytes_on_disk;
-            if size.is_checkpoint_due(before) {
-                match self.shorten(&log).await {
-                    Ok(()) => size.note_checkpoint(before, log.stats().bytes_on_disk),
-                    Err(problem) => {
-                        error!(error = %problem, "log of alerts and notifications not shortened");
-                    }
-                }
-            }
+    pub async fn maintain(self, stop: Stop) {
+        if let Some(log) = self.inner.parts.log.clone() {
+            keep_short(log, stop, || self.checkpoint()).await;
         }
-    }
-
-    /// Every tenant's state into a new segment, the ones before it away.
-    async fn shorten(&self, log: &Log) -> Result<(), ShortenError> {
-        let keep = log.rotate().await?;
-        self.checkpoint().await?;
-        Ok(log.remove_before(keep)?)
     }
 
     /// Waits until every machine has ended, after the signal to stop. Says whether all ended well.
