@@ -91,6 +91,23 @@ impl TokenSource {
     }
 
     async fn ask(&self, secret: &str, style: Style) -> Result<HttpResponse, String> {
+        let request = self.request(secret, style);
+        let asking = async {
+            match self.connector.prepare(&request, HeaderMap::new()).await {
+                Ok(prepared) => Ok(exchange(prepared).await),
+                Err(error) => Err(chain(&error)),
+            }
+        };
+        match tokio::time::timeout(TOKEN_TIMEOUT, asking).await {
+            Ok(Ok(Response::Http(answer))) => Ok(answer),
+            Ok(Ok(Response::Failed(failure))) => Err(failure.text),
+            Ok(Ok(Response::Mail(_))) => unreachable!("HTTP is answered by HTTP"),
+            Ok(Err(text)) => Err(text),
+            Err(_) => Err(format!("no answer within {TOKEN_TIMEOUT:?}")),
+        }
+    }
+
+    fn request(&self, secret: &str, style: Style) -> HttpRequest {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "client_credentials");
         if !self.settings.scopes.is_empty() {
@@ -117,25 +134,12 @@ impl TokenSource {
                 headers.push(("authorization".to_owned(), value));
             }
         }
-        let request = HttpRequest {
+        HttpRequest {
             method: Method::Post,
             url: self.settings.token_url.clone(),
             headers,
             body: form.finish().into_bytes(),
             timeout: TOKEN_TIMEOUT,
-        };
-        let asking = async {
-            match self.connector.prepare(&request, HeaderMap::new()).await {
-                Ok(prepared) => Ok(exchange(prepared).await),
-                Err(error) => Err(chain(&error)),
-            }
-        };
-        match tokio::time::timeout(TOKEN_TIMEOUT, asking).await {
-            Ok(Ok(Response::Http(answer))) => Ok(answer),
-            Ok(Ok(Response::Failed(failure))) => Err(failure.text),
-            Ok(Ok(Response::Mail(_))) => unreachable!("HTTP is answered by HTTP"),
-            Ok(Err(text)) => Err(text),
-            Err(_) => Err(format!("no answer within {TOKEN_TIMEOUT:?}")),
         }
     }
 }

@@ -68,7 +68,7 @@ fn all_mistakes_of_a_rule_file_are_named_with_their_places() {
             "parse error: unexpected end of input",
             "rules.yml:8:",
             "function \"nofunc\" not defined",
-            "rules.yml:9:",
+            "rules.yml:10:",
             "only one of 'record' and 'alert' must be set",
             "rules.yml:14:",
             "invalid field 'for' in recording rule",

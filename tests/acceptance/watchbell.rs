@@ -23,6 +23,8 @@ impl Watchbell {
     }
 
     async fn start_at(folder: &Path, address: &str) -> Self {
+        // The tests' own HTTP client knows no TLS by itself; it fails only where another test was first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let log = folder.join("watchbell.log");
         let before = std::fs::read_to_string(&log).unwrap_or_default().len();
         let mut process = Process::start(

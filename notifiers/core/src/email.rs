@@ -130,7 +130,7 @@ impl EmailPlan {
         };
         let id = message_id(notification, &rendering, &from, &recipients);
         let mut talk = Talk::resuming(id, memory);
-        let message = self.message(notification, &rendering, &from, &talk.id);
+        let message = self.message(notification, &rendering, &talk.id);
         talk.recipients = recipients
             .into_iter()
             .filter(|recipient| !talk.told.contains(recipient))
@@ -171,13 +171,7 @@ impl EmailPlan {
     }
 
     /// Headers and body. A template that fails is replaced by a plain one: a mail is never lost to a template.
-    fn message(
-        &self,
-        notification: &Notification,
-        rendering: &Rendering,
-        from: &str,
-        id: &str,
-    ) -> String {
+    fn message(&self, notification: &Notification, rendering: &Rendering, id: &str) -> String {
         let render = |template: &Template, instead: &dyn Fn(&RenderError) -> String| {
             rendering
                 .text(template)

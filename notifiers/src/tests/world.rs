@@ -78,7 +78,12 @@ pub(super) async fn attempt_with(
         .expect("the integration is configured");
     let clock = SystemClock::new();
     let deadline = clock.now() + within;
-    teller.attempt(notification, memory, deadline, &clock).await
+    movable(teller.attempt(notification, memory, deadline, &clock)).await
+}
+
+/// Attempts run on whichever thread is free: their future must be able to move.
+fn movable<Attempt: Future + Send>(attempt: Attempt) -> Attempt {
+    attempt
 }
 
 /// The outcome's kind, for tables.
