@@ -88,13 +88,12 @@ async fn amtool_adds_an_alert_that_is_told_and_silences_the_next() {
             .env("HOME", folder.path())
             .output()
             .expect("amtool can be started");
-        let said = format!(
-            "{}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
+        let complaints = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success(),
+            "amtool {arguments:?}: {complaints}"
         );
-        assert!(output.status.success(), "amtool {arguments:?}: {said}");
-        said
+        String::from_utf8_lossy(&output.stdout).into_owned()
     };
     run(&[
         "alert",
