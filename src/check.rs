@@ -22,7 +22,7 @@ const GROUP_DEFAULTS: GroupDefaults = GroupDefaults {
     clippy::print_stderr,
     reason = "a command's answer"
 )]
-pub fn run(arguments: &CheckArguments) -> ExitCode {
+pub(crate) fn run(arguments: &CheckArguments) -> ExitCode {
     let check: fn(&Path) -> Checked = match &arguments.kind {
         CheckKind::Config(_) => check_config,
         CheckKind::Rules(_) => check_rules,

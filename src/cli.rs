@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub const VERSION: &str = concat!(
+pub(crate) const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     " (commit ",
     env!("WATCHBELL_COMMIT"),
@@ -15,13 +15,13 @@ pub const VERSION: &str = concat!(
 /// An alerting pipeline in one binary: samples in, rules evaluated, the right person told once.
 #[derive(Debug, Parser)]
 #[command(name = "watchbell", version = VERSION, arg_required_else_help = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Runs the pipeline, or a part of it.
     Serve(ServeArguments),
     /// Checks files and reports all of their mistakes together; exits with 1 when there are any.
@@ -32,10 +32,10 @@ pub enum Command {
 }
 
 #[derive(Clone, Debug, Default, Args)]
-pub struct ServeArguments {
+pub(crate) struct ServeArguments {
     /// watchbell.yml; without it everything runs on its defaults.
     #[arg(long = "config.file", value_name = "FILE")]
-    pub config_file: Option<PathBuf>,
+    pub(crate) config_file: Option<PathBuf>,
     /// What this process runs: `all`, or some of `ingest`, `ruler`, `alertmanager`, separated by commas.
     #[arg(
         long = "target",
@@ -43,23 +43,23 @@ pub struct ServeArguments {
         value_delimiter = ',',
         default_value = "all"
     )]
-    pub targets: Vec<TargetName>,
+    pub(crate) targets: Vec<TargetName>,
     /// Address of the HTTP port (may be given several times); takes the place of the file's.
     #[arg(long = "web.listen-address", value_name = "HOST:PORT")]
-    pub listen_addresses: Vec<String>,
+    pub(crate) listen_addresses: Vec<String>,
     /// Folder of all data; takes the place of the file's.
     #[arg(long = "storage.path", value_name = "FOLDER")]
-    pub storage_path: Option<PathBuf>,
+    pub(crate) storage_path: Option<PathBuf>,
     /// Takes the place of the file's.
     #[arg(long = "log.level", value_name = "LEVEL")]
-    pub log_level: Option<LogLevelName>,
+    pub(crate) log_level: Option<LogLevelName>,
     /// Takes the place of the file's.
     #[arg(long = "log.format", value_name = "FORMAT")]
-    pub log_format: Option<LogFormatName>,
+    pub(crate) log_format: Option<LogFormatName>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum TargetName {
+pub(crate) enum TargetName {
     All,
     Ingest,
     Ruler,
@@ -67,7 +67,7 @@ pub enum TargetName {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogLevelName {
+pub(crate) enum LogLevelName {
     Debug,
     Info,
     Warn,
@@ -75,19 +75,19 @@ pub enum LogLevelName {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormatName {
+pub(crate) enum LogFormatName {
     Json,
     Logfmt,
 }
 
 #[derive(Debug, Args)]
-pub struct CheckArguments {
+pub(crate) struct CheckArguments {
     #[command(subcommand)]
-    pub kind: CheckKind,
+    pub(crate) kind: CheckKind,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum CheckKind {
+pub(crate) enum CheckKind {
     /// watchbell.yml, with the files that it names.
     Config(CheckFiles),
     /// Rule files: shape, expressions, templates.
@@ -97,17 +97,17 @@ pub enum CheckKind {
 }
 
 #[derive(Debug, Args)]
-pub struct CheckFiles {
+pub(crate) struct CheckFiles {
     #[arg(required = true, value_name = "FILE")]
-    pub files: Vec<PathBuf>,
+    pub(crate) files: Vec<PathBuf>,
 }
 
 #[cfg(feature = "demo")]
 #[derive(Debug, Args)]
-pub struct DemoArguments {
+pub(crate) struct DemoArguments {
     /// Ends by itself once a page, its resolution and a heartbeat were seen.
     #[arg(long)]
-    pub once: bool,
+    pub(crate) once: bool,
 }
 
 #[cfg(test)]

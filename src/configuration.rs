@@ -16,14 +16,14 @@ use template::TemplateSet;
 const ALERTMANAGER_DEFAULT: &str = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n";
 
 /// What a running process can take over without a restart.
-pub struct Configuration {
-    pub watchbell: WatchbellConfig,
+pub(crate) struct Configuration {
+    pub(crate) watchbell: WatchbellConfig,
     /// Full addresses of `POST /api/v2/alerts`; empty: this process' own.
-    pub alertmanagers: Vec<String>,
-    pub rule_files: RuleFiles,
-    pub rules: LoadedRules,
-    pub alertmanager: Arc<AlertmanagerFiles>,
-    pub warnings: Problems,
+    pub(crate) alertmanagers: Vec<String>,
+    pub(crate) rule_files: RuleFiles,
+    pub(crate) rules: LoadedRules,
+    pub(crate) alertmanager: Arc<AlertmanagerFiles>,
+    pub(crate) warnings: Problems,
 }
 
 impl Configuration {
@@ -31,7 +31,7 @@ impl Configuration {
     ///
     /// # Errors
     /// All mistakes of all files; those of the named files only where `watchbell.yml` itself has none.
-    pub fn load(file: Option<&Path>) -> Result<Self, Problems> {
+    pub(crate) fn load(file: Option<&Path>) -> Result<Self, Problems> {
         let mut watchbell = match file {
             Some(file) => read_watchbell(file)?,
             None => WatchbellConfig::default(),
@@ -64,7 +64,7 @@ impl Configuration {
 }
 
 /// One tenant's rules come from files: those of requests that name no tenant.
-pub fn rule_files(watchbell: &WatchbellConfig) -> RuleFiles {
+pub(crate) fn rule_files(watchbell: &WatchbellConfig) -> RuleFiles {
     RuleFiles {
         patterns: watchbell.rule_files.clone(),
         base: ".".into(),

@@ -20,7 +20,7 @@ use crate::demo::story::Story;
 /// How often samples are sent and the pipeline is looked at: as often as the demo's rules are evaluated.
 const TICK: Duration = Duration::from_millis(500);
 
-pub async fn run(arguments: DemoArguments) -> anyhow::Result<()> {
+pub(crate) async fn run(arguments: DemoArguments) -> anyhow::Result<()> {
     let fakes = Fakes::start().await;
     let mut happened = fakes.subscribe();
     let mut pipeline = Pipeline::start(&fakes)

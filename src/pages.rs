@@ -2,8 +2,8 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use runtime::{Metrics, Right, Routes};
@@ -21,7 +21,7 @@ const INDEX: &str = "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><t
 <li><a href=\"/api/v2/status\">Status</a></li>\
 <li><a href=\"/metrics\">Metrics</a></li></ul>";
 
-pub fn routes(metrics: Metrics, reloader: Arc<Reloader>) -> Routes {
+pub(crate) fn routes(metrics: Metrics, reloader: Arc<Reloader>) -> Routes {
     let healthy = get(async || "OK");
     Routes::new()
         .route(
@@ -38,6 +38,21 @@ pub fn routes(metrics: Metrics, reloader: Arc<Reloader>) -> Routes {
             get(async move || metrics.response()),
         )
         .route(Right::Admin, "/-/reload", post(reload).with_state(reloader))
+}
+
+/// Where nothing is. Clients of the Alertmanager's API expect its own form.
+pub(crate) async fn not_found(uri: Uri) -> Response {
+    let path = uri.path();
+    if !path.starts_with("/api/v2/") {
+        return (StatusCode::NOT_FOUND, "404 page not found\n").into_response();
+    }
+    let body = serde_json::json!({"code": 404, "message": format!("path {path} was not found")});
+    (
+        StatusCode::NOT_FOUND,
+        [(CONTENT_TYPE, "application/json")],
+        body.to_string(),
+    )
+        .into_response()
 }
 
 async fn reload(State(reloader): State<Arc<Reloader>>) -> Response {

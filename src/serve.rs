@@ -11,11 +11,14 @@ use ingest::{Build, Engine, IngestSettings};
 use model::TenantId;
 use prometheus_client::metrics::gauge::Gauge;
 use promql::ParserOptions;
-use ruler::{Backend, Embedded, Remote, RulerMetrics, RulerService, SEND_TIMEOUT, Sender};
+use ruler::{
+    Backend, Embedded, ReloadRequest, Remote, RuleFileWatch, RuleFiles, RulerMetrics, RulerService,
+    SEND_TIMEOUT, Sender,
+};
 use runtime::log::SyncPolicy;
 use runtime::{Clock, Metrics, Routes, Server, Stop, Stopper, SystemClock, Tasks, start_logging};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tracing::{error, info, warn};
 
 use crate::cli::{LogFormatName, LogLevelName, ServeArguments, TargetName};
@@ -26,7 +29,7 @@ use crate::telling::{Telling, prepare};
 /// For deliveries and evaluations that are under way when the process is told to end.
 const ENDING_MAX: Duration = Duration::from_secs(20);
 
-pub async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
+pub(crate) async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
     let configuration = load(&arguments)
         .await
         .map_err(|problems| anyhow!("{problems}"))?;
@@ -56,7 +59,8 @@ pub async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
     let reloader = Arc::new(Reloader::new(arguments, &addresses, &parts, &hands.metrics));
     let routes = parts
         .routes()
-        .merge(pages::routes(hands.metrics.clone(), reloader.clone()));
+        .merge(pages::routes(hands.metrics.clone(), reloader.clone()))
+        .fallback(pages::not_found);
     watch_signals(&mut tasks, stopper.clone(), reloader, stop.clone())?;
     for address in &addresses {
         info!(%address, "Listening on");
@@ -137,8 +141,15 @@ struct Hands {
 /// The parts that run, with what a reload needs of them.
 struct Parts {
     engine: Option<Engine>,
-    ruler: Option<RulerService>,
+    ruler: Option<RunningRuler>,
     alertmanager: Option<(AlertmanagerService, Arc<Telling>)>,
+}
+
+/// A ruler, and whoever reads its files.
+#[derive(Clone)]
+struct RunningRuler {
+    service: RulerService,
+    reloads: mpsc::Sender<ReloadRequest>,
 }
 
 impl Parts {
@@ -173,7 +184,10 @@ impl Parts {
 
     fn routes(&self) -> Routes {
         let ingest = self.engine.as_ref().map(ingest::routes);
-        let ruler = self.ruler.as_ref().map(ruler::routes);
+        let ruler = self
+            .ruler
+            .as_ref()
+            .map(|ruler| ruler::routes(&ruler.service));
         let alertmanager = self
             .alertmanager
             .as_ref()
@@ -187,7 +201,7 @@ impl Parts {
     /// The ruler ends before the Alertmanager, which may still hear from it.
     async fn join(self) -> bool {
         let ruler = match self.ruler {
-            Some(ruler) => ruler.join(ENDING_MAX).await,
+            Some(ruler) => ruler.service.join(ENDING_MAX).await,
             None => true,
         };
         let alertmanager = match self.alertmanager {
@@ -258,7 +272,7 @@ async fn start_ruler(
     engine: Option<&Engine>,
     addresses: &[SocketAddr],
     tasks: &mut Tasks,
-) -> anyhow::Result<RulerService> {
+) -> anyhow::Result<RunningRuler> {
     let watchbell = &configuration.watchbell;
     let (folder, sync) = storage(watchbell, "ruler");
     let (log, saved) = blocking(move || ruler::open_journal(&folder, sync))
@@ -306,17 +320,52 @@ async fn start_ruler(
         stopper: hands.stopper.clone(),
     };
     let service = RulerService::start(settings, parts, saved);
-    service
-        .load(&TenantId::anonymous(), configuration.rules.groups.clone())
-        .await;
+    // Tenants whose rules are gone while alerts of theirs were saved: those alerts end.
+    let anonymous = TenantId::anonymous();
+    for tenant in service
+        .tenants()
+        .iter()
+        .filter(|tenant| **tenant != anonymous)
+    {
+        service.load(tenant, Vec::new()).await;
+    }
+    let watch = RuleFileWatch::start(
+        TenantId::anonymous(),
+        configuration.rule_files.clone(),
+        &service,
+    );
+    let watch = watch.await.map_err(|problems| anyhow!("{problems}"))?;
+    let (reloads, requests) = mpsc::channel(1);
+    tasks.spawn(
+        "rule-files",
+        watch.run(service.clone(), requests, hands.stop.clone()),
+    );
     tasks.spawn("ruler", service.clone().maintain(hands.stop.clone()));
-    Ok(service)
+    Ok(RunningRuler { service, reloads })
+}
+
+impl RunningRuler {
+    /// All rules from their files, or those of before.
+    async fn read_again(&self, files: RuleFiles) -> anyhow::Result<()> {
+        let (answer, answered) = oneshot::channel();
+        let request = ReloadRequest {
+            files: Some(files),
+            answer,
+        };
+        let gone = "the process is ending";
+        self.reloads
+            .send(request)
+            .await
+            .map_err(|_| anyhow!(gone))?;
+        let outcome = answered.await.map_err(|_| anyhow!(gone))?;
+        outcome.map_err(|problems| anyhow!("{problems}"))
+    }
 }
 
 /// Takes over what has changed in files: all of it, or nothing.
-pub struct Reloader {
+pub(crate) struct Reloader {
     arguments: ServeArguments,
-    ruler: Option<RulerService>,
+    ruler: Option<RunningRuler>,
     alertmanager: Option<(AlertmanagerService, Arc<Telling>)>,
     addresses: Vec<SocketAddr>,
     successful: Gauge,
@@ -348,7 +397,7 @@ impl Reloader {
         }
     }
 
-    pub async fn reload(&self) -> anyhow::Result<()> {
+    pub(crate) async fn reload(&self) -> anyhow::Result<()> {
         let _turn = self.turn.lock().await;
         let outcome = self.take_over().await;
         self.successful.set(i64::from(outcome.is_ok()));
@@ -373,20 +422,13 @@ impl Reloader {
         }
         let tellers =
             prepare(&configuration.alertmanager).map_err(|error| anyhow!(error.sentence()))?;
-        // Nothing can fail from here on.
         if let Some(ruler) = &self.ruler {
+            // Only files that changed since they were read above can still have a mistake.
+            ruler.read_again(configuration.rule_files.clone()).await?;
             let labels = configuration.watchbell.external_labels.clone();
             let url = external_url(&configuration.watchbell, &self.addresses);
-            ruler
-                .reconfigure(
-                    labels,
-                    &url,
-                    alertmanagers(&configuration, &self.addresses)?,
-                )
-                .await;
-            ruler
-                .load(&TenantId::anonymous(), configuration.rules.groups)
-                .await;
+            let alertmanagers = alertmanagers(&configuration, &self.addresses)?;
+            ruler.service.reconfigure(labels, &url, alertmanagers).await;
         }
         if let Some((alertmanager, telling)) = &self.alertmanager {
             telling.replace(tellers);

@@ -10,13 +10,13 @@ use notifiers_core::Outcome;
 use runtime::Clock;
 
 /// The integrations of the configuration that is in force.
-pub struct Telling {
+pub(crate) struct Telling {
     tellers: ArcSwap<Tellers>,
     clock: Arc<dyn Clock>,
 }
 
 impl Telling {
-    pub fn new(tellers: Tellers, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(tellers: Tellers, clock: Arc<dyn Clock>) -> Self {
         Self {
             tellers: ArcSwap::from_pointee(tellers),
             clock,
@@ -24,12 +24,12 @@ impl Telling {
     }
 
     /// Attempts from here on are told by these.
-    pub fn replace(&self, tellers: Tellers) {
+    pub(crate) fn replace(&self, tellers: Tellers) {
         self.tellers.store(Arc::new(tellers));
     }
 }
 
-pub fn prepare(files: &AlertmanagerFiles) -> Result<Tellers, PrepareError> {
+pub(crate) fn prepare(files: &AlertmanagerFiles) -> Result<Tellers, PrepareError> {
     Tellers::prepare(&files.config.receivers, &files.templates)
 }
 

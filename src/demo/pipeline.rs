@@ -101,10 +101,10 @@ impl Pipeline {
             .text()
             .await?;
         let mut answer: Json = serde_json::from_str(&text)?;
-        match answer["data"]["alerts"].take() {
-            Json::Array(alerts) => Ok(alerts),
-            other => bail!("no list of alerts: {other}"),
-        }
+        let alerts = answer["data"]["alerts"]
+            .as_array_mut()
+            .context("no list of alerts")?;
+        Ok(std::mem::take(alerts))
     }
 
     /// Resolves only when the process ends by itself, which it never should.

@@ -15,7 +15,7 @@ const PAGING: Duration = Duration::from_secs(120);
 /// Heartbeats that are counted for their cadence.
 const BEATS: u64 = 10;
 
-pub const BELOW_THRESHOLD: &str = "RE_Observe_AlertManager_Below_Threshold";
+pub(crate) const BELOW_THRESHOLD: &str = "RE_Observe_AlertManager_Below_Threshold";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_service_is_paged_and_told_of_the_end_and_its_switch_is_held() {
@@ -68,13 +68,17 @@ fn assert_cadence(pings: &[Timestamp]) {
 }
 
 /// SHA-256 of the aggregation group's key, as the incident must carry it.
-pub fn incident_key() -> String {
+pub(crate) fn incident_key() -> String {
     let labels = Labels::from_pairs([("alertname", BELOW_THRESHOLD), ("product", "prometheus")]);
     GroupKey::new(r#"{}/{product="prometheus",severity="page"}"#, &labels).sha256_hex()
 }
 
 impl Service {
-    pub async fn wait_for_incident(&self, key: &str, status: IncidentStatus) -> fakes::Incident {
+    pub(crate) async fn wait_for_incident(
+        &self,
+        key: &str,
+        status: IncidentStatus,
+    ) -> fakes::Incident {
         let found = self.fakes.pagerduty.wait_for(PAGING, |account, _| {
             account
                 .incidents
@@ -91,7 +95,7 @@ impl Service {
     }
 
     /// The first `count` pings of the constant alert.
-    pub async fn heartbeats(&self, count: u64) -> Vec<Timestamp> {
+    pub(crate) async fn heartbeats(&self, count: u64) -> Vec<Timestamp> {
         let found = self.fakes.cronitor.wait_for(PAGING, |account, _| {
             let pings = &account.monitors.get("observe-prod")?.pings;
             (pings.len() as u64 >= count).then(|| pings.clone())

@@ -16,14 +16,14 @@ const SERIES: &str = "kill_probe";
 /// Values by time in milliseconds, for which a 2xx came back.
 type Acknowledged = Arc<Mutex<BTreeMap<i64, f64>>>;
 
-pub struct Probe {
+pub(crate) struct Probe {
     acknowledged: Acknowledged,
     sending: JoinHandle<()>,
 }
 
 impl Probe {
     /// Sends until it is dropped; requests that fail are not sent again.
-    pub fn start(write_url: String) -> Self {
+    pub(crate) fn start(write_url: String) -> Self {
         let acknowledged = Acknowledged::default();
         let kept = acknowledged.clone();
         let sending = tokio::spawn(async move {
@@ -58,7 +58,7 @@ impl Probe {
         }
     }
 
-    pub fn acknowledged(&self) -> usize {
+    pub(crate) fn acknowledged(&self) -> usize {
         self.acknowledged
             .lock()
             .expect("nobody panics with the lock")
@@ -66,7 +66,7 @@ impl Probe {
     }
 
     /// Every sample that was acknowledged so far is in what `watchbell` answers.
-    pub async fn assert_nothing_is_lost(&self, watchbell: &Watchbell) {
+    pub(crate) async fn assert_nothing_is_lost(&self, watchbell: &Watchbell) {
         let expected = self
             .acknowledged
             .lock()

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::wait::wait_for;
 
 /// A running program whose output goes to a file.
-pub struct Process {
+pub(crate) struct Process {
     child: Child,
     name: String,
     log: PathBuf,
@@ -17,7 +17,7 @@ pub struct Process {
 
 impl Process {
     /// Starts the program; what it prints is appended to `log`.
-    pub fn start(name: &str, command: &mut Command, log: &Path) -> Self {
+    pub(crate) fn start(name: &str, command: &mut Command, log: &Path) -> Self {
         let output = File::options()
             .create(true)
             .append(true)
@@ -36,11 +36,11 @@ impl Process {
         }
     }
 
-    pub fn log_text(&self) -> String {
+    pub(crate) fn log_text(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    pub fn has_ended(&mut self) -> bool {
+    pub(crate) fn has_ended(&mut self) -> bool {
         self.child
             .try_wait()
             .expect("a child can be asked")
@@ -48,19 +48,19 @@ impl Process {
     }
 
     /// SIGKILL, and gone when this returns.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid =
             Pid::from_raw(self.child.id().cast_signed()).expect("a child has a positive number");
         kill_process(pid, signal)
             .unwrap_or_else(|error| panic!("cannot signal {}: {error}", self.name));
     }
 
-    pub async fn ended(&mut self, within: Duration) -> ExitStatus {
+    pub(crate) async fn ended(&mut self, within: Duration) -> ExitStatus {
         let name = self.name.clone();
         let child = &mut self.child;
         wait_for(&format!("{name} to end"), within, async || {
@@ -84,7 +84,7 @@ impl Drop for Process {
 
 /// A program of Debian's that the test needs. Where it is missing the test says so and is left out,
 /// except in continuous integration, where it fails.
-pub fn program(path: &str) -> Option<&str> {
+pub(crate) fn program(path: &str) -> Option<&str> {
     if Path::new(path).exists() {
         return Some(path);
     }

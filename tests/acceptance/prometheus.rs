@@ -8,16 +8,15 @@ use crate::process::Process;
 use crate::wait::wait_for;
 use crate::watchbell::STARTING;
 
-pub const PROGRAM: &str = "/usr/bin/prometheus";
+pub(crate) const PROGRAM: &str = "/usr/bin/prometheus";
 
-pub struct Prometheus {
-    pub address: SocketAddr,
+pub(crate) struct Prometheus {
     _process: Process,
 }
 
 impl Prometheus {
     /// `scrape_and_write` is the rest of its configuration file behind `global`.
-    pub async fn start(
+    pub(crate) async fn start(
         folder: &Path,
         name: &str,
         address: SocketAddr,
@@ -42,10 +41,7 @@ impl Prometheus {
                 .arg(format!("--web.listen-address={address}")),
             &home.join("prometheus.log"),
         );
-        let prometheus = Self {
-            address,
-            _process: process,
-        };
+        let prometheus = Self { _process: process };
         wait_for(&format!("{name} to be ready"), STARTING, async || {
             let answer = reqwest::get(format!("http://{address}/-/ready"))
                 .await
@@ -58,7 +54,7 @@ impl Prometheus {
 }
 
 /// A loopback port that was free a moment ago, for programs that cannot say which port they got.
-pub fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     listener
         .local_addr()

@@ -11,19 +11,19 @@ use crate::target::Target;
 use crate::watchbell::Watchbell;
 
 /// How often the dead man's switch is told here; in production it is a minute.
-pub const HEARTBEAT_SECS: u64 = 3;
+pub(crate) const HEARTBEAT_SECS: u64 = 3;
 
-pub struct Service {
-    pub fakes: Fakes,
-    pub targets: [Target; 2],
-    pub watchbell: Watchbell,
+pub(crate) struct Service {
+    pub(crate) fakes: Fakes,
+    pub(crate) targets: [Target; 2],
+    pub(crate) watchbell: Watchbell,
     _prometheus: [Prometheus; 2],
     folder: TempDir,
 }
 
 impl Service {
     /// `real` is the folder of the real service's files.
-    pub async fn start(real: &Path) -> Self {
+    pub(crate) async fn start(real: &Path) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let fakes = Fakes::start().await;
         write_configuration(folder.path(), real, &fakes);
@@ -52,7 +52,7 @@ impl Service {
         }
     }
 
-    pub async fn kill_and_restart_watchbell(self) -> Self {
+    pub(crate) async fn kill_and_restart_watchbell(self) -> Self {
         let Self {
             fakes,
             targets,

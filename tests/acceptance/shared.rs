@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 /// A folder of the shared data. Where it is missing the test says so and is left out, except in continuous
 /// integration, where it fails.
-pub fn shared(path: &str) -> Option<PathBuf> {
+pub(crate) fn shared(path: &str) -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../shared")
         .join(path);

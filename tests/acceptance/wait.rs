@@ -5,7 +5,7 @@ use std::time::Duration;
 const EVERY: Duration = Duration::from_millis(50);
 
 /// Returns what `condition` found; fails the test after `within`.
-pub async fn wait_for<Found>(
+pub(crate) async fn wait_for<Found>(
     what: &str,
     within: Duration,
     mut condition: impl AsyncFnMut() -> Option<Found>,

@@ -7,18 +7,18 @@ use std::time::Duration;
 use crate::process::Process;
 use crate::wait::wait_for;
 
-pub const STARTING: Duration = Duration::from_secs(60);
+pub(crate) const STARTING: Duration = Duration::from_secs(60);
 
 /// `watchbell serve` with a configuration file in `folder`.
-pub struct Watchbell {
-    pub address: SocketAddr,
+pub(crate) struct Watchbell {
+    pub(crate) address: SocketAddr,
     folder: PathBuf,
     process: Process,
 }
 
 impl Watchbell {
     /// Starts on a port that the system chooses; `watchbell.yml` must lie in `folder`.
-    pub async fn start(folder: &Path) -> Self {
+    pub(crate) async fn start(folder: &Path) -> Self {
         Self::start_at(folder, "127.0.0.1:0").await
     }
 
@@ -59,22 +59,22 @@ impl Watchbell {
         watchbell
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    pub fn process(&mut self) -> &mut Process {
+    pub(crate) fn process(&mut self) -> &mut Process {
         &mut self.process
     }
 
     /// `kill -9`, then the same command on the same address.
-    pub async fn kill_and_restart(mut self) -> Self {
+    pub(crate) async fn kill_and_restart(mut self) -> Self {
         self.process.kill();
         let (folder, address) = (self.folder.clone(), self.address.to_string());
         Self::start_at(&folder, &address).await
     }
 
-    pub async fn json(&self, path: &str) -> serde_json::Value {
+    pub(crate) async fn json(&self, path: &str) -> serde_json::Value {
         let answer = reqwest::get(self.url(path))
             .await
             .expect("watchbell answers");
@@ -85,7 +85,7 @@ impl Watchbell {
     }
 }
 
-pub fn binary() -> &'static str {
+pub(crate) fn binary() -> &'static str {
     env!("CARGO_BIN_EXE_watchbell")
 }
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use model::Timestamp;
 use model::go_number::format_g;
 
+use crate::encoding;
 use crate::function::{Failure, Function, Type, World, native, variadic};
 use crate::go_time::GoTime;
 use crate::humanize::{self, to_float};
 use crate::prometheus::links;
+use crate::regexes;
 use crate::value::{AnyMap, List, ListKind, Map, Safety, Value};
-use crate::{encoding, regexes};
 
 static FUNCTIONS: [Function; 30] = [
     variadic("args", &[], Type::Any, args),
