@@ -1,6 +1,8 @@
 //! Whose functions a template may call.
+use crate::alertmanager;
+use crate::builtins;
 use crate::function::Function;
-use crate::{alertmanager, builtins, prometheus};
+use crate::prometheus;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {

@@ -9,9 +9,11 @@ use model::go_quote::quote;
 use crate::encoding::unescape_query;
 use crate::function::{Failure, Function, Type, World, native, variadic};
 use crate::go_time::GoTime;
+use crate::humanize;
 use crate::json::to_json;
+use crate::methods;
+use crate::regexes;
 use crate::value::{AnyMap, List, ListKind, Map, Safety, Value};
-use crate::{humanize, methods, regexes};
 
 static FUNCTIONS: [Function; 25] = [
     variadic("append", &[Type::AnyList], Type::Any, append),

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use proptest::prelude::{Just, ProptestConfig, Strategy, prop_oneof, proptest};
 use proptest::test_runner::RngSeed;
 
+use crate::host::AtTime;
+use crate::limits::Limits;
+use crate::set::{Mode, TemplateSet};
 use crate::tests::world::time;
+use crate::value::Value;
 use crate::value::{AnyMap, List, ListKind, Map};
-use crate::{AtTime, Limits, Mode, TemplateSet, Value};
 
 fn ours(text: &str, mode: Mode) -> Result<String, String> {
     let list = List::flat(ListKind::Any, ["a", "<b>", "c&d"].map(Value::from));

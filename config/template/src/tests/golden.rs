@@ -4,10 +4,14 @@ use std::path::Path;
 
 use model::{AlertStatus, Timestamp};
 
+use crate::alertmanager::data::{AlertData, NotificationData};
+use crate::host::AtTime;
+use crate::limits::Limits;
+use crate::set::{Mode, TemplateSet};
 use crate::tests::world::{
     alertmanager, labels, notification, shared, time, two_alerts, with_data,
 };
-use crate::{AlertData, AtTime, Limits, Mode, NotificationData, TemplateSet, Value};
+use crate::value::Value;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Now {

@@ -3,8 +3,9 @@ use std::sync::Arc;
 
 use model::AlertStatus;
 
+use crate::set::Mode;
 use crate::tests::world::{labels, two_alerts, with_data};
-use crate::{Mode, Value};
+use crate::value::Value;
 
 fn html(text: &str) -> Result<String, String> {
     with_data(text, Mode::Html, two_alerts())

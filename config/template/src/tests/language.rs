@@ -1,6 +1,6 @@
 //! The language, the functions and their errors.
+use crate::set::{Mode, TemplateSet};
 use crate::tests::world::{alertmanager, prometheus, prometheus_value};
-use crate::{Mode, TemplateSet};
 
 fn check(render: fn(&str) -> Result<String, String>, rows: &[(&str, &str)]) {
     for (template, text) in rows {

@@ -2,8 +2,12 @@
 use proptest::prelude::{ProptestConfig, any, proptest};
 use proptest::test_runner::RngSeed;
 
+use crate::error::{Limit, RenderError};
+use crate::host::AtTime;
+use crate::limits::Limits;
+use crate::set::{Mode, TemplateSet};
 use crate::tests::world::{alertmanager, time, two_alerts};
-use crate::{AtTime, Limit, Limits, Mode, RenderError, TemplateSet, Value};
+use crate::value::Value;
 
 fn limit_of(text: &str) -> Limit {
     let template = TemplateSet::alertmanager()

@@ -2,8 +2,8 @@
 use std::fs;
 use std::path::Path;
 
+use crate::set::{Mode, TemplateSet};
 use crate::tests::world::shared;
-use crate::{Mode, TemplateSet};
 
 /// The texts of a rule file's lines that hold actions, without the quotes of YAML.
 fn templates(text: &str) -> Vec<String> {

@@ -3,10 +3,12 @@ use std::path::PathBuf;
 
 use model::{AlertStatus, Labels, Timestamp};
 
-use crate::{
-    AlertData, AlertTemplateData, AtTime, Host, Limits, Mode, NotificationData, QueryResult,
-    TemplateSet, Value,
-};
+use crate::alertmanager::data::{AlertData, NotificationData};
+use crate::host::{AtTime, Host, QueryResult};
+use crate::limits::Limits;
+use crate::prometheus::data::AlertTemplateData;
+use crate::set::{Mode, TemplateSet};
+use crate::value::Value;
 
 pub(crate) fn labels(pairs: &[(&str, &str)]) -> Labels {
     Labels::from_pairs(pairs.iter().copied())
