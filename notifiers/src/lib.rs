@@ -11,7 +11,7 @@ mod mail;
 mod oauth2;
 mod secret_file;
 mod smtp_auth;
-mod smtp_line;
+mod smtp_wire;
 mod teller;
 #[cfg(test)]
 mod tests;

@@ -1,21 +1,28 @@
-//! One mail, one SMTP session (RFC 5321): connect, EHLO, STARTTLS, AUTH, MAIL, RCPT, DATA.
+//! One mail, one SMTP session (RFC 5321): connect, EHLO, STARTTLS, AUTH, MAIL, RCPT, DATA. lettre speaks it; here is
+//! decided what is said and what an answer means.
 //!
 //! Whatever breaks before the message itself is sent has told nobody anything. From the first byte of the message to
 //! the server's word on it nobody knows. A recipient that the server refuses does not keep the others from their mail.
+use std::error::Error as _;
+use std::fmt::Display;
 use std::time::Duration;
 
 use config::{HostPort, TlsConfig};
+use lettre::Address;
+use lettre::transport::smtp::Error as SmtpError;
+use lettre::transport::smtp::client::AsyncSmtpConnection;
+use lettre::transport::smtp::commands::{Data, Ehlo, Mail, Rcpt, Starttls};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
+use lettre::transport::smtp::response::Response as SmtpResponse;
 use notifiers_core::{
     Failure, MailReply, MailRequest, MailSecurity, MailStage, Reached, RefusedRecipient, Response,
 };
 use rustls::pki_types::ServerName;
-use std::sync::Arc;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
 use crate::failure::{chain, failed};
 use crate::smtp_auth::{Login, Mechanisms};
-use crate::smtp_line::{Connection, Reply, Wire, dot_stuffed};
+use crate::smtp_wire::Wire;
 use crate::tls::{TlsMaterial, client_config};
 
 /// How the server is left after its last word: it has the mail, so nothing depends on it.
@@ -56,6 +63,13 @@ struct Session<'a> {
     reached: &'a mut Reached,
 }
 
+/// The server's answer to one command.
+struct Reply {
+    code: u16,
+    /// Without their codes.
+    lines: Vec<String>,
+}
+
 /// What EHLO said.
 struct Greeting {
     extensions: Vec<String>,
@@ -64,18 +78,24 @@ struct Greeting {
 impl Session<'_> {
     async fn run(self) -> Result<MailReply, End> {
         let host = host(&self.request.smarthost)?;
-        let (mut connection, greeting, encrypted) = self.open(&host).await?;
+        let client = ClientId::Domain(one_line(&self.request.hello)?.to_owned());
+        let (mut connection, encrypted) = self.open(&host, &client).await?;
+        // After STARTTLS it must be said again (RFC 3207 4.2), and what lettre keeps of its own EHLO's answer lacks
+        // SIZE, CRAM-MD5 and the order of the mechanisms.
+        let greeting = ask(&mut connection, Ehlo::new(client)).await?;
+        let greeting = Greeting::new(expect(greeting, MailStage::Hello, 200..300)?);
         self.log_in(&mut connection, &greeting, &host, encrypted)
             .await?;
         self.mail_from(&mut connection, &greeting).await?;
         let refused = self.recipients(&mut connection).await?;
-        expect(connection.command("DATA").await?, MailStage::Data, 300..400)?;
-        let message = dot_stuffed(&self.request.message);
+        expect(ask(&mut connection, Data).await?, MailStage::Data, 300..400)?;
+        // lettre ends the last line itself.
+        let message = self.request.message.as_slice();
+        let message = message.strip_suffix(b"\r\n").unwrap_or(message);
         *self.reached = Reached::PerhapsAll;
-        connection.write(&message).await?;
-        let reply = connection.read_reply().await?;
+        let reply = answered(connection.message(message).await)?;
         // Politeness: whether it is heard changes nothing.
-        let _ = tokio::time::timeout(GOODBYE_MAX, connection.command("QUIT")).await;
+        let _ = tokio::time::timeout(GOODBYE_MAX, connection.quit()).await;
         Ok(MailReply {
             stage: MailStage::Message,
             code: reply.code,
@@ -84,48 +104,40 @@ impl Session<'_> {
         })
     }
 
-    /// Connected and greeted, with TLS where it is demanded or offered.
-    async fn open(&self, host: &HostPort) -> Result<(Connection, Greeting, bool), End> {
+    /// Connected and greeted, and whether there is TLS: where it is demanded or offered.
+    async fn open(
+        &self,
+        host: &HostPort,
+        client: &ClientId,
+    ) -> Result<(AsyncSmtpConnection, bool), End> {
         let stream = TcpStream::connect((host.host.as_str(), port(host)?)).await?;
         stream.set_nodelay(true)?;
+        let wire = Wire::new(stream)?;
         let implicit = self.request.security == MailSecurity::Implicit;
-        let wire: Box<dyn Wire> = if implicit {
-            self.encrypt(Box::new(stream), &host.host).await?
-        } else {
-            Box::new(stream)
-        };
-        let mut connection = Connection::new(wire);
-        expect(connection.read_reply().await?, MailStage::Connect, 200..300)?;
-        let greeting = self.hello(&mut connection).await?;
         if implicit {
-            return Ok((connection, greeting, true));
+            self.encrypt(&wire, &host.host).await?;
         }
-        if !greeting.has("STARTTLS") {
+        let mut connection = greet(&wire, client).await?;
+        if implicit {
+            return Ok((connection, true));
+        }
+        let info = connection.server_info();
+        if !info.supports_feature(Extension::StartTls) {
             return if self.request.security == MailSecurity::StartTls {
                 Err(End::Failed(format!(
                     "'require_tls' is true (default) but {host} does not advertise the STARTTLS extension"
                 )))
             } else {
-                Ok((connection, greeting, false))
+                Ok((connection, false))
             };
         }
-        expect(
-            connection.command("STARTTLS").await?,
-            MailStage::StartTls,
-            200..300,
-        )?;
-        let Some(plain) = connection.into_wire() else {
-            // RFC 3207 5: whoever stands in between must not put words into the encrypted session.
-            return Err(End::Failed(
-                "the server said more before TLS began".to_owned(),
-            ));
-        };
-        let mut connection = Connection::new(self.encrypt(plain, &host.host).await?);
-        let greeting = self.hello(&mut connection).await?;
-        Ok((connection, greeting, true))
+        let reply = ask(&mut connection, Starttls).await?;
+        expect(reply, MailStage::StartTls, 200..300)?;
+        self.encrypt(&wire, &host.host).await?;
+        Ok((connection, true))
     }
 
-    async fn encrypt(&self, wire: Box<dyn Wire>, host: &str) -> Result<Box<dyn Wire>, End> {
+    async fn encrypt(&self, wire: &Wire, host: &str) -> Result<(), End> {
         let failed = |text: String| End::Failed(format!("TLS: {text}"));
         let material = TlsMaterial::read(self.tls)
             .await
@@ -139,29 +151,15 @@ impl Session<'_> {
         };
         let name = ServerName::try_from(name.to_owned())
             .map_err(|_| failed(format!("{name:?} is not a server's name")))?;
-        let stream = TlsConnector::from(Arc::new(config))
-            .connect(name, wire)
+        wire.encrypt(config, name)
             .await
-            .map_err(|error| failed(error.to_string()))?;
-        Ok(Box::new(stream))
-    }
-
-    async fn hello(&self, connection: &mut Connection) -> Result<Greeting, End> {
-        let hello = format!("EHLO {}", self.request.hello);
-        let reply = expect(
-            connection.command(&hello).await?,
-            MailStage::Hello,
-            200..300,
-        )?;
-        Ok(Greeting {
-            extensions: reply.lines.into_iter().skip(1).collect(),
-        })
+            .map_err(|error| failed(error.to_string()))
     }
 
     /// Logs in where there is somebody to log in and the server knows logins.
     async fn log_in(
         &self,
-        connection: &mut Connection,
+        connection: &mut AsyncSmtpConnection,
         greeting: &Greeting,
         host: &HostPort,
         encrypted: bool,
@@ -173,42 +171,48 @@ impl Session<'_> {
         let local = matches!(host.host.as_str(), "localhost" | "127.0.0.1" | "::1");
         let mechanisms = Mechanisms::new(offered, login, encrypted || local);
         let mut conversation = mechanisms.usable().map_err(End::Failed)?;
-        let mut reply = connection.command(&conversation.begin()).await?;
+        // lettre's own login knows no CRAM-MD5 and no identity, and gives up at questions that it has not met.
+        let mut reply = ask(connection, Line(&conversation.begin())).await?;
         while let Reply { code: 334, .. } = reply {
             reply = match conversation.answer(&reply.text()) {
-                Login::Answer(answer) => connection.command(&answer).await?,
+                Login::Answer(answer) => ask(connection, Line(&answer)).await?,
                 // RFC 4954 4: a lone star gives up.
-                Login::GivesUp => connection.command("*").await?,
+                Login::GivesUp => ask(connection, Line("*")).await?,
             };
         }
         expect(reply, MailStage::Auth, 200..300)?;
         Ok(())
     }
 
-    async fn mail_from(&self, connection: &mut Connection, greeting: &Greeting) -> Result<(), End> {
-        let mut command = format!("MAIL FROM:<{}>", self.request.from);
+    async fn mail_from(
+        &self,
+        connection: &mut AsyncSmtpConnection,
+        greeting: &Greeting,
+    ) -> Result<(), End> {
+        let mut parameters = Vec::new();
         if greeting.has("8BITMIME") {
-            command.push_str(" BODY=8BITMIME");
+            parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
         }
         if greeting.has("SIZE") {
-            command.push_str(&format!(" SIZE={}", self.request.message.len()));
+            parameters.push(MailParameter::Size(self.request.message.len()));
         }
-        expect(
-            connection.command(&command).await?,
-            MailStage::MailFrom,
-            200..300,
-        )?;
+        let command = Mail::new(Some(address(&self.request.from)?), parameters);
+        let reply = ask(connection, command).await?;
+        expect(reply, MailStage::MailFrom, 200..300)?;
         Ok(())
     }
 
     /// Those whom the server refuses although it takes others. Where it takes nobody, the session ends with a refusal
     /// that can pass, if there is one.
-    async fn recipients(&self, connection: &mut Connection) -> Result<Vec<RefusedRecipient>, End> {
+    async fn recipients(
+        &self,
+        connection: &mut AsyncSmtpConnection,
+    ) -> Result<Vec<RefusedRecipient>, End> {
         let mut refused = Vec::new();
         let mut worst: Option<Reply> = None;
         for recipient in &self.request.recipients {
-            let command = format!("RCPT TO:<{recipient}>");
-            let reply = connection.command(&command).await?;
+            let command = Rcpt::new(address(recipient)?, Vec::new());
+            let reply = ask(connection, command).await?;
             if (200..300).contains(&reply.code) {
                 continue;
             }
@@ -236,7 +240,29 @@ impl Session<'_> {
     }
 }
 
+impl Reply {
+    fn text(&self) -> String {
+        self.lines.join(" ")
+    }
+
+    /// As the session's last word.
+    fn ends(&self, stage: MailStage) -> End {
+        End::Replied(MailReply {
+            stage,
+            code: self.code,
+            text: self.text(),
+            refused: Vec::new(),
+        })
+    }
+}
+
 impl Greeting {
+    fn new(reply: Reply) -> Self {
+        Self {
+            extensions: reply.lines.into_iter().skip(1).collect(),
+        }
+    }
+
     fn has(&self, extension: &str) -> bool {
         self.parameters(extension).is_some()
     }
@@ -250,16 +276,85 @@ impl Greeting {
     }
 }
 
+/// A line that lettre has no word for.
+struct Line<'a>(&'a str);
+
+impl Display for Line<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}\r\n", self.0)
+    }
+}
+
+/// The server's first word, and lettre's EHLO.
+async fn greet(wire: &Wire, client: &ClientId) -> Result<AsyncSmtpConnection, End> {
+    let connected = AsyncSmtpConnection::connect_with_transport(Box::new(wire.clone()), client);
+    connected.await.map_err(|error| match refusal(&error) {
+        None => broken(&error),
+        Some(reply) if wire.has_spoken() => reply.ends(MailStage::Hello),
+        Some(reply) => reply.ends(MailStage::Connect),
+    })
+}
+
+async fn ask(
+    connection: &mut AsyncSmtpConnection,
+    command: impl Display + Send,
+) -> Result<Reply, End> {
+    answered(connection.command(command).await)
+}
+
+/// lettre calls a refusal an error; here it is an answer like any other.
+fn answered(answer: Result<SmtpResponse, SmtpError>) -> Result<Reply, End> {
+    match answer {
+        Ok(response) => Ok(Reply {
+            code: response.code().into(),
+            lines: response.message().map(str::to_owned).collect(),
+        }),
+        Err(error) => refusal(&error).ok_or_else(|| broken(&error)),
+    }
+}
+
+fn refusal(error: &SmtpError) -> Option<Reply> {
+    Some(Reply {
+        code: error.status()?.into(),
+        lines: error
+            .source()
+            .map(ToString::to_string)
+            .into_iter()
+            .collect(),
+    })
+}
+
+fn broken(error: &SmtpError) -> End {
+    // What lettre says of such an answer quotes it, line breaks and all.
+    End::Failed(if error.is_response() {
+        "the mail server's answer is not SMTP".to_owned()
+    } else {
+        chain(error)
+    })
+}
+
 fn expect(reply: Reply, stage: MailStage, codes: std::ops::Range<u16>) -> Result<Reply, End> {
     if codes.contains(&reply.code) {
         return Ok(reply);
     }
-    Err(End::Replied(MailReply {
-        stage,
-        code: reply.code,
-        text: reply.text(),
-        refused: Vec::new(),
-    }))
+    Err(reply.ends(stage))
+}
+
+/// The addresses were checked when they were read; lettre's own check refuses some that people have.
+fn address(text: &str) -> Result<Address, End> {
+    let (user, domain) = one_line(text)?
+        .rsplit_once('@')
+        .ok_or_else(|| End::Failed(format!("{text:?} is not a mail address")))?;
+    Ok(Address::new_dangerous(user, domain))
+}
+
+/// A line break in a command would be a second command.
+fn one_line(text: &str) -> Result<&str, End> {
+    if text.contains(['\r', '\n', '\0']) {
+        let reason = "a mail command must not hold line breaks";
+        return Err(End::Failed(reason.to_owned()));
+    }
+    Ok(text)
 }
 
 fn host(smarthost: &str) -> Result<HostPort, End> {
