@@ -3,11 +3,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use config::{
-    AlertmanagerFiles, AlertmanagerOptions, Files, Problem, Problems, PrometheusConfig,
-    WatchbellConfig,
+    AlertmanagerFiles, AlertmanagerOptions, Files, HttpConfig, Problem, Problems, PrometheusConfig,
+    RelabelConfig, WatchbellConfig,
 };
 use promql::ParserOptions;
-use ruler::{LoadedRules, RuleFiles};
+use ruler::{AlertmanagerTarget, LoadedRules, RuleFiles};
 use ruler_core::GroupDefaults;
 use runtime::DiskFiles;
 use template::TemplateSet;
@@ -18,8 +18,9 @@ const ALERTMANAGER_DEFAULT: &str = "route: {receiver: nobody}\nreceivers: [{name
 /// What a running process can take over without a restart.
 pub(crate) struct Configuration {
     pub(crate) watchbell: WatchbellConfig,
-    /// Full addresses of `POST /api/v2/alerts`; empty: this process' own.
-    pub(crate) alertmanagers: Vec<String>,
+    /// Empty: this process' own.
+    pub(crate) alertmanagers: Vec<AlertmanagerTarget>,
+    pub(crate) alert_relabel_configs: Vec<RelabelConfig>,
     pub(crate) rule_files: RuleFiles,
     pub(crate) rules: LoadedRules,
     pub(crate) alertmanager: Arc<AlertmanagerFiles>,
@@ -54,6 +55,9 @@ impl Configuration {
         };
         Ok(Self {
             alertmanagers: alertmanagers(&watchbell, prometheus.as_ref()),
+            alert_relabel_configs: prometheus
+                .map(|prometheus| prometheus.alert_relabel_configs)
+                .unwrap_or_default(),
             rule_files,
             rules,
             alertmanager: Arc::new(alertmanager),
@@ -103,6 +107,16 @@ fn read_prometheus(
     match PrometheusConfig::read(&name, &text, &|variable| std::env::var(variable).ok()) {
         Ok(loaded) => {
             warnings.extend(loaded.warnings);
+            // Alerts that cannot log in would be lost one by one, at night.
+            if loaded
+                .value
+                .alertmanagers
+                .iter()
+                .any(|set| set.http != HttpConfig::default())
+            {
+                let message = "HTTP settings of an Alertmanager are not supported by this version";
+                problems.push(Problem::new(&name, None, "alerting.alertmanagers", message));
+            }
             Some(loaded.value)
         }
         Err(wrong) => {
@@ -166,17 +180,115 @@ fn load_alertmanager(
 fn alertmanagers(
     watchbell: &WatchbellConfig,
     prometheus: Option<&PrometheusConfig>,
-) -> Vec<String> {
-    let own = watchbell
-        .alertmanager
-        .urls
-        .iter()
-        .map(|url| format!("{}/api/v2/alerts", url.as_str().trim_end_matches('/')));
-    let theirs = prometheus
+) -> Vec<AlertmanagerTarget> {
+    let own = watchbell.alertmanager.urls.iter().map(|url| {
+        let base = url.as_str().trim_end_matches('/');
+        AlertmanagerTarget::new(format!("{base}/api/v2/alerts"))
+    });
+    let sets = prometheus
         .into_iter()
         .flat_map(|prometheus| &prometheus.alertmanagers);
-    let theirs = theirs
-        .flat_map(|targets| &targets.urls)
-        .map(|url| url.as_str().to_owned());
+    let theirs = sets.flat_map(|set| {
+        set.urls.iter().map(|url| AlertmanagerTarget {
+            url: url.as_str().to_owned(),
+            timeout: set.timeout,
+            alert_relabel_configs: set.alert_relabel_configs.clone(),
+        })
+    });
     own.chain(theirs).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use super::Configuration;
+
+    fn load(files: &[(&str, &str)]) -> Result<Configuration, String> {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        Configuration::load(Some(&folder.path().join("watchbell.yml")))
+            .map_err(|problems| problems.to_string())
+    }
+
+    const PROMETHEUS: &str = "global: {evaluation_interval: 7s, external_labels: {cluster: eu, replica: a}}\n\
+        rule_files: [more.yml]\n\
+        scrape_configs: [{job_name: anything}]\n\
+        alerting:\n  \
+          alert_relabel_configs: [{regex: replica, action: labeldrop}]\n  \
+          alertmanagers: [{timeout: 3s, path_prefix: /am, static_configs: [{targets: ['am-1:9093', 'am-2:9093']}]}]\n";
+
+    #[test]
+    fn a_prometheus_own_file_is_read_as_it_is() {
+        let watchbell = "external_labels: {replica: b}\nrule_files: [own.yml]\nprometheus_config_file: prometheus.yml\n";
+        let rules = "groups: [{name: g, rules: [{alert: A, expr: up}]}]\n";
+        let files = [
+            ("watchbell.yml", watchbell),
+            ("prometheus.yml", PROMETHEUS),
+            ("own.yml", rules),
+            ("more.yml", rules),
+        ];
+        let configuration = load(&files).unwrap_or_else(|problems| panic!("{problems}"));
+        assert_eq!(configuration.rules.files, 2);
+        assert_eq!(
+            configuration.watchbell.evaluation.interval,
+            Duration::from_secs(7)
+        );
+        assert_eq!(
+            configuration.watchbell.external_labels.to_string(),
+            r#"{cluster="eu", replica="b"}"#
+        );
+        assert_eq!(configuration.alert_relabel_configs.len(), 1);
+        let urls: Vec<&str> = configuration
+            .alertmanagers
+            .iter()
+            .map(|target| target.url.as_str())
+            .collect();
+        assert_eq!(
+            urls,
+            [
+                "http://am-1:9093/am/api/v2/alerts",
+                "http://am-2:9093/am/api/v2/alerts"
+            ]
+        );
+        assert_eq!(
+            configuration.alertmanagers[0].timeout,
+            Duration::from_secs(3)
+        );
+    }
+
+    #[test]
+    fn an_alertmanager_that_wants_a_login_is_refused_and_not_forgotten() {
+        let prometheus = "alerting: {alertmanagers: [{basic_auth: {username: u, password: p}, static_configs: [{targets: ['am:1']}]}]}";
+        let files = [
+            ("watchbell.yml", "prometheus_config_file: prometheus.yml"),
+            ("prometheus.yml", prometheus),
+        ];
+        let problems = load(&files).err().expect("it is refused");
+        assert!(
+            problems.contains("HTTP settings of an Alertmanager are not supported"),
+            "{problems}"
+        );
+    }
+
+    #[test]
+    fn mistakes_of_all_files_are_told_together() {
+        let watchbell = "rule_files: [own.yml]\nalertmanager: {config_file: am.yml}\nprometheus_config_file: prometheus.yml";
+        let files = [
+            ("watchbell.yml", watchbell),
+            (
+                "own.yml",
+                "groups: [{name: g, rules: [{alert: A, expr: 'up =='}]}]",
+            ),
+            ("am.yml", "route: {receiver: ghost}\nreceivers: []"),
+            ("prometheus.yml", "global: {evaluation_interval: soon}"),
+        ];
+        let problems = load(&files).err().expect("it is refused");
+        for part in ["own.yml:1:", "am.yml:1:", "prometheus.yml:1:"] {
+            assert!(problems.contains(part), "{part}: {problems}");
+        }
+    }
 }

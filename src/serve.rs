@@ -12,8 +12,8 @@ use model::TenantId;
 use prometheus_client::metrics::gauge::Gauge;
 use promql::ParserOptions;
 use ruler::{
-    Backend, Embedded, ReloadRequest, Remote, RuleFileWatch, RuleFiles, RulerMetrics, RulerService,
-    SEND_TIMEOUT, Sender,
+    AlertmanagerTarget, Backend, Embedded, Outside, ReloadRequest, Remote, RuleFileWatch,
+    RuleFiles, RulerMetrics, RulerService, Sender,
 };
 use runtime::log::SyncPolicy;
 use runtime::{Clock, Metrics, Routes, Server, Stop, Stopper, SystemClock, Tasks, start_logging};
@@ -300,19 +300,12 @@ async fn start_ruler(
         resend_delay: watchbell.evaluation.resend_delay,
         outage_tolerance: watchbell.evaluation.for_outage_tolerance,
         concurrency_max: watchbell.evaluation.concurrency_max,
-        external_labels: watchbell.external_labels.clone(),
-        external_url: hands.external_url.clone(),
         parser_options: ParserOptions::default(),
-        alertmanagers: alertmanagers(configuration, addresses)?,
+        outside: outside(configuration, addresses)?,
     };
     let parts = ruler::ServiceParts {
         backend,
-        sender: Sender::new(
-            client,
-            SEND_TIMEOUT,
-            watchbell.external_labels.clone(),
-            &hands.external_url,
-        ),
+        sender: Sender::new(client),
         log: Some(log),
         clock: hands.clock.clone(),
         metrics: RulerMetrics::new(&hands.metrics),
@@ -425,10 +418,10 @@ impl Reloader {
         if let Some(ruler) = &self.ruler {
             // Only files that changed since they were read above can still have a mistake.
             ruler.read_again(configuration.rule_files.clone()).await?;
-            let labels = configuration.watchbell.external_labels.clone();
-            let url = external_url(&configuration.watchbell, &self.addresses);
-            let alertmanagers = alertmanagers(&configuration, &self.addresses)?;
-            ruler.service.reconfigure(labels, &url, alertmanagers).await;
+            ruler
+                .service
+                .reconfigure(outside(&configuration, &self.addresses)?)
+                .await;
         }
         if let Some((alertmanager, telling)) = &self.alertmanager {
             telling.replace(tellers);
@@ -489,19 +482,22 @@ fn listen_addresses(arguments: &ServeArguments, watchbell: &WatchbellConfig) -> 
     }
 }
 
-/// Where alerts go: outside Alertmanagers where any are configured, else this process' own.
-fn alertmanagers(
-    configuration: &Configuration,
-    addresses: &[SocketAddr],
-) -> anyhow::Result<Vec<String>> {
-    if configuration.alertmanagers.is_empty() {
-        Ok(vec![format!(
+/// How the ruler's alerts go out: to the Alertmanagers that are configured, else to this process' own.
+fn outside(configuration: &Configuration, addresses: &[SocketAddr]) -> anyhow::Result<Outside> {
+    let alertmanagers = if configuration.alertmanagers.is_empty() {
+        vec![AlertmanagerTarget::new(format!(
             "http://{}/api/v2/alerts",
             own_address(addresses)?
-        )])
+        ))]
     } else {
-        Ok(configuration.alertmanagers.clone())
-    }
+        configuration.alertmanagers.clone()
+    };
+    Ok(Outside {
+        external_labels: configuration.watchbell.external_labels.clone(),
+        external_url: external_url(&configuration.watchbell, addresses),
+        alert_relabel_configs: configuration.alert_relabel_configs.clone(),
+        alertmanagers,
+    })
 }
 
 /// Where this process reaches itself.

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use tracing::warn;
 
 use crate::backend::Backend;
-use crate::external::{External, Identity};
+use crate::external::{External, Outside};
 use crate::metrics::RulerMetrics;
 
 /// What every evaluation of a tenant's rules is given.
@@ -50,7 +50,7 @@ pub(crate) fn evaluate(
         RuleKind::Alerting { .. } => {
             let host = RuleHost {
                 evaluation,
-                identity: evaluation.external.current(),
+                outside: evaluation.external.current(),
                 at: evaluate.ticket.at,
                 runtime,
             };
@@ -67,8 +67,8 @@ pub(crate) fn evaluate(
 fn alert_element(rule: &Rule, sample: VectorSample, host: &RuleHost<'_>) -> AlertElement {
     let data: Value = AlertTemplateData {
         labels: sample.labels.clone(),
-        external_labels: host.identity.labels.clone(),
-        external_url: host.identity.url.clone(),
+        external_labels: host.outside.external_labels.clone(),
+        external_url: host.outside.external_url.clone(),
         value: sample.value,
     }
     .into();
@@ -107,7 +107,7 @@ fn expand(rule: &Rule, template: &Template, data: &Value, host: &RuleHost<'_>) -
 /// The world as a rule's template sees it: at the group's slot, whatever the query offset is.
 struct RuleHost<'a> {
     evaluation: &'a Evaluation,
-    identity: Arc<Identity>,
+    outside: Arc<Outside>,
     at: Timestamp,
     runtime: &'a Handle,
 }

@@ -1,18 +1,16 @@
 //! Alerts on their way to an Alertmanager: `POST /api/v2/alerts`.
 use std::collections::BTreeMap;
-use std::time::Duration;
 
+use config::RelabelConfig;
 use model::wire::PostableAlert;
 use model::{Labels, TenantId, go_json};
 use reqwest::header::{CONTENT_TYPE, USER_AGENT};
 use reqwest::{Client, StatusCode};
-use ruler_core::{Destination, Message, SendOutcome};
+use ruler_core::{Destination, Message, SendOutcome, relabel};
 use runtime::TENANT_HEADER;
 
-use crate::external::{External, Identity};
+use crate::external::{External, Outside, SEND_TIMEOUT};
 
-/// `alerting.alertmanagers[].timeout`.
-pub const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// Of a refusal's body, what is worth a place in the log.
 const REASON_CHARS_MAX: usize = 200;
 
@@ -20,22 +18,15 @@ const REASON_CHARS_MAX: usize = 200;
 #[derive(Clone, Debug)]
 pub struct Sender {
     client: Client,
-    timeout: Duration,
     external: External,
 }
 
 impl Sender {
     #[must_use]
-    pub fn new(
-        client: Client,
-        timeout: Duration,
-        external_labels: Labels,
-        external_url: &str,
-    ) -> Self {
+    pub fn new(client: Client) -> Self {
         Self {
             client,
-            timeout,
-            external: External::new(external_labels, external_url),
+            external: External::default(),
         }
     }
 
@@ -44,17 +35,27 @@ impl Sender {
     }
 
     /// Any 2xx is a success. What may be different next time is `Failed`, what stays wrong is `Rejected`.
+    /// An alert that relabelling drops is not told to this destination, and that is a success too.
     pub async fn send(
         &self,
         tenant: &TenantId,
         destination: &Destination,
         messages: &[Message],
     ) -> SendOutcome {
-        let identity = self.external.current();
+        let outside = self.external.current();
+        let target = outside
+            .alertmanagers
+            .iter()
+            .find(|target| *target.url == *destination.0);
+        let own_steps = target.map_or(&[][..], |target| &target.alert_relabel_configs);
+        let timeout = target.map_or(SEND_TIMEOUT, |target| target.timeout);
         let alerts: Vec<PostableAlert> = messages
             .iter()
-            .map(|message| postable(message, &identity))
+            .filter_map(|message| postable(message, &outside, own_steps))
             .collect();
+        if alerts.is_empty() {
+            return SendOutcome::Delivered;
+        }
         let body = match go_json::to_string(&alerts) {
             Ok(body) => body,
             Err(error) => {
@@ -66,7 +67,7 @@ impl Sender {
         let request = self
             .client
             .post(&*destination.0)
-            .timeout(self.timeout)
+            .timeout(timeout)
             .header(CONTENT_TYPE, "application/json")
             .header(USER_AGENT, concat!("Watchbell/", env!("CARGO_PKG_VERSION")))
             .header(TENANT_HEADER, tenant.as_str())
@@ -85,21 +86,28 @@ impl Sender {
     }
 }
 
-fn postable(message: &Message, identity: &Identity) -> PostableAlert {
+/// As the destination is to see it; `None` where relabelling drops it.
+fn postable(
+    message: &Message,
+    outside: &Outside,
+    own_steps: &[RelabelConfig],
+) -> Option<PostableAlert> {
     let alert = &message.alert;
-    let mut labels = texts(&alert.labels);
-    for (name, value) in &identity.labels {
-        labels
-            .entry(name.to_owned())
-            .or_insert_with(|| value.to_owned());
-    }
-    PostableAlert {
-        labels,
+    // Of two pairs with one name the later stays: the alert's own.
+    let labels: Labels = outside
+        .external_labels
+        .iter()
+        .chain(&alert.labels)
+        .collect();
+    let labels = relabel(&labels, &outside.alert_relabel_configs)?;
+    let labels = relabel(&labels, own_steps)?;
+    Some(PostableAlert {
+        labels: texts(&labels),
         annotations: texts(&alert.annotations),
         starts_at: Some(alert.starts_at.to_rfc3339_millis()),
         ends_at: Some(alert.ends_at.to_rfc3339_millis()),
-        generator_url: generator_url(&identity.url, &message.expression),
-    }
+        generator_url: generator_url(&outside.external_url, &message.expression),
+    })
 }
 
 /// Empty where the expression is not known any more.

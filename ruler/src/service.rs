@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Labels, Machine, TenantId};
-use parking_lot::{Mutex, RwLock};
+use model::{Machine, TenantId};
+use parking_lot::Mutex;
 use promql::ParserOptions;
 use ruler_core::{Destination, Group, GroupView, Input, Ruler, RulerOptions, SavedState};
 use runtime::log::{AppendError, Log};
@@ -14,6 +14,7 @@ use tracing::{debug, error, info};
 
 use crate::backend::Backend;
 use crate::evaluate::Evaluation;
+use crate::external::Outside;
 use crate::journal::{JournalSize, SavedTenants};
 use crate::metrics::RulerMetrics;
 use crate::sender::Sender;
@@ -36,13 +37,8 @@ pub struct ServiceSettings {
     pub outage_tolerance: Duration,
     /// Rules of all tenants that are evaluated at once.
     pub concurrency_max: usize,
-    /// Put on every alert that does not carry the label itself; templates see them.
-    pub external_labels: Labels,
-    /// How others reach this server: templates see it, and the source of every alert begins with it.
-    pub external_url: String,
     pub parser_options: ParserOptions,
-    /// Where alerts go: full addresses, `http://host:9093/api/v2/alerts`.
-    pub alertmanagers: Vec<String>,
+    pub outside: Outside,
 }
 
 /// The hands that the rulers are given.
@@ -68,8 +64,6 @@ struct Inner {
     parts: ServiceParts,
     workers: Arc<Semaphore>,
     tenants: Mutex<BTreeMap<TenantId, TenantHandle>>,
-    /// As the latest configuration says.
-    alertmanagers: RwLock<Vec<String>>,
     tasks: Mutex<Tasks>,
     views: Views,
 }
@@ -102,19 +96,16 @@ impl RulerService {
     pub fn start(settings: ServiceSettings, parts: ServiceParts, saved: SavedTenants) -> Self {
         let workers = Arc::new(Semaphore::new(settings.concurrency_max.max(1)));
         let tasks = Mutex::new(Tasks::new(parts.stopper.clone()));
+        parts.sender.external().set(settings.outside.clone());
         parts
-            .sender
-            .external()
-            .set(settings.external_labels.clone(), &settings.external_url);
-        let alertmanagers = settings.alertmanagers.clone();
-        parts.metrics.alertmanagers_known(alertmanagers.len());
+            .metrics
+            .alertmanagers_known(settings.outside.alertmanagers.len());
         let service = Self {
             inner: Arc::new(Inner {
                 settings,
                 parts,
                 workers,
                 tenants: Mutex::default(),
-                alertmanagers: RwLock::new(alertmanagers),
                 tasks,
                 views: Views::default(),
             }),
@@ -148,21 +139,11 @@ impl RulerService {
     }
 
     /// What a reload of the configuration may change beside rules. A new Alertmanager is told of everything that fires.
-    pub async fn reconfigure(
-        &self,
-        external_labels: Labels,
-        external_url: &str,
-        alertmanagers: Vec<String>,
-    ) {
+    pub async fn reconfigure(&self, outside: Outside) {
         let inner = &self.inner;
-        inner
-            .parts
-            .sender
-            .external()
-            .set(external_labels, external_url);
-        inner.parts.metrics.alertmanagers_known(alertmanagers.len());
-        let destinations = destinations(&alertmanagers);
-        *inner.alertmanagers.write() = alertmanagers;
+        let destinations = destinations(&outside);
+        inner.parts.metrics.alertmanagers_known(destinations.len());
+        inner.parts.sender.external().set(outside);
         // Rulers that begin from here on read the list themselves.
         let handles: Vec<TenantHandle> = inner.tenants.lock().values().cloned().collect();
         for handle in handles {
@@ -250,7 +231,12 @@ impl RulerService {
     }
 
     pub(crate) fn alertmanagers(&self) -> Vec<String> {
-        self.inner.alertmanagers.read().clone()
+        let outside = self.inner.parts.sender.external().current();
+        outside
+            .alertmanagers
+            .iter()
+            .map(|target| target.url.clone())
+            .collect()
     }
 }
 
@@ -276,11 +262,7 @@ impl Inner {
             outage_tolerance: settings.outage_tolerance,
         };
         let mut machine = Ruler::new(tenant.clone(), options, saved);
-        let destinations = settings
-            .alertmanagers
-            .iter()
-            .map(|url| Destination(url.as_str().into()))
-            .collect();
+        let destinations = destinations(&parts.sender.external().current());
         machine.handle(Input::DestinationsChanged(destinations), parts.clock.now());
         let shell = TenantShell::new(ShellParts {
             tenant: tenant.clone(),
@@ -306,9 +288,10 @@ impl Inner {
     }
 }
 
-fn destinations(alertmanagers: &[String]) -> Vec<Destination> {
-    alertmanagers
+fn destinations(outside: &Outside) -> Vec<Destination> {
+    outside
+        .alertmanagers
         .iter()
-        .map(|url| Destination(url.as_str().into()))
+        .map(|target| Destination(target.url.as_str().into()))
         .collect()
 }

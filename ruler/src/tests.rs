@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Request, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
-use config::{Problems, RuleFile};
+use config::{Problems, PrometheusConfig, RelabelConfig, RuleFile};
 use ingest::{Build, Engine, IngestSettings};
 use model::{Labels, Sample, TenantId, Timestamp};
 use parking_lot::Mutex;
@@ -22,10 +22,11 @@ use tokio::sync::{mpsc, oneshot};
 use crate::api::routes;
 use crate::backend::{Answering, Backend};
 use crate::embedded::Embedded;
+use crate::external::{AlertmanagerTarget, Outside};
 use crate::files::RuleFiles;
 use crate::journal::{SavedTenants, open_journal};
 use crate::metrics::RulerMetrics;
-use crate::sender::{SEND_TIMEOUT, Sender};
+use crate::sender::Sender;
 use crate::service::{RulerService, ServiceParts, ServiceSettings};
 use crate::watch::{ReloadRequest, RuleFileWatch};
 
@@ -166,6 +167,14 @@ struct House<B = Table> {
     stopper: Stopper,
 }
 
+fn relabelling(step: &str) -> Vec<RelabelConfig> {
+    let file = format!("alerting: {{alert_relabel_configs: [{step}]}}");
+    let read = PrometheusConfig::read("p.yml", &file, &|_| None);
+    read.unwrap_or_else(|problems| panic!("{problems}"))
+        .value
+        .alert_relabel_configs
+}
+
 impl House {
     fn start(
         alertmanagers: Vec<String>,
@@ -198,10 +207,18 @@ impl<B: Backend> House<B> {
             resend_delay: Duration::from_secs(60),
             outage_tolerance: Duration::from_secs(3600),
             concurrency_max: 2,
-            external_labels: external_labels.clone(),
-            external_url: external_url.into(),
             parser_options: ParserOptions::default(),
-            alertmanagers,
+            outside: Outside {
+                external_labels,
+                external_url: external_url.into(),
+                alert_relabel_configs: relabelling(
+                    "{source_labels: [cluster], target_label: region}",
+                ),
+                alertmanagers: alertmanagers
+                    .into_iter()
+                    .map(AlertmanagerTarget::new)
+                    .collect(),
+            },
         };
         let metrics = Metrics::new();
         let (log, saved) = journal.map_or((None, SavedTenants::default()), |(log, saved)| {
@@ -209,12 +226,7 @@ impl<B: Backend> House<B> {
         });
         let parts = ServiceParts {
             backend: backend.clone(),
-            sender: Sender::new(
-                reqwest::Client::new(),
-                SEND_TIMEOUT,
-                external_labels,
-                external_url,
-            ),
+            sender: Sender::new(reqwest::Client::new()),
             log,
             clock: Arc::new(SystemClock::new()),
             metrics: RulerMetrics::new(&metrics),
@@ -292,7 +304,7 @@ async fn an_alert_goes_from_the_query_to_the_alertmanager_and_shows_in_the_api()
     assert_eq!(tenant, "team-1");
     assert_eq!(
         alert["labels"],
-        json!({"alertname": "Down", "cluster": "eu", "job": "web", "severity": "page", "team": "t"})
+        json!({"alertname": "Down", "cluster": "eu", "job": "web", "region": "eu", "severity": "page", "team": "t"})
     );
     assert_eq!(alert["annotations"]["summary"], "a:1 of eu is 0");
     assert_eq!(alert["annotations"]["others"], "0");

@@ -25,6 +25,7 @@ mod recording;
 mod refusal;
 #[cfg(test)]
 mod rehearsal;
+mod relabel;
 mod restore;
 mod rule;
 mod rule_state;
@@ -51,6 +52,7 @@ pub use plan::RulePlan;
 pub use record::Record;
 pub use recording::RecordedElement;
 pub use refusal::ResultRefused;
+pub use relabel::relabel;
 pub use restore::{DepartedAlert, OUTAGE_TOLERANCE, SavedRule, SavedState};
 pub use rule::{Group, GroupKey, Rule, RuleClass, RuleKey, RuleKind};
 pub use rule_state::{QUERY_FAILURE_GRACE, RuleHealth};
