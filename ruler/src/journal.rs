@@ -7,15 +7,12 @@ use ruler_core::{DecodeError, Persist, Record, SavedState};
 use runtime::log::{
     AppendError, Log, LogSettings, OpenError, Record as Frame, SegmentNumber, SyncPolicy,
 };
-use tracing::{error, info};
+use tracing::error;
 
 /// A change of alert state ([`Record`]).
 pub const RECORD_KIND: u8 = 0x20;
 /// A tenant's whole alert state, in place of everything before it.
 pub const SNAPSHOT_KIND: u8 = 0x21;
-
-/// Below this a start reads the log in a moment, however little of it counts.
-const JOURNAL_BYTES_BEFORE_CHECKPOINT: u64 = 16 * 1024 * 1024;
 
 /// Why saved alert state cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -58,23 +55,6 @@ pub fn open_journal(folder: &Path, sync: SyncPolicy) -> Result<(Log, SavedTenant
         }
     }
     Ok((log, saved))
-}
-
-/// Decides when the log is worth shortening: when it has grown to four times what is left of it after that.
-#[derive(Debug, Default)]
-pub(crate) struct JournalSize {
-    after_checkpoint: u64,
-}
-
-impl JournalSize {
-    pub(crate) fn is_checkpoint_due(&self, bytes: u64) -> bool {
-        bytes > JOURNAL_BYTES_BEFORE_CHECKPOINT.max(4 * self.after_checkpoint)
-    }
-
-    pub(crate) fn note_checkpoint(&mut self, before: u64, after: u64) {
-        self.after_checkpoint = after;
-        info!(before, after, "log of alert state shortened");
-    }
 }
 
 /// All in one write; they are with the kernel when this returns.

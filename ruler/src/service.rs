@@ -7,7 +7,7 @@ use model::{Machine, TenantId};
 use parking_lot::Mutex;
 use promql::ParserOptions;
 use ruler_core::{Destination, Group, GroupView, Input, Ruler, RulerOptions, SavedState};
-use runtime::log::{AppendError, Log};
+use runtime::log::{Log, keep_short};
 use runtime::{Clock, Stop, Stopper, Tasks, drive};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tracing::{debug, error, info};
@@ -15,7 +15,7 @@ use tracing::{debug, error, info};
 use crate::backend::Backend;
 use crate::evaluate::Evaluation;
 use crate::external::Outside;
-use crate::journal::{JournalSize, SavedTenants};
+use crate::journal::SavedTenants;
 use crate::metrics::RulerMetrics;
 use crate::sender::Sender;
 use crate::shell::{ShellParts, SnapshotTally, TenantShell};
@@ -24,8 +24,6 @@ use crate::views::Views;
 /// Inputs that wait for a tenant's machine. Results come from at most as many tasks as groups run, each of which waits
 /// here when the machine is behind.
 const INPUTS_MAX: usize = 1024;
-/// How often the log is weighed: it grows by kilobytes a second at most.
-const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
 /// A ruler ends as soon as it has carried out what it decided: it waits for no query and no receiver.
 const JOIN_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -72,16 +70,6 @@ struct Inner {
 struct TenantHandle {
     inputs: mpsc::Sender<Input>,
     snapshots: watch::Receiver<SnapshotTally>,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ShortenError {
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    #[error(transparent)]
-    Remove(#[from] std::io::Error),
-    #[error(transparent)]
-    Rotate(#[from] AppendError),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -184,37 +172,13 @@ impl RulerService {
     /// Keeps a log that holds nothing but alert state short. Returns after the signal to stop, when every ruler has
     /// ended and what it decided is in the log.
     pub async fn maintain(self, mut stop: Stop) {
-        let mut size = JournalSize::default();
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(MAINTENANCE_INTERVAL) => {}
-                () = stop.stopped() => break,
-            }
-            if let Some(log) = &self.inner.parts.log {
-                self.shorten_if_due(log, &mut size).await;
-            }
+        match &self.inner.parts.log {
+            Some(log) => keep_short(log.clone(), stop, || self.checkpoint()).await,
+            None => stop.stopped().await,
         }
         if !self.join(JOIN_PATIENCE).await {
             error!("a ruler did not end in good order");
         }
-    }
-
-    async fn shorten_if_due(&self, log: &Log, size: &mut JournalSize) {
-        let before = log.stats().bytes_on_disk;
-        if !size.is_checkpoint_due(before) {
-            return;
-        }
-        match self.shorten(log).await {
-            Ok(()) => size.note_checkpoint(before, log.stats().bytes_on_disk),
-            Err(problem) => error!(error = %problem, "log of alert state not shortened"),
-        }
-    }
-
-    /// Every tenant's state into a new segment, the ones before it away.
-    pub(crate) async fn shorten(&self, log: &Log) -> Result<(), ShortenError> {
-        let keep = log.rotate().await?;
-        self.checkpoint().await?;
-        Ok(log.remove_before(keep)?)
     }
 
     /// Waits until every ruler has ended, after the signal to stop. Says whether all ended well.
