@@ -46,11 +46,19 @@ async fn run(real: &Path, moment: Duration) {
     let mut service = Service::start(real).await;
     let probe = Probe::start(service.watchbell.url("/api/v1/write"));
     wait_for(
-        "the constant alert to fire and samples to be acknowledged",
+        "everything to be up and samples to be acknowledged",
         SETTLING,
         async || {
-            (probe.acknowledged() > 20 && !service.fakes.cronitor.pings("observe-prod").is_empty())
-                .then_some(())
+            let up = service
+                .watchbell
+                .json("/api/v1/query?query=count(up==1)")
+                .await;
+            let all_up = up["data"]["result"][0]["value"][1] == "4";
+            let told = !service.fakes.cronitor.pings("observe-prod").is_empty();
+            let quiet = alerts(&service).await.keys().all(|labels| {
+                !labels.contains("_Prometheus_Below_Threshold") && !labels.contains("_Target_Down")
+            });
+            (all_up && told && quiet && probe.acknowledged() > 20).then_some(())
         },
     )
     .await;
