@@ -44,6 +44,19 @@ impl Configuration {
             take_over(&mut watchbell, prometheus);
         }
         let rule_files = rule_files(&watchbell);
+        for pattern in watchbell
+            .rule_files
+            .iter()
+            .filter(|pattern| DiskFiles.glob(pattern).is_ok_and(|files| files.is_empty()))
+        {
+            let message = format!("no file matches {pattern}");
+            warnings.push(Problem::new(
+                &file.unwrap_or(Path::new("")).to_string_lossy(),
+                None,
+                "rule_files",
+                message,
+            ));
+        }
         let rules = rule_files
             .load()
             .map_err(|wrong| problems.extend(wrong))

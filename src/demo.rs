@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use fakes::Fakes;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::DemoArguments;
 use crate::demo::pipeline::Pipeline;
@@ -21,18 +22,21 @@ use crate::demo::story::Story;
 const TICK: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(arguments: DemoArguments) -> anyhow::Result<()> {
+    let mut interrupted = Interrupted::listen()?;
     let fakes = Fakes::start().await;
     let mut happened = fakes.subscribe();
-    let mut pipeline = Pipeline::start(&fakes)
-        .await
-        .context("the pipeline did not start")?;
-    let mut services = Services::new(pipeline.url("/api/v1/write"));
+    let mut pipeline = tokio::select! {
+        // Given up half-way, the process and its folder go away with the future that makes them.
+        () = interrupted.wait() => return Ok(()),
+        started = Pipeline::start(&fakes) => started.context("the pipeline did not start")?,
+    };
+    let mut services = Services::new(pipeline.url("/api/v1/write"))?;
     let mut story = Story::begin();
-    story.introduce(&pipeline, &fakes);
+    story.introduce(&pipeline);
     let mut ticks = tokio::time::interval(TICK);
     let ended = loop {
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => break Ok(()),
+            () = interrupted.wait() => break Ok(()),
             event = happened.recv() => {
                 if let Ok(event) = event {
                     story.vendor(&event);
@@ -56,4 +60,29 @@ pub(crate) async fn run(arguments: DemoArguments) -> anyhow::Result<()> {
     pipeline.stop().await?;
     fakes.stop().await;
     ended
+}
+
+/// Ctrl-C, a closed terminal, or a service manager: each ends the demo in good order.
+struct Interrupted {
+    hangup: Signal,
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interrupted {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.hangup.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }

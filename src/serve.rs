@@ -18,7 +18,7 @@ use ruler::{
 use runtime::log::SyncPolicy;
 use runtime::{Clock, Metrics, Routes, Server, Stop, Stopper, SystemClock, Tasks, start_logging};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tracing::{error, info, warn};
 
 use crate::cli::{LogFormatName, LogLevelName, ServeArguments, TargetName};
@@ -56,11 +56,19 @@ pub(crate) async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
     let mut tasks = Tasks::new(stopper.clone());
     let parts = Parts::start(&configuration, targets, &hands, &addresses, &mut tasks).await?;
 
-    let reloader = Arc::new(Reloader::new(arguments, &addresses, &parts, &hands.metrics));
+    let started_with = configuration.watchbell.clone();
+    let reloader = Reloader::new(arguments, &addresses, &parts, started_with, &hands.metrics);
+    let reloader = Arc::new(reloader);
     let routes = parts
         .routes()
         .merge(pages::routes(hands.metrics.clone(), reloader.clone()))
         .fallback(pages::not_found);
+    if let Some(ruler) = &parts.ruler {
+        tasks.spawn(
+            "changes",
+            reload_on_change(ruler.changed.clone(), reloader.clone(), stop.clone()),
+        );
+    }
     watch_signals(&mut tasks, stopper.clone(), reloader, stop.clone())?;
     for address in &addresses {
         info!(%address, "Listening on");
@@ -150,6 +158,8 @@ struct Parts {
 struct RunningRuler {
     service: RulerService,
     reloads: mpsc::Sender<ReloadRequest>,
+    /// The rule files are not as they were when they were read last.
+    changed: Arc<Notify>,
 }
 
 impl Parts {
@@ -278,7 +288,9 @@ async fn start_ruler(
     let (log, saved) = blocking(move || ruler::open_journal(&folder, sync))
         .await?
         .context("cannot start ruler")?;
+    // As with Go's clients, a proxy of the environment is nothing to alerts and rules unless a setting says so.
     let client = reqwest::Client::builder()
+        .no_proxy()
         .build()
         .context("cannot make an HTTP client")?;
     let timeout = watchbell.limits.query_timeout;
@@ -329,12 +341,22 @@ async fn start_ruler(
     );
     let watch = watch.await.map_err(|problems| anyhow!("{problems}"))?;
     let (reloads, requests) = mpsc::channel(1);
+    let changed = Arc::new(Notify::new());
     tasks.spawn(
         "rule-files",
-        watch.run(service.clone(), requests, hands.stop.clone()),
+        watch.run(
+            service.clone(),
+            requests,
+            changed.clone(),
+            hands.stop.clone(),
+        ),
     );
     tasks.spawn("ruler", service.clone().maintain(hands.stop.clone()));
-    Ok(RunningRuler { service, reloads })
+    Ok(RunningRuler {
+        service,
+        reloads,
+        changed,
+    })
 }
 
 impl RunningRuler {
@@ -361,6 +383,8 @@ pub(crate) struct Reloader {
     ruler: Option<RunningRuler>,
     alertmanager: Option<(AlertmanagerService, Arc<Telling>)>,
     addresses: Vec<SocketAddr>,
+    /// What the process was started with.
+    started_with: WatchbellConfig,
     successful: Gauge,
     /// One reload at a time.
     turn: Mutex<()>,
@@ -371,6 +395,7 @@ impl Reloader {
         arguments: ServeArguments,
         addresses: &[SocketAddr],
         parts: &Parts,
+        started_with: WatchbellConfig,
         metrics: &Metrics,
     ) -> Self {
         let successful = Gauge::default();
@@ -381,6 +406,7 @@ impl Reloader {
             ruler: parts.ruler.clone(),
             alertmanager: parts.alertmanager.clone(),
             addresses: addresses.to_vec(),
+            started_with,
             successful: metrics.register(
                 "watchbell_config_last_reload_successful",
                 help,
@@ -415,6 +441,9 @@ impl Reloader {
         }
         let tellers =
             prepare(&configuration.alertmanager).map_err(|error| anyhow!(error.sentence()))?;
+        for key in needs_restart(&self.started_with, &configuration.watchbell) {
+            warn!(key, "this change takes effect at the next start");
+        }
         if let Some(ruler) = &self.ruler {
             // Only files that changed since they were read above can still have a mistake.
             ruler.read_again(configuration.rule_files.clone()).await?;
@@ -431,6 +460,31 @@ impl Reloader {
         }
         Ok(())
     }
+}
+
+/// Keys that have changed and that a running process does not take over.
+fn needs_restart(before: &WatchbellConfig, after: &WatchbellConfig) -> Vec<&'static str> {
+    let timing = |config: &WatchbellConfig| {
+        let evaluation = config.evaluation.clone();
+        (
+            evaluation.resend_delay,
+            evaluation.for_outage_tolerance,
+            evaluation.concurrency_max,
+        )
+    };
+    let changed = [
+        ("server", before.server != after.server),
+        ("storage", before.storage != after.storage),
+        ("evaluation", timing(before) != timing(after)),
+        ("ruler", before.ruler != after.ruler),
+        ("log", before.log != after.log),
+        ("limits", before.limits != after.limits),
+    ];
+    changed
+        .into_iter()
+        .filter(|(_, changed)| *changed)
+        .map(|(key, _)| key)
+        .collect()
 }
 
 /// Reads everything, with the command line's words in place of the file's.
@@ -526,6 +580,19 @@ fn external_url(watchbell: &WatchbellConfig, addresses: &[SocketAddr]) -> String
     match addresses.first() {
         Some(address) => format!("http://{name}:{}", address.port()),
         None => format!("http://{name}"),
+    }
+}
+
+/// Changed rule files are taken over with everything else, or not at all.
+async fn reload_on_change(changed: Arc<Notify>, reloader: Arc<Reloader>, mut stop: Stop) {
+    loop {
+        tokio::select! {
+            () = changed.notified() => {
+                // It logs by itself what came of it.
+                let _ = reloader.reload().await;
+            }
+            () = stop.stopped() => return,
+        }
     }
 }
 

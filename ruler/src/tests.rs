@@ -604,7 +604,7 @@ async fn a_reload_takes_over_all_files_or_none() {
         .await
         .unwrap();
     let (requests, reloads) = mpsc::channel(1);
-    let watching = tokio::spawn(watch.run(house.service.clone(), reloads, stop));
+    let watching = tokio::spawn(watch.run(house.service.clone(), reloads, Arc::default(), stop));
     let reload = || async {
         let (answer, answered) = oneshot::channel();
         let files = None;

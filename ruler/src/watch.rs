@@ -1,11 +1,12 @@
 //! Keeps one tenant's rules as its files say.
+use std::sync::Arc;
 use std::time::Duration;
 
 use config::Problems;
 use model::TenantId;
 use runtime::Stop;
-use tokio::sync::{mpsc, oneshot};
-use tracing::{error, info};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tracing::info;
 
 use crate::files::{FileContents, RuleFiles};
 use crate::service::RulerService;
@@ -55,14 +56,16 @@ impl RuleFileWatch {
         Ok(())
     }
 
-    /// Reloads where a file has changed since the last look.
-    async fn look(&mut self, service: &RulerService) -> Result<(), Problems> {
+    /// Whether a file has changed since the last look.
+    async fn has_changed(&mut self) -> bool {
         let files = self.files.clone();
         let looking = tokio::task::spawn_blocking(move || files.contents());
-        match looking.await {
-            Ok(contents) if contents != self.seen => self.reload(service).await,
-            Ok(_) | Err(_) => Ok(()),
-        }
+        let contents = looking.await.expect(
+            "looking at rule files does not panic, and a runtime that ends asks for nothing",
+        );
+        let changed = contents != self.seen;
+        self.seen = contents;
+        changed
     }
 
     /// Other patterns and defaults from here on; if their files have a mistake, those of before.
@@ -75,11 +78,13 @@ impl RuleFileWatch {
         outcome
     }
 
-    /// Looks at the files now and then, and whenever it is asked to, until the end.
+    /// Reads the files whenever it is asked to. Looks at them now and then meanwhile, and tells of a change once: whoever
+    /// hears of it reads the whole configuration, because rules and routes are taken over together or not at all.
     pub async fn run(
         mut self,
         service: RulerService,
         mut reloads: mpsc::Receiver<ReloadRequest>,
+        changed: Arc<Notify>,
         mut stop: Stop,
     ) {
         loop {
@@ -94,10 +99,9 @@ impl RuleFileWatch {
                     let _ = request.answer.send(outcome);
                 }
                 () = tokio::time::sleep(WATCH_INTERVAL) => {
-                    if let Err(problems) = self.look(&service).await {
-                        for problem in &problems {
-                            error!(tenant = %self.tenant, %problem, "rule file not loaded, previous rules stay");
-                        }
+                    if self.has_changed().await {
+                        info!(tenant = %self.tenant, "rule files have changed");
+                        changed.notify_one();
                     }
                 }
             }

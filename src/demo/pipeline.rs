@@ -46,6 +46,7 @@ impl Pipeline {
             .kill_on_drop(true)
             .spawn()?;
         let client = reqwest::Client::builder()
+            .no_proxy()
             .timeout(Duration::from_secs(5))
             .build()?;
         let mut pipeline = Self {

@@ -30,15 +30,16 @@ struct Counters {
 }
 
 impl Services {
-    pub(super) fn new(write_url: String) -> Self {
-        Self {
+    pub(super) fn new(write_url: String) -> anyhow::Result<Self> {
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        Ok(Self {
             write_url,
-            client: reqwest::Client::new(),
+            client,
             clock: SystemClock::new(),
             served: [Counters::default(); SERVICES.len()],
             failing: false,
             filling: false,
-        }
+        })
     }
 
     /// Sends one sample of everything; says what has changed for the better or the worse.

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write, stdout};
 use std::time::Duration;
 
-use fakes::{FakeEvent, Fakes, Happened};
+use fakes::{FakeEvent, Happened};
 use model::Timestamp;
 use runtime::{Clock, SystemClock};
 use serde_json::Value as Json;
@@ -52,7 +52,7 @@ impl Story {
         self.paged && self.resolved && self.heartbeat
     }
 
-    pub(super) fn introduce(&self, pipeline: &Pipeline, fakes: &Fakes) {
+    pub(super) fn introduce(&self, pipeline: &Pipeline) {
         let lines = [
             String::new(),
             "Watchbell's demo: three services send samples; one fails after a few seconds, a disk fills up, and an".into(),
@@ -63,7 +63,6 @@ impl Story {
             format!("  a query                  {}", pipeline.url("/api/v1/query?query=service:http_errors:ratio_rate10s")),
             format!("  alerts being routed      {}", pipeline.url("/api/v2/alerts/groups")),
             format!("  Watchbell's own figures  {}", pipeline.url("/metrics")),
-            format!("  fake vendors             {}", fakes.pagerduty.base_url()),
             format!("  files and log            {}", pipeline.folder().display()),
             String::new(),
             "Ctrl-C ends it and cleans up.".into(),

@@ -118,12 +118,7 @@ impl Server {
     pub async fn bind(addresses: &[String]) -> Result<Self, BindError> {
         let mut listeners = Vec::with_capacity(addresses.len());
         for address in addresses {
-            let full = if address.starts_with(':') {
-                format!("0.0.0.0{address}")
-            } else {
-                address.clone()
-            };
-            let listener = TcpListener::bind(&full).await.map_err(|source| BindError {
+            let listener = listen(address).await.map_err(|source| BindError {
                 address: address.clone(),
                 source,
             })?;
@@ -163,6 +158,19 @@ impl Server {
             });
         }
         while serving.join_next().await.is_some() {}
+    }
+}
+
+/// An empty host is every address of the machine, of both families where it has both.
+async fn listen(address: &str) -> io::Result<TcpListener> {
+    let Some(port) = address.strip_prefix(':') else {
+        return TcpListener::bind(address).await;
+    };
+    match TcpListener::bind(format!("[::]:{port}")).await {
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+            TcpListener::bind(format!("0.0.0.0:{port}")).await
+        }
+        bound => bound,
     }
 }
 
