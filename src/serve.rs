@@ -291,6 +291,8 @@ async fn start_ruler(
     // As with Go's clients, a proxy of the environment is nothing to alerts and rules unless a setting says so.
     let client = reqwest::Client::builder()
         .no_proxy()
+        // A login page's 200 must not pass for an answer of the one that was asked.
+        .redirect(reqwest::redirect::Policy::none())
         .build()
         .context("cannot make an HTTP client")?;
     let timeout = watchbell.limits.query_timeout;

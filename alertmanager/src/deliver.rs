@@ -1,14 +1,16 @@
 //! Deliveries: each attempt is a task of its own, bounded in number and in time, and its end always comes back.
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alertmanager_core::{Deliver, Input};
+use alertmanager_core::{Deliver, Input, LogKey};
 use model::{TenantId, Timestamp};
 use notifiers_core::{Memory, Outcome};
+use parking_lot::Mutex;
 use runtime::Clock;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{AcquireError, Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
 use tracing::error;
 
@@ -23,12 +25,40 @@ pub trait Notifier: Send + Sync {
 /// An attempt on its way.
 pub type Notified = Pin<Box<dyn Future<Output = (Outcome, Memory)> + Send>>;
 
+/// What one integration may have under way at once, so that one that hangs leaves the tenant's other integrations, and
+/// its dead man's switch, their share.
+const LANE_WIDTH: usize = 16;
+
+/// Receiver, kind and index.
+type LaneName = (String, String, u32);
+
+/// A lane for each integration of a tenant.
+#[derive(Clone, Default)]
+pub(crate) struct Lanes(Arc<Mutex<BTreeMap<LaneName, Arc<Semaphore>>>>);
+
+impl Lanes {
+    fn of(&self, key: &LogKey) -> Arc<Semaphore> {
+        let mut lanes = self.0.lock();
+        // Integrations that a reload has taken away leave their lanes behind: empty ones go before new ones come.
+        let name = (key.receiver.clone(), key.integration.clone(), key.index);
+        if !lanes.contains_key(&name) {
+            lanes.retain(|_, lane| Arc::strong_count(lane) > 1);
+        }
+        Arc::clone(
+            lanes
+                .entry(name)
+                .or_insert_with(|| Arc::new(Semaphore::new(LANE_WIDTH))),
+        )
+    }
+}
+
 #[derive(Clone)]
 pub(crate) struct Deliverer {
     pub(crate) tenant: TenantId,
     pub(crate) notifier: Arc<dyn Notifier>,
     /// Attempts of this tenant at once.
     pub(crate) permits: Arc<Semaphore>,
+    pub(crate) lanes: Lanes,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: AlertmanagerMetrics,
     /// Weak, so that a machine ends when nobody else can reach it.
@@ -40,10 +70,13 @@ impl Deliverer {
         let deliverer = self.clone();
         tokio::spawn(async move {
             let id = order.id;
-            let permit = timeout(
-                deliverer.left(order.deadline),
-                Arc::clone(&deliverer.permits).acquire_owned(),
-            )
+            // The integration's own lane first: whoever waits there keeps nobody else waiting.
+            let lane = deliverer.lanes.of(&order.key);
+            let permit = timeout(deliverer.left(order.deadline), async {
+                let own = lane.acquire_owned().await?;
+                let shared = Arc::clone(&deliverer.permits).acquire_owned().await?;
+                Ok::<_, AcquireError>((own, shared))
+            })
             .await;
             let (outcome, memory) = match &permit {
                 Ok(Ok(_)) => deliverer.attempt(Arc::new(order)).await,

@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tracing::{info, warn};
 
 use crate::config_text::config_text;
-use crate::deliver::{Deliverer, Notifier};
+use crate::deliver::{Deliverer, Lanes, Notifier};
 use crate::journal::SavedTenants;
 use crate::metrics::AlertmanagerMetrics;
 use crate::tenant::{AskError, Counted, INPUTS_MAX, Saving, Shared, TenantHandle, TenantShell};
@@ -53,7 +53,8 @@ impl Default for ServiceSettings {
             tenants_max: 10_000,
             // Some 30,000 alerts of usual size.
             body_bytes_max: 16 * 1024 * 1024,
-            deliveries_max: 64,
+            // Sixteen integrations that hang at the full width of their lanes.
+            deliveries_max: 256,
             external_url: "http://localhost:9093".to_owned(),
             parser_mode: ParserMode::default(),
             version: "0.34.0".to_owned(),
@@ -263,6 +264,7 @@ impl Inner {
                 tenant: tenant.clone(),
                 notifier: Arc::clone(&parts.notifier),
                 permits: Arc::clone(&permits),
+                lanes: Lanes::default(),
                 clock: Arc::clone(&parts.clock),
                 metrics: parts.metrics.clone(),
                 inputs: inputs.downgrade(),

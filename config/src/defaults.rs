@@ -72,7 +72,6 @@ pub(crate) const STORAGE_RETENTION: Duration = DAY.saturating_mul(15);
 /// What a power failure may take; a killed process loses nothing.
 pub(crate) const SYNC_INTERVAL: Duration = SECOND;
 pub(crate) const RESEND_DELAY: Duration = MINUTE;
-pub(crate) const FOR_GRACE_PERIOD: Duration = MINUTE.saturating_mul(10);
 pub(crate) const FOR_OUTAGE_TOLERANCE: Duration = HOUR;
 pub(crate) const EVALUATION_CONCURRENCY_MAX: usize = 4;
 

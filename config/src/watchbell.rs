@@ -51,7 +51,6 @@ pub struct Evaluation {
     pub interval: Duration,
     pub query_offset: Duration,
     pub resend_delay: Duration,
-    pub for_grace_period: Duration,
     pub for_outage_tolerance: Duration,
     pub concurrency_max: usize,
 }
@@ -146,7 +145,6 @@ impl Default for WatchbellConfig {
                 interval: defaults::EVALUATION_INTERVAL,
                 query_offset: Duration::ZERO,
                 resend_delay: defaults::RESEND_DELAY,
-                for_grace_period: defaults::FOR_GRACE_PERIOD,
                 for_outage_tolerance: defaults::FOR_OUTAGE_TOLERANCE,
                 concurrency_max: defaults::EVALUATION_CONCURRENCY_MAX,
             },
@@ -332,7 +330,6 @@ fn read_evaluation(fields: &mut Fields<'_>, default: Evaluation) -> Evaluation {
         interval: positive(fields, "interval", default.interval),
         query_offset: fields.duration_or("query_offset", default.query_offset),
         resend_delay: fields.duration_or("resend_delay", default.resend_delay),
-        for_grace_period: fields.duration_or("for_grace_period", default.for_grace_period),
         for_outage_tolerance: fields
             .duration_or("for_outage_tolerance", default.for_outage_tolerance),
         concurrency_max: fields.size_or("concurrency_max", default.concurrency_max, 1),

@@ -5,7 +5,7 @@ use config::RelabelConfig;
 use model::wire::PostableAlert;
 use model::{Labels, TenantId, go_json};
 use reqwest::header::{CONTENT_TYPE, USER_AGENT};
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, Response, StatusCode};
 use ruler_core::{Destination, Message, SendOutcome, relabel};
 use runtime::TENANT_HEADER;
 
@@ -13,6 +13,7 @@ use crate::external::{External, Outside, SEND_TIMEOUT};
 
 /// Of a refusal's body, what is worth a place in the log.
 const REASON_CHARS_MAX: usize = 200;
+const REASON_BYTES_MAX: usize = 4 * REASON_CHARS_MAX;
 
 /// Posts batches. Each batch is one request of its own, so one destination's trouble is no other's.
 #[derive(Clone, Debug)]
@@ -76,8 +77,7 @@ impl Sender {
             Ok(response) if response.status().is_success() => SendOutcome::Delivered,
             Ok(response) => {
                 let status = response.status();
-                let body = response.text().await.unwrap_or_default();
-                refused(status, &body)
+                refused(status, &beginning(response).await)
             }
             Err(error) => SendOutcome::Failed {
                 reason: with_causes(&error.without_url()),
@@ -117,6 +117,19 @@ fn generator_url(external_url: &str, expression: &str) -> String {
     }
     let escaped = query_escape(expression);
     format!("{external_url}/graph?g0.expr={escaped}&g0.tab=1")
+}
+
+/// As much of an answer as is worth a place in the log.
+async fn beginning(mut response: Response) -> String {
+    let mut body = Vec::new();
+    while body.len() < REASON_BYTES_MAX {
+        match response.chunk().await {
+            Ok(Some(part)) => body.extend_from_slice(&part),
+            Ok(None) | Err(_) => break,
+        }
+    }
+    body.truncate(REASON_BYTES_MAX);
+    String::from_utf8_lossy(&body).into_owned()
 }
 
 fn refused(status: StatusCode, body: &str) -> SendOutcome {

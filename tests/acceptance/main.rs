@@ -1,5 +1,6 @@
 //! Watchbell as its users run it: real processes on loopback, a real service's configuration, a real Prometheus.
 mod bad_input;
+mod cadence;
 mod demo;
 mod kill;
 mod pages;

@@ -1,0 +1,75 @@
+//! The dead man's switch is held at every interval, whatever else the pipeline has to carry.
+use std::fs;
+use std::time::Duration;
+
+use fakes::{Fakes, HttpFault};
+use model::Timestamp;
+use serde_json::{Value as Json, json};
+
+use crate::watchbell::Watchbell;
+
+const INTERVAL: Duration = Duration::from_secs(2);
+const BEATS: usize = 12;
+const SETTLING: Duration = Duration::from_secs(120);
+/// More groups than one integration may have under way, all of one receiver.
+const HANGING_GROUPS: usize = 100;
+/// Longer than any attempt may take.
+const HANGING: Duration = Duration::from_secs(300);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_hangs_takes_no_beat_from_the_switch() {
+    let fakes = Fakes::start().await;
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let alertmanager = format!(
+        "route:\n  receiver: hangs\n  group_by: ['...']\n  group_wait: 0s\n  group_interval: 2s\n  routes:\n  \
+         - {{matchers: [severity=\"heartbeat\"], receiver: switch, repeat_interval: 2s}}\n\
+         receivers:\n- name: hangs\n  webhook_configs: [{{url: '{}'}}]\n\
+         - name: switch\n  webhook_configs: [{{url: '{}/switch', send_resolved: false}}]\n",
+        fakes.webhook_url("hangs"),
+        fakes.cronitor_url("KEY"),
+    );
+    let rules = "groups: [{name: g, rules: [{alert: Watchdog, expr: vector(1), labels: {severity: heartbeat}}]}]\n";
+    let watchbell = "evaluation: {interval: 1s}\nrule_files: [rules.yml]\nalertmanager: {config_file: alertmanager.yml}\n";
+    for (name, text) in [
+        ("alertmanager.yml", alertmanager.as_str()),
+        ("rules.yml", rules),
+        ("watchbell.yml", watchbell),
+    ] {
+        fs::write(folder.path().join(name), text).expect("a file can be written");
+    }
+    let watchbell = Watchbell::start(folder.path()).await;
+    fakes.webhook.fail_always(HttpFault::Delay(HANGING));
+    let alerts: Vec<Json> = (0..HANGING_GROUPS)
+        .map(|number| json!({"labels": {"alertname": "Many", "number": number.to_string()}}))
+        .collect();
+    let posted = reqwest::Client::new()
+        .post(watchbell.url("/api/v2/alerts"))
+        .header("content-type", "application/json")
+        .body(json!(alerts).to_string())
+        .send()
+        .await
+        .expect("watchbell answers");
+    assert!(posted.status().is_success(), "{}", posted.status());
+    let hanging = fakes
+        .webhook
+        .wait_for(SETTLING, |_, requests| (!requests.is_empty()).then_some(()));
+    hanging.await.expect("the receiver is asked");
+
+    let beats = fakes.cronitor.wait_for(SETTLING, |account, _| {
+        let pings = &account.monitors.get("switch")?.pings;
+        (pings.len() >= BEATS).then(|| pings.clone())
+    });
+    assert_cadence(&beats.await.expect("the switch is held"), INTERVAL);
+}
+
+/// A repeat interval equal to the group interval gives a notification every interval: were one left out, as a comparison
+/// with the time of sending does, the gap would be two intervals wide. What is allowed is what a busy machine delays.
+pub(crate) fn assert_cadence(pings: &[Timestamp], interval: Duration) {
+    for pair in pings.windows(2) {
+        let gap = pair[1].saturating_since(pair[0]);
+        assert!(
+            gap < interval.mul_f64(1.9),
+            "a beat is missing: {gap:?} between two of {pings:?}"
+        );
+    }
+}
