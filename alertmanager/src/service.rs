@@ -152,7 +152,7 @@ impl AlertmanagerService {
         service
     }
 
-    /// Takes a new configuration over in every tenant. Group timers of routes that stay go on, and so does what is
+    /// Takes a new configuration over in every tenant; it is in force when this returns. Group timers of routes that stay go on, and so does what is
     /// under way.
     pub async fn reload(&self, config: Arc<AlertmanagerConfig>) {
         let policy = Policy::new(Arc::clone(&config), &self.inner.settings.external_url);
@@ -163,7 +163,9 @@ impl AlertmanagerService {
                 .handle
                 .tell(Input::Configured(Box::new(policy.clone())))
                 .await;
-            if told.is_err() {
+            // Behind it in the line: the answer says that the configuration is in force.
+            let in_force = tenant.handle.ask(|ticket| Input::Look { ticket }).await;
+            if told.is_err() || in_force.is_err() {
                 info!("a configuration came after the Alertmanager had stopped");
             }
         }
