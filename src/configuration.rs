@@ -12,6 +12,8 @@ use ruler_core::GroupDefaults;
 use runtime::DiskFiles;
 use template::TemplateSet;
 
+use crate::cli::{LogFormatName, LogLevelName, ServeArguments};
+
 /// Where no Alertmanager's file is named: alerts are shown, and nobody is told.
 const ALERTMANAGER_DEFAULT: &str = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n";
 
@@ -78,6 +80,32 @@ impl Configuration {
             watchbell,
         })
     }
+
+    /// Reads everything, with the command line's words in place of the file's.
+    pub(crate) async fn load_for(arguments: &ServeArguments) -> Result<Self, Problems> {
+        let file = arguments.config_file.clone();
+        let reading = tokio::task::spawn_blocking(move || Self::load(file.as_deref()));
+        let mut configuration = reading.await.expect("reading files does not panic")?;
+        let watchbell = &mut configuration.watchbell;
+        if let Some(path) = &arguments.storage_path {
+            watchbell.storage.path.clone_from(path);
+        }
+        if let Some(level) = arguments.log_level {
+            watchbell.log.level = match level {
+                LogLevelName::Debug => config::LogLevel::Debug,
+                LogLevelName::Info => config::LogLevel::Info,
+                LogLevelName::Warn => config::LogLevel::Warn,
+                LogLevelName::Error => config::LogLevel::Error,
+            };
+        }
+        if let Some(format) = arguments.log_format {
+            watchbell.log.format = match format {
+                LogFormatName::Json => config::LogFormat::Json,
+                LogFormatName::Logfmt => config::LogFormat::Logfmt,
+            };
+        }
+        Ok(configuration)
+    }
 }
 
 /// One tenant's rules come from files: those of requests that name no tenant.
@@ -86,8 +114,8 @@ pub(crate) fn rule_files(watchbell: &WatchbellConfig) -> RuleFiles {
         patterns: watchbell.rule_files.clone(),
         base: ".".into(),
         defaults: GroupDefaults {
-            interval: watchbell.evaluation.interval,
-            query_offset: watchbell.evaluation.query_offset,
+            interval: watchbell.evaluation.interval(),
+            query_offset: watchbell.evaluation.query_offset(),
         },
         parser_options: ParserOptions::default(),
     }
@@ -139,10 +167,11 @@ fn read_prometheus(
     }
 }
 
-/// A Prometheus' own keys count as they are; of labels that both files name, `watchbell.yml`'s value stays.
+/// A Prometheus' own keys count as they are; of keys and labels that both files name, `watchbell.yml`'s value stays.
 fn take_over(watchbell: &mut WatchbellConfig, prometheus: &PrometheusConfig) {
-    watchbell.evaluation.interval = prometheus.evaluation_interval;
-    watchbell.evaluation.query_offset = prometheus.rule_query_offset;
+    let evaluation = &mut watchbell.evaluation;
+    evaluation.interval = evaluation.interval.or(prometheus.evaluation_interval);
+    evaluation.query_offset = evaluation.query_offset.or(prometheus.rule_query_offset);
     watchbell
         .rule_files
         .extend(prometheus.rule_files.iter().cloned());
@@ -247,7 +276,7 @@ mod tests {
         let configuration = load(&files).unwrap_or_else(|problems| panic!("{problems}"));
         assert_eq!(configuration.rules.files, 2);
         assert_eq!(
-            configuration.watchbell.evaluation.interval,
+            configuration.watchbell.evaluation.interval(),
             Duration::from_secs(7)
         );
         assert_eq!(
@@ -271,6 +300,45 @@ mod tests {
             configuration.alertmanagers[0].timeout,
             Duration::from_secs(3)
         );
+    }
+
+    #[test]
+    fn what_watchbells_own_file_writes_stays() {
+        for (watchbell, prometheus, interval, query_offset) in [
+            ("", "{}", 60, 0),
+            ("", "{evaluation_interval: 7s, rule_query_offset: 3s}", 7, 3),
+            ("{interval: 5s, query_offset: 2s}", "{}", 5, 2),
+            (
+                "{interval: 5s}",
+                "{evaluation_interval: 7s, rule_query_offset: 3s}",
+                5,
+                3,
+            ),
+            (
+                "{query_offset: 0s}",
+                "{evaluation_interval: 0s, rule_query_offset: 3s}",
+                60,
+                0,
+            ),
+        ] {
+            let files = [
+                (
+                    "watchbell.yml",
+                    &*format!("evaluation: {watchbell}\nprometheus_config_file: prometheus.yml"),
+                ),
+                ("prometheus.yml", &*format!("global: {prometheus}")),
+            ];
+            let configuration = load(&files).unwrap_or_else(|problems| panic!("{problems}"));
+            let evaluation = configuration.watchbell.evaluation;
+            assert_eq!(
+                (
+                    evaluation.interval().as_secs(),
+                    evaluation.query_offset().as_secs()
+                ),
+                (interval, query_offset),
+                "{watchbell} and {prometheus}"
+            );
+        }
     }
 
     #[test]

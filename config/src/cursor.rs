@@ -286,7 +286,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Go's words for a value of another type than wanted.
+    /// Go's words for a value of another type than wanted; in a file of our own, whose types have no name in Go, ours.
     fn mismatch<T>(&self, type_name: &str) -> Option<T> {
         let found = match &self.node.value {
             Value::List(_) => "!!seq".to_owned(),
@@ -306,7 +306,11 @@ impl<'a> Cursor<'a> {
                 format!("{tag} `{shown}`")
             }
         };
-        self.problem(format!("cannot unmarshal {found} into {type_name}"));
+        self.problem(if type_name.is_empty() {
+            format!("keys and values are expected here, not {found}")
+        } else {
+            format!("cannot unmarshal {found} into {type_name}")
+        });
         None
     }
 }
@@ -363,9 +367,11 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn duration_or(&mut self, key: &'static str, default: Duration) -> Duration {
-        self.get(key)
-            .and_then(|cursor| cursor.duration())
-            .unwrap_or(default)
+        self.duration(key).unwrap_or(default)
+    }
+
+    pub(crate) fn duration(&mut self, key: &'static str) -> Option<Duration> {
+        self.get(key).and_then(|cursor| cursor.duration())
     }
 
     /// A number, at least `least`.

@@ -17,8 +17,9 @@ use crate::value::HttpUrl;
 /// `rule_files`, `alerting` and three keys of `global`; the rest of the file is not looked at.
 #[derive(Clone, Debug)]
 pub struct PrometheusConfig {
-    pub evaluation_interval: Duration,
-    pub rule_query_offset: Duration,
+    /// Where the file names one; zero counts as none.
+    pub evaluation_interval: Option<Duration>,
+    pub rule_query_offset: Option<Duration>,
     pub external_labels: Labels,
     /// Globs; relative ones were written from the configuration file's folder, and that folder is in them.
     pub rule_files: Vec<String>,
@@ -135,8 +136,8 @@ impl PrometheusConfig {
 impl Default for PrometheusConfig {
     fn default() -> Self {
         Self {
-            evaluation_interval: defaults::EVALUATION_INTERVAL,
-            rule_query_offset: Duration::ZERO,
+            evaluation_interval: None,
+            rule_query_offset: None,
             external_labels: Labels::from_pairs(std::iter::empty::<(&str, &str)>()),
             rule_files: Vec::new(),
             alert_relabel_configs: Vec::new(),
@@ -159,9 +160,10 @@ fn read_top(
         .collect();
     if let Some(cursor) = fields.get("global") {
         let mut global = cursor.fields("config.plain");
-        config.evaluation_interval =
-            global.duration_or("evaluation_interval", config.evaluation_interval);
-        config.rule_query_offset = global.duration_or("rule_query_offset", Duration::ZERO);
+        config.evaluation_interval = global
+            .duration("evaluation_interval")
+            .filter(|interval| !interval.is_zero());
+        config.rule_query_offset = global.duration("rule_query_offset");
         let labels = global.text_map("external_labels").into_iter();
         config.external_labels =
             Labels::from_pairs(labels.map(|(name, text)| (name, expand(&text, environment))));
@@ -355,7 +357,7 @@ mod tests {
         let loaded = PrometheusConfig::read("/etc/p/prometheus.yml", text, &zone).unwrap();
         assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
         let config = loaded.value;
-        assert_eq!(config.evaluation_interval, Duration::from_secs(30));
+        assert_eq!(config.evaluation_interval, Some(Duration::from_secs(30)));
         assert_eq!(config.external_labels.value("zone"), "eu-$");
         assert_eq!(config.rule_files, ["/etc/p/a/*.yml"]);
         assert_eq!(
@@ -399,7 +401,10 @@ mod tests {
         };
         let text = std::fs::read_to_string(&path).unwrap();
         let loaded = PrometheusConfig::read("prometheus.yml", &text, &|_| None).unwrap();
-        assert_eq!(loaded.value.evaluation_interval, Duration::from_secs(30));
+        assert_eq!(
+            loaded.value.evaluation_interval,
+            Some(Duration::from_secs(30))
+        );
         assert_eq!(loaded.value.rule_files, ["/etc/prometheus/alerts/*"]);
         assert_eq!(
             list(&loaded.warnings),

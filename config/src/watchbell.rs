@@ -48,8 +48,10 @@ pub struct Storage {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
-    pub interval: Duration,
-    pub query_offset: Duration,
+    /// As written; see [`Evaluation::interval`].
+    pub interval: Option<Duration>,
+    /// As written; see [`Evaluation::query_offset`].
+    pub query_offset: Option<Duration>,
     pub resend_delay: Duration,
     pub for_outage_tolerance: Duration,
     pub concurrency_max: usize,
@@ -142,8 +144,8 @@ impl Default for WatchbellConfig {
                 sync_interval: defaults::SYNC_INTERVAL,
             },
             evaluation: Evaluation {
-                interval: defaults::EVALUATION_INTERVAL,
-                query_offset: Duration::ZERO,
+                interval: None,
+                query_offset: None,
                 resend_delay: defaults::RESEND_DELAY,
                 for_outage_tolerance: defaults::FOR_OUTAGE_TOLERANCE,
                 concurrency_max: defaults::EVALUATION_CONCURRENCY_MAX,
@@ -156,6 +158,20 @@ impl Default for WatchbellConfig {
             limits: Limits::default(),
             prometheus_config_file: None,
         }
+    }
+}
+
+impl Evaluation {
+    /// How often groups that name no interval are evaluated.
+    #[must_use]
+    pub fn interval(&self) -> Duration {
+        self.interval.unwrap_or(defaults::EVALUATION_INTERVAL)
+    }
+
+    /// How far in the past groups that name no offset look.
+    #[must_use]
+    pub fn query_offset(&self) -> Duration {
+        self.query_offset.unwrap_or(Duration::ZERO)
     }
 }
 
@@ -320,15 +336,15 @@ fn read_labels(fields: &mut Fields<'_>) -> Labels {
 fn read_storage(fields: &mut Fields<'_>, default: Storage, base: &Path) -> Storage {
     Storage {
         path: fields.path("path", Some(base)).unwrap_or(default.path),
-        retention: positive(fields, "retention", default.retention),
+        retention: positive(fields, "retention").unwrap_or(default.retention),
         sync_interval: fields.duration_or("sync_interval", default.sync_interval),
     }
 }
 
 fn read_evaluation(fields: &mut Fields<'_>, default: Evaluation) -> Evaluation {
     Evaluation {
-        interval: positive(fields, "interval", default.interval),
-        query_offset: fields.duration_or("query_offset", default.query_offset),
+        interval: positive(fields, "interval"),
+        query_offset: fields.duration("query_offset"),
         resend_delay: fields.duration_or("resend_delay", default.resend_delay),
         for_outage_tolerance: fields
             .duration_or("for_outage_tolerance", default.for_outage_tolerance),
@@ -410,14 +426,14 @@ fn read_limits(fields: &mut Fields<'_>, default: Limits) -> Limits {
             1,
         ),
         query_samples_max: fields.size_or("query_samples_max", default.query_samples_max, 1),
-        query_timeout: positive(fields, "query_timeout", default.query_timeout),
-        query_lookback: positive(fields, "query_lookback", default.query_lookback),
+        query_timeout: positive(fields, "query_timeout").unwrap_or(default.query_timeout),
+        query_lookback: positive(fields, "query_lookback").unwrap_or(default.query_lookback),
     }
 }
 
-fn positive(fields: &mut Fields<'_>, key: &'static str, default: Duration) -> Duration {
-    let duration = fields.duration_or(key, default);
-    if duration.is_zero() {
+fn positive(fields: &mut Fields<'_>, key: &'static str) -> Option<Duration> {
+    let duration = fields.duration(key);
+    if duration.is_some_and(|duration| duration.is_zero()) {
         fields.problem(key, "must be longer than zero");
     }
     duration
@@ -475,7 +491,7 @@ mod tests {
 
     #[test]
     fn mistakes_are_reported_together() {
-        let text = "servr: {}\nstorage:\n  retention: 0\n  sync_interval: soon\nlog: {level: loud}\nlimits: {series_max: -1, labels_max: 0}\nalertmanager:\n  urls: ['ftp://x']\n";
+        let text = "servr: {}\nstorage:\n  retention: 0\n  sync_interval: soon\nlog: {level: loud}\nlimits: {series_max: -1, labels_max: 0}\nalertmanager:\n  urls: ['ftp://x']\nevaluation: often\n";
         assert_eq!(
             problems(text),
             [
@@ -486,6 +502,7 @@ mod tests {
                 "w.yml:6:22: cannot unmarshal !!int `-1` into uint64 (limits.series_max)",
                 "w.yml:6:38: must be at least 1 (limits.labels_max)",
                 r#"w.yml:8:10: unsupported scheme "ftp" for URL (alertmanager.urls[0])"#,
+                "w.yml:9:13: keys and values are expected here, not !!str `often` (evaluation)",
             ]
         );
     }
@@ -514,7 +531,12 @@ mod tests {
         let config = WatchbellConfig::read("watchbell.yml", &example).unwrap();
         let default = WatchbellConfig::default();
         assert_eq!(config.storage, default.storage);
-        assert_eq!(config.evaluation, default.evaluation);
+        let (mut evaluation, written) = (default.evaluation, config.evaluation.clone());
+        assert_eq!(written.interval(), evaluation.interval());
+        assert_eq!(written.query_offset(), evaluation.query_offset());
+        evaluation.interval = written.interval;
+        evaluation.query_offset = written.query_offset;
+        assert_eq!(written, evaluation);
         assert_eq!(config.log, default.log);
         assert_eq!(config.limits, default.limits);
     }

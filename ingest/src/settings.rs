@@ -51,7 +51,7 @@ impl IngestSettings {
                 samples_max: config.limits.query_samples_max,
                 timeout: config.limits.query_timeout,
                 lookback: config.limits.query_lookback,
-                default_step: config.evaluation.interval,
+                default_step: config.evaluation.interval(),
             },
             external_labels: config.external_labels.clone(),
             build,

@@ -105,6 +105,7 @@ impl Parser<'_> {
                     format!("{name} modifier is not supported for subqueries"),
                 ));
             }
+            // Prometheus' words for every other expression: it means that there is no such thing.
             _ => return Err(self.error(span, format!("{name} modifier not implemented"))),
         };
         if *slot != Boundary::Plain && *slot != boundary {
