@@ -30,6 +30,10 @@ async fn the_demo_shows_a_page_its_resolution_and_a_heartbeat() {
     ] {
         assert!(story.contains(line), "{line:?} is missing:\n{story}");
     }
+    let mut resolved = story
+        .lines()
+        .filter(|line| line.contains("  resolved   PagerDuty"));
+    assert!(resolved.all(|line| line.contains("[RESOLVED]")), "{story}");
     assert!(!story.contains("refused"), "{story}");
     let left: Vec<_> = std::fs::read_dir(folder.path())
         .expect("the folder is there")

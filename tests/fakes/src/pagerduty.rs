@@ -156,9 +156,11 @@ impl Incident {
             EventAction::Resolve => {
                 self.status = IncidentStatus::Resolved;
                 self.resolved_at = Some(at);
+                // The incident keeps its title; what happened now is told in the words of the event that did it.
+                let summary = Some(summary).filter(|summary| !summary.is_empty());
                 vec![Happened::IncidentResolved {
                     number,
-                    summary: self.summary.clone(),
+                    summary: summary.unwrap_or_else(|| self.summary.clone()),
                 }]
             }
         }
