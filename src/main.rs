@@ -5,7 +5,11 @@ mod configuration;
 #[cfg(feature = "demo")]
 mod demo;
 mod pages;
+mod parts;
+mod reload;
 mod serve;
+mod shared_turn;
+mod targets;
 mod telling;
 
 use std::process::ExitCode;

@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use runtime::{Metrics, Right, Routes};
 
 use crate::cli::VERSION;
-use crate::serve::Reloader;
+use crate::reload::Reloader;
 
 /// For people who open the port in a browser, and for load balancers that ask for `/`.
 const INDEX: &str = "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><title>Watchbell</title>\
@@ -59,7 +59,7 @@ async fn reload(State(reloader): State<Arc<Reloader>>) -> Response {
     match reloader.reload().await {
         Ok(()) => StatusCode::OK.into_response(),
         Err(error) => {
-            let body = format!("failed to reload config: {error:#}\n");
+            let body = format!("failed to reload config: {error}\n");
             (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 [(CONTENT_TYPE, "text/plain; charset=utf-8")],
