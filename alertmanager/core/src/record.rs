@@ -1,7 +1,8 @@
 //! What is stored so that nothing accepted is forgotten, and its bytes.
 //!
 //! A record says how something stands, not how it changed: a later record of the same alert, log entry or silence
-//! replaces or outranks an earlier one, so a snapshot may be followed by records that it already holds.
+//! replaces or outranks an earlier one, so a snapshot may be followed by records that it already holds. What stands
+//! before a whole snapshot counts for nothing: it may say that something fires whose end could not be stored.
 use std::collections::BTreeMap;
 
 use model::{Alert, Fingerprint, MatchOp, Matcher, MatcherDialect, Timestamp};
@@ -33,6 +34,28 @@ pub enum Record {
         entry: Entry,
     },
     Silenced(Silence),
+    /// The records up to [`Record::SnapshotEnds`] are a whole state.
+    SnapshotBegins,
+    SnapshotEnds,
+}
+
+/// The records from the beginning of the last whole snapshot on. One that was cut off takes nothing away.
+#[must_use]
+pub(crate) fn since_snapshot(records: impl IntoIterator<Item = Record>) -> Vec<Record> {
+    let mut kept = Vec::new();
+    let mut begun = None;
+    for record in records {
+        match record {
+            Record::SnapshotBegins => begun = Some(kept.len()),
+            Record::SnapshotEnds => {
+                if let Some(begun) = begun.take() {
+                    kept.drain(..begun);
+                }
+            }
+            record => kept.push(record),
+        }
+    }
+    kept
 }
 
 impl Record {
@@ -76,6 +99,8 @@ impl Record {
                 writer.byte(5);
                 writer.time(*at);
             }
+            Self::SnapshotBegins => writer.byte(6),
+            Self::SnapshotEnds => writer.byte(7),
         }
         writer.finish()
     }
@@ -99,6 +124,8 @@ impl Record {
             },
             4 => Self::Silenced(read_silence(&mut reader)?),
             5 => Self::Alive(reader.time()?),
+            6 => Self::SnapshotBegins,
+            7 => Self::SnapshotEnds,
             tag => return Err(CodecError::Tag(tag)),
         };
         reader.end()?;

@@ -11,7 +11,7 @@ use crate::machine::Alertmanager;
 use crate::nflog::Nflog;
 use crate::policy::Policy;
 use crate::protocol::{Event, Settings};
-use crate::record::Record;
+use crate::record::{Record, since_snapshot};
 use crate::silence::Silences;
 use crate::store::AlertStore;
 
@@ -42,7 +42,7 @@ impl Alertmanager {
             events: VecDeque::new(),
         };
         let mut alive_until = Timestamp::MIN;
-        for record in records {
+        for record in since_snapshot(records) {
             alive_until = alive_until.max(machine.take_record(record));
         }
         machine.nflog.collect_garbage(now);
@@ -87,12 +87,13 @@ impl Alertmanager {
                 firing: firing.clone(),
             });
         let silences = self.silences.iter().cloned().map(Record::Silenced);
-        [Record::Alive(now)]
+        [Record::SnapshotBegins, Record::Alive(now)]
             .into_iter()
             .chain(alerts)
             .chain(entries)
             .chain(uncertain)
             .chain(silences)
+            .chain([Record::SnapshotEnds])
             .collect()
     }
 
@@ -111,6 +112,7 @@ impl Alertmanager {
     fn take_record(&mut self, record: Record) -> Timestamp {
         match record {
             Record::Alive(at) => at,
+            Record::SnapshotBegins | Record::SnapshotEnds => Timestamp::MIN,
             Record::Alerts(alerts) => {
                 let alive = alerts.iter().map(|alert| alert.updated_at).max();
                 for alert in alerts {

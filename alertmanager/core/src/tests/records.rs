@@ -123,6 +123,8 @@ fn records() -> impl Strategy<Value = Record> {
         proptest::collection::vec(extension, 0..3).prop_map(Record::Extensions),
         (keys(), entry).prop_map(|(key, entry)| Record::Notified { key, entry }),
         silence.prop_map(Record::Silenced),
+        Just(Record::SnapshotBegins),
+        Just(Record::SnapshotEnds),
         times().prop_map(Record::Alive),
     ]
 }

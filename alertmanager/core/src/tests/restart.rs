@@ -132,6 +132,33 @@ fn records_of_a_snapshot_stand_for_all_records_before() {
     assert_eq!(world.heard.len(), 2);
 }
 
+/// As on a disk that was full for a while: the end of an alert, and that it was told, never reached the log.
+#[test]
+fn what_a_snapshot_does_not_hold_is_over_whatever_stands_before_it() {
+    let (cut_off, whole) = (1, 0);
+    for missing in [cut_off, whole] {
+        let mut world = World::new(PLAIN);
+        world.fire(&["alertname=Down instance=a"]);
+        world.until(100);
+        let mut log = world.log.clone();
+        world.resolve(&["alertname=Down instance=a"]);
+        world.until(400);
+        world.check(&["30 first notification +a", "330 all alerts resolved -a"]);
+        let snapshot = world.machine.snapshot(world.now);
+        let written = snapshot.len() - missing;
+        log.extend(
+            snapshot[..written]
+                .iter()
+                .map(crate::record::Record::encode),
+        );
+        world.log = log;
+        world.crash(secs(1));
+        world.until(800);
+        let expected = if missing == whole { 2 } else { 3 };
+        assert_eq!(world.heard.len(), expected, "{:?}", world.lines());
+    }
+}
+
 #[test]
 fn past_its_bounds_it_refuses_aloud() {
     let mut world = World::new(PLAIN);
