@@ -7,8 +7,8 @@ use std::time::Duration;
 use fakes::{REMOTE_WRITE_HEADERS, SentSample, write_request};
 use runtime::{Clock, SystemClock};
 use rustix::process::Signal;
-use tempfile::TempDir;
 
+use crate::files::folder;
 use crate::wait::wait_for;
 use crate::watchbell::{Watchbell, binary};
 
@@ -16,14 +16,6 @@ const SETTLING: Duration = Duration::from_secs(30);
 
 const RULES: &str = "groups:\n- name: g\n  rules:\n  - alert: Always\n    expr: vector(1)\n";
 const ALERTMANAGER: &str = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n";
-
-fn folder(files: &[(&str, &str)]) -> TempDir {
-    let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    for (name, text) in files {
-        fs::write(folder.path().join(name), text).expect("a file can be written");
-    }
-    folder
-}
 
 fn run(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(binary())

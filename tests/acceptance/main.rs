@@ -1,15 +1,21 @@
 //! Watchbell as its users run it: real processes on loopback, a real service's configuration, a real Prometheus.
 mod bad_input;
 mod cadence;
+mod damage;
 mod demo;
+mod files;
+mod full_disk;
 mod kill;
+mod layout;
 mod pages;
 mod probe;
 mod process;
 mod prometheus;
 mod service;
 mod shared;
+mod small;
 mod target;
+mod tenants;
 mod tools;
 mod wait;
 mod watchbell;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
 use crate::wait::wait_for;
 
@@ -54,10 +54,23 @@ impl Process {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid =
-            Pid::from_raw(self.child.id().cast_signed()).expect("a child has a positive number");
-        kill_process(pid, signal)
+        kill_process(self.pid(), signal)
             .unwrap_or_else(|error| panic!("cannot signal {}: {error}", self.name));
+    }
+
+    /// No file may grow past `bytes` from here on: as on a full disk, every write that would fails.
+    /// `None` gives the room back.
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) {
+        let limit = Rlimit {
+            current: bytes,
+            maximum: None,
+        };
+        prlimit(Some(self.pid()), Resource::Fsize, limit)
+            .unwrap_or_else(|error| panic!("cannot limit {}: {error}", self.name));
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed()).expect("a child has a positive number")
     }
 
     pub(crate) async fn ended(&mut self, within: Duration) -> ExitStatus {

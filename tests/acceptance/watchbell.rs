@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use fakes::{REMOTE_WRITE_HEADERS, SentSample, write_request};
+
 use crate::process::Process;
 use crate::wait::wait_for;
 
@@ -13,26 +15,34 @@ pub(crate) const STARTING: Duration = Duration::from_secs(60);
 pub(crate) struct Watchbell {
     pub(crate) address: SocketAddr,
     folder: PathBuf,
+    target: &'static str,
     process: Process,
 }
 
 impl Watchbell {
     /// Starts on a port that the system chooses; `watchbell.yml` must lie in `folder`.
     pub(crate) async fn start(folder: &Path) -> Self {
-        Self::start_at(folder, "127.0.0.1:0").await
+        Self::start_target(folder, "all").await
     }
 
-    async fn start_at(folder: &Path, address: &str) -> Self {
+    /// Starts one part of it.
+    pub(crate) async fn start_target(folder: &Path, target: &'static str) -> Self {
+        Self::start_at(folder, target, "127.0.0.1:0").await
+    }
+
+    async fn start_at(folder: &Path, target: &'static str, address: &str) -> Self {
         // The tests' own HTTP client knows no TLS by itself; it fails only where another test was first.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let log = folder.join("watchbell.log");
         let before = std::fs::read_to_string(&log).unwrap_or_default().len();
+        // A write past a limit on files is to fail as one on a full disk does, without a signal.
         let mut process = Process::start(
-            "watchbell",
-            Command::new(binary())
-                .arg("serve")
+            &format!("watchbell ({target})"),
+            Command::new("/bin/sh")
+                .args(["-c", "trap '' XFSZ; exec \"$@\"", "sh", binary(), "serve"])
                 .arg("--config.file")
                 .arg(folder.join("watchbell.yml"))
+                .arg(format!("--target={target}"))
                 .arg(format!("--web.listen-address={address}"))
                 .arg(format!("--storage.path={}", folder.join("data").display())),
             &log,
@@ -49,6 +59,7 @@ impl Watchbell {
         let watchbell = Self {
             address,
             folder: folder.to_owned(),
+            target,
             process,
         };
         wait_for("watchbell to be ready", STARTING, async || {
@@ -70,18 +81,80 @@ impl Watchbell {
     /// `kill -9`, then the same command on the same address.
     pub(crate) async fn kill_and_restart(mut self) -> Self {
         self.process.kill();
-        let (folder, address) = (self.folder.clone(), self.address.to_string());
-        Self::start_at(&folder, &address).await
+        self.start_again().await
+    }
+
+    /// The same command on the same address, once the process has ended.
+    pub(crate) async fn start_again(self) -> Self {
+        let Self {
+            address,
+            folder,
+            target,
+            process,
+        } = self;
+        drop(process);
+        Self::start_at(&folder, target, &address.to_string()).await
     }
 
     pub(crate) async fn json(&self, path: &str) -> serde_json::Value {
-        let answer = reqwest::get(self.url(path))
-            .await
-            .expect("watchbell answers");
-        let status = answer.status();
-        let text = answer.text().await.expect("watchbell answers with text");
-        assert!(status.is_success(), "{path}: {status}: {text}");
+        let (status, text) = self.ask(reqwest::Client::new().get(self.url(path))).await;
+        assert!((200..300).contains(&status), "{path}: {status}: {text}");
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}: {text}"))
+    }
+
+    /// Samples by remote write, as the tenant `anonymous` where `tenant` is none.
+    pub(crate) async fn write(
+        &self,
+        tenant: Option<&str>,
+        samples: &[SentSample],
+    ) -> (u16, String) {
+        let mut request = reqwest::Client::new()
+            .post(self.url("/api/v1/write"))
+            .body(write_request(samples));
+        for (name, value) in REMOTE_WRITE_HEADERS {
+            request = request.header(name, value);
+        }
+        self.ask(as_tenant(request, tenant)).await
+    }
+
+    /// A JSON body.
+    pub(crate) async fn post(
+        &self,
+        tenant: Option<&str>,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> (u16, String) {
+        let request = reqwest::Client::new()
+            .post(self.url(path))
+            .header("content-type", "application/json")
+            .body(body.to_string());
+        self.ask(as_tenant(request, tenant)).await
+    }
+
+    pub(crate) async fn get(&self, tenant: Option<&str>, path: &str) -> (u16, String) {
+        let request = reqwest::Client::new().get(self.url(path));
+        self.ask(as_tenant(request, tenant)).await
+    }
+
+    pub(crate) async fn delete(&self, tenant: Option<&str>, path: &str) -> (u16, String) {
+        let request = reqwest::Client::new().delete(self.url(path));
+        self.ask(as_tenant(request, tenant)).await
+    }
+
+    async fn ask(&self, request: reqwest::RequestBuilder) -> (u16, String) {
+        let answer = request.send().await.expect("watchbell answers");
+        let status = answer.status().as_u16();
+        (
+            status,
+            answer.text().await.expect("watchbell answers with text"),
+        )
+    }
+}
+
+fn as_tenant(request: reqwest::RequestBuilder, tenant: Option<&str>) -> reqwest::RequestBuilder {
+    match tenant {
+        Some(tenant) => request.header("X-Scope-OrgID", tenant),
+        None => request,
     }
 }
 
