@@ -52,7 +52,12 @@ pub(crate) fn since_snapshot(records: impl IntoIterator<Item = Record>) -> Vec<R
                     kept.drain(..begun);
                 }
             }
-            record => kept.push(record),
+            state @ (Record::Alerts(_)
+            | Record::Alive(_)
+            | Record::Attempted { .. }
+            | Record::Extensions(_)
+            | Record::Notified { .. }
+            | Record::Silenced(_)) => kept.push(state),
         }
     }
     kept

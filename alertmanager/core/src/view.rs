@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use model::{Alert, AlertStatus, Fingerprint, Labels, Timestamp};
+use model::{Alert, AlertStatus, Fingerprint, Labels, Timestamp, by_job_and_instance};
 use notifiers_core::GroupKey;
 
 use crate::dispatch::Dispatcher;
@@ -125,7 +125,9 @@ impl View {
                     .iter()
                     .filter_map(|fingerprint| alerts.get(fingerprint).cloned())
                     .collect();
-                members.sort_by(|left, right| by_job_and_instance(&left.alert, &right.alert));
+                members.sort_by(|left, right| {
+                    by_job_and_instance(&left.alert.labels, &right.alert.labels)
+                });
                 GroupView {
                     key: Arc::clone(&id.key),
                     labels: group.labels.clone(),
@@ -138,11 +140,9 @@ impl View {
             })
             .collect();
         groups.sort_by(|left, right| {
-            (left.labels.len(), &left.labels, &left.receiver).cmp(&(
-                right.labels.len(),
-                &right.labels,
-                &right.receiver,
-            ))
+            left.labels
+                .set_order(&right.labels)
+                .then_with(|| left.receiver.cmp(&right.receiver))
         });
         Self {
             at: mutes.now,
@@ -160,16 +160,4 @@ impl View {
             silences: silences.iter().cloned().collect(),
         }
     }
-}
-
-fn by_job_and_instance(left: &Alert, right: &Alert) -> std::cmp::Ordering {
-    let key = |alert: &Alert| {
-        (
-            alert.labels.value("job").to_owned(),
-            alert.labels.value("instance").to_owned(),
-        )
-    };
-    key(left)
-        .cmp(&key(right))
-        .then_with(|| left.labels.cmp(&right.labels))
 }

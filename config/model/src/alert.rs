@@ -52,15 +52,51 @@ impl Alert {
     }
 }
 
-/// The order of alerts in a notification: by `job`, then `instance`, then the whole label set.
+/// The order of alerts in a notification and in lists.
 pub fn sort_alerts(alerts: &mut [Alert]) {
     alerts.sort_by(|left, right| by_job_and_instance(&left.labels, &right.labels));
 }
 
-fn by_job_and_instance(left: &Labels, right: &Labels) -> Ordering {
+/// By `job`, then `instance`, then the whole label set; alerts that lack one of the two come behind those that have it
+/// (Alertmanager's order).
+#[must_use]
+pub fn by_job_and_instance(left: &Labels, right: &Labels) -> Ordering {
+    let rank = |labels: &Labels, name| labels.value(name).is_empty();
     ["job", "instance"]
         .iter()
-        .map(|name| left.value(name).cmp(right.value(name)))
+        .map(|name| {
+            rank(left, name)
+                .cmp(&rank(right, name))
+                .then_with(|| left.value(name).cmp(right.value(name)))
+        })
         .find(|order| order.is_ne())
-        .unwrap_or_else(|| left.cmp(right))
+        .unwrap_or_else(|| left.set_order(right))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::by_job_and_instance;
+    use crate::labels::Labels;
+
+    #[test]
+    fn alerts_are_listed_by_job_and_instance_and_those_without_come_last() {
+        let rows = [
+            "job=w instance=b",
+            "job=x instance=a",
+            "job=x instance=b",
+            "job=x z=1",
+            "instance=a",
+            "a=1",
+            "a=2",
+            "a=1 c=1",
+            "a=1 b=1",
+            "a=2 c=1",
+        ];
+        let labels =
+            |row: &str| Labels::from_pairs(row.split(' ').filter_map(|pair| pair.split_once('=')));
+        let mut sorted = rows;
+        sorted.reverse();
+        sorted.sort_by(|left, right| by_job_and_instance(&labels(left), &labels(right)));
+        assert_eq!(sorted, rows);
+    }
 }

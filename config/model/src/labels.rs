@@ -142,6 +142,21 @@ impl Labels {
         }
     }
 
+    /// Alertmanager's order of label sets in lists: smaller sets first; of two with as many labels the one first that
+    /// lacks the first name in which they differ, else the one with the smaller value.
+    #[must_use]
+    pub fn set_order(&self, other: &Self) -> Ordering {
+        self.len().cmp(&other.len()).then_with(|| {
+            self.iter()
+                .zip(other.iter())
+                .map(|((left_name, left), (right_name, right))| {
+                    right_name.cmp(left_name).then_with(|| left.cmp(right))
+                })
+                .find(|order| order.is_ne())
+                .unwrap_or(Ordering::Equal)
+        })
+    }
+
     #[must_use]
     pub fn without_metric_name(&self) -> Self {
         match self.metric_name() {
