@@ -11,6 +11,7 @@ mod metrics;
 mod server;
 mod stop;
 mod tenant_header;
+mod trouble;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use driver::{Shell, drive};
@@ -20,3 +21,4 @@ pub use metrics::Metrics;
 pub use server::{BindError, Right, Routes, Server};
 pub use stop::{Stop, Stopper, Tasks};
 pub use tenant_header::{TENANT_HEADER, Tenant};
+pub use trouble::Trouble;
