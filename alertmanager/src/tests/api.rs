@@ -303,6 +303,13 @@ async fn silences_are_set_shown_changed_and_expired() {
         (
             "POST",
             "/api/v2/silences".to_owned(),
+            silence("", &"c".repeat(70_000), "2999-01-01T00:00:00Z"),
+            400,
+            "\"silence exceeded maximum size: 70015 bytes (limit: 65536 bytes)\"\n",
+        ),
+        (
+            "POST",
+            "/api/v2/silences".to_owned(),
             silence("", "c", "2026-01-01T00:00:00Z"),
             400,
             "\"Failed to create silence: start time must be before end time\"\n",
@@ -446,6 +453,47 @@ async fn a_valid_alert_of_a_batch_is_kept_although_others_are_not() {
     assert_eq!(status, 400);
     let alerts = bench.get("/api/v2/alerts").await;
     assert_eq!(alerts[0]["labels"], json!({"alertname": "Kept"}));
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn an_alert_that_is_too_large_is_refused_and_the_others_of_its_batch_are_told() {
+    let mut bench = Bench::new(AT_ONCE);
+    let (large, kept) = (
+        "x".repeat(3_000_000),
+        r#"{"labels":{"alertname":"Kept"},"annotations":{"summary":"of some kB"}}"#
+            .replace("of some kB", &"x".repeat(100_000)),
+    );
+    let (status, body) = bench
+        .ask(
+            "POST",
+            "/api/v2/alerts",
+            &format!(
+                r#"[{{"labels":{{"alertname":"{large}"}}}},{kept},{{"labels":{{"alertname":"Wide"}},"annotations":{{"summary":"{large}"}}}},
+                {{"labels":{{"alertname":"Linked"}},"generatorURL":"http://p/{large}"}}]"#
+            ),
+        )
+        .await;
+    let lines = [
+        "0.labels in body exceeded maximum size: 3000009 bytes (limit: 65536 bytes)",
+        "2.annotations in body exceeded maximum size: 3000007 bytes (limit: 262144 bytes)",
+        "3.generatorURL in body exceeded maximum size: 3000009 bytes (limit: 65536 bytes)",
+    ];
+    assert_eq!(
+        (status, body),
+        (400, format!("\"{}\"\n", lines.join("\\n")))
+    );
+    let told = bench.hear().await;
+    assert_eq!(told.notification.group_labels.value("alertname"), "Kept");
+    assert_eq!(
+        bench.get("/api/v2/alerts").await.as_array().unwrap().len(),
+        1
+    );
+    let text = bench.metrics.text();
+    assert!(
+        text.contains(r#"alertmanager_alerts_invalid_total{version="v2"} 3"#),
+        "{text}"
+    );
     bench.end().await;
 }
 
