@@ -59,6 +59,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
     for address in &addresses {
         info!(%address, "Listening on");
     }
+    let server = server.measured(&hands.metrics);
     server.serve(routes.into_router(), stop).await;
     info!("ending in good order");
     let well = parts.join().await & tasks.join(ENDING_MAX).await;

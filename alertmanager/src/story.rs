@@ -22,6 +22,10 @@ pub(crate) fn tell(tenant: &TenantId, metrics: &AlertmanagerMetrics, event: &Eve
             }
             debug!(%tenant, firing, resolved, invalid, refused, "alerts received");
         }
+        Event::AlertTooLarge { alertname, what } => {
+            let (part, bytes, limit) = (what.part.as_str(), what.bytes, what.bytes_max);
+            warn!(%tenant, alertname, part, bytes, limit, "alert refused: it is too large, and nobody is told of it");
+        }
         Event::AlertsMuted {
             group_key,
             reason,

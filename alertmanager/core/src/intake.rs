@@ -15,7 +15,58 @@ pub struct AlertDraft {
     pub generator_url: String,
 }
 
-/// The texts are those of Alertmanager's API.
+/// How large one alert may be. A larger one is refused to its sender, and the operator is told: nobody is paged by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AlertLimits {
+    /// Names and values together.
+    pub labels_bytes_max: usize,
+    /// Names and values together.
+    pub annotations_bytes_max: usize,
+    pub generator_url_bytes_max: usize,
+}
+
+impl Default for AlertLimits {
+    fn default() -> Self {
+        Self {
+            // Every route, silence and inhibition looks at all of an alert's labels, again at each reload. The widest
+            // real ones have 40 and some 4 kB.
+            labels_bytes_max: 64 * 1024,
+            // Carried and stored, never searched. Real ones run to several kB, lists made by templates to a hundred.
+            annotations_bytes_max: 256 * 1024,
+            // It holds the rule's expression, with three bytes for many a character.
+            generator_url_bytes_max: 64 * 1024,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlertPart {
+    Annotations,
+    GeneratorUrl,
+    Labels,
+}
+
+impl AlertPart {
+    /// The member's name in the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Annotations => "annotations",
+            Self::GeneratorUrl => "generatorURL",
+            Self::Labels => "labels",
+        }
+    }
+}
+
+/// A part of an alert that is larger than it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLarge {
+    pub part: AlertPart,
+    pub bytes: usize,
+    pub bytes_max: usize,
+}
+
+/// The texts are those of Alertmanager's API; it has no bound on an alert's size.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AlertError {
     #[error("invalid annotations: invalid name {}", go_quote::quote(.0))]
@@ -26,6 +77,12 @@ pub enum AlertError {
     NoLabels,
     #[error("start time must be before end time")]
     StartAfterEnd,
+    /// `index` is the alert's place in its request, from 0.
+    #[error(
+        "{index}.{} in body exceeded maximum size: {} bytes (limit: {} bytes)",
+        .what.part.as_str(), .what.bytes, .what.bytes_max
+    )]
+    TooLarge { index: usize, what: TooLarge },
 }
 
 impl AlertDraft {
@@ -42,6 +99,35 @@ impl AlertDraft {
             labels: posted.labels,
             annotations: posted.annotations,
             generator_url: posted.generator_url,
+        })
+    }
+
+    /// The first part that is larger than it may be.
+    #[must_use]
+    pub(crate) fn too_large(&self, limits: &AlertLimits) -> Option<TooLarge> {
+        [
+            (
+                AlertPart::Labels,
+                size_bytes(&self.labels),
+                limits.labels_bytes_max,
+            ),
+            (
+                AlertPart::Annotations,
+                size_bytes(&self.annotations),
+                limits.annotations_bytes_max,
+            ),
+            (
+                AlertPart::GeneratorUrl,
+                self.generator_url.len(),
+                limits.generator_url_bytes_max,
+            ),
+        ]
+        .into_iter()
+        .find(|(_, bytes, bytes_max)| bytes > bytes_max)
+        .map(|(part, bytes, bytes_max)| TooLarge {
+            part,
+            bytes,
+            bytes_max,
         })
     }
 
@@ -82,13 +168,20 @@ impl AlertDraft {
     }
 }
 
+fn size_bytes(pairs: &BTreeMap<String, String>) -> usize {
+    pairs
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum()
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use model::Timestamp;
 
-    use super::{AlertDraft, AlertError};
+    use super::{AlertDraft, AlertError, AlertLimits, AlertPart, TooLarge};
 
     fn at(secs: i64) -> Timestamp {
         Timestamp::from_secs(secs)
@@ -122,6 +215,36 @@ mod tests {
                 (at(expected.0), at(expected.1), expected.2)
             );
             assert_eq!(alert.labels.to_string(), r#"{a="x"}"#);
+        }
+    }
+
+    #[test]
+    fn each_part_has_its_bound() {
+        let limits = AlertLimits {
+            labels_bytes_max: 10,
+            annotations_bytes_max: 20,
+            generator_url_bytes_max: 30,
+        };
+        let pairs =
+            |name: &str, length: usize| [(name.to_owned(), "x".repeat(length - name.len()))].into();
+        for (labels, annotations, generator_url, error) in [
+            (10, 20, 30, None),
+            (11, 20, 30, Some((AlertPart::Labels, 11, 10))),
+            (10, 21, 30, Some((AlertPart::Annotations, 21, 20))),
+            (10, 20, 31, Some((AlertPart::GeneratorUrl, 31, 30))),
+        ] {
+            let draft = AlertDraft {
+                labels: pairs("name", labels),
+                annotations: pairs("summary", annotations),
+                generator_url: "u".repeat(generator_url),
+                ..AlertDraft::default()
+            };
+            let error = error.map(|(part, bytes, bytes_max)| TooLarge {
+                part,
+                bytes,
+                bytes_max,
+            });
+            assert_eq!(draft.too_large(&limits), error);
         }
     }
 

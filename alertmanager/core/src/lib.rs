@@ -32,7 +32,7 @@ mod tests;
 pub use codec::CodecError;
 pub use delivery::DeliveryId;
 pub use hashes::AlertHashes;
-pub use intake::{AlertDraft, AlertError};
+pub use intake::{AlertDraft, AlertError, AlertLimits, AlertPart, TooLarge};
 pub use machine::Alertmanager;
 pub use mute::{AlertMutes, MuteReason};
 pub use nflog::{Entry, LogKey, Nflog};
@@ -43,6 +43,7 @@ pub use protocol::{
 };
 pub use record::Record;
 pub use silence::{
-    MatcherDraft, Silence, SilenceDraft, SilenceError, SilenceId, SilenceState, Silences,
+    MatcherDraft, Silence, SilenceDraft, SilenceError, SilenceId, SilenceLimits, SilenceState,
+    Silences,
 };
 pub use view::{AlertView, GroupView, ReceiverView, Tally, View};

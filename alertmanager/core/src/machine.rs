@@ -19,7 +19,7 @@ use crate::delivery::Deliveries;
 use crate::dispatch::{Dispatcher, GroupId, Schedules};
 use crate::group::{GroupTiming, Schedule};
 use crate::inhibit::Inhibitor;
-use crate::intake::AlertDraft;
+use crate::intake::{AlertDraft, AlertError};
 use crate::mute::Mutes;
 use crate::nflog::{Entry, LogKey, Nflog};
 use crate::policy::Policy;
@@ -35,6 +35,8 @@ use crate::view::{Tally, View};
 const WORK_MAX: usize = 256;
 /// States that only time changes (a silence that ends) are seen this late at most.
 const VIEW_AGE_MAX: Duration = Duration::from_millis(100);
+/// Characters of a name that may itself be what is too large.
+const NAME_SHOWN_MAX: usize = 100;
 
 pub struct Alertmanager {
     pub(crate) settings: Settings,
@@ -181,10 +183,19 @@ impl Alertmanager {
         let mut changed = Vec::new();
         let mut extensions = Vec::new();
         let (mut firing, mut resolved) = (0, 0);
-        for draft in drafts {
+        for (index, draft) in drafts.into_iter().enumerate() {
             match draft.ends_at {
                 Some(ends_at) if ends_at <= now => resolved += 1,
                 Some(_) | None => firing += 1,
+            }
+            if let Some(what) = draft.too_large(&self.settings.alert) {
+                let alertname = draft.labels.get("alertname");
+                self.events.push_back(Event::AlertTooLarge {
+                    alertname: beginning(alertname.map_or("", String::as_str)),
+                    what,
+                });
+                answer.invalid.push(AlertError::TooLarge { index, what });
+                continue;
             }
             let alert = match draft.admit(self.policy.config.global.resolve_timeout, now) {
                 Ok(alert) => alert,
@@ -287,9 +298,7 @@ impl Alertmanager {
         fresh: SilenceId,
         now: Timestamp,
     ) {
-        let set = self
-            .silences
-            .set(draft, fresh, self.settings.silences_max, now);
+        let set = self.silences.set(draft, fresh, &self.settings.silence, now);
         let answer = set.map(|changed| {
             let mut id = SilenceId::new("");
             for silence in changed {
@@ -339,6 +348,10 @@ impl Alertmanager {
     fn answer(&mut self, ticket: Ticket, answer: Answer) {
         self.commands.push_back(Command::Answer { ticket, answer });
     }
+}
+
+fn beginning(name: &str) -> String {
+    name.chars().take(NAME_SHOWN_MAX).collect()
 }
 
 /// Whether a message may go on waiting: for an integration that is gone it may not, for a group that is gone only a

@@ -8,12 +8,12 @@ use model::Timestamp;
 use notifiers_core::{GroupKey, Memory, Notification, NotificationReason, Outcome};
 
 use crate::delivery::DeliveryId;
-use crate::intake::{AlertDraft, AlertError};
+use crate::intake::{AlertDraft, AlertError, AlertLimits, TooLarge};
 use crate::mute::MuteReason;
 use crate::nflog::LogKey;
 use crate::policy::Policy;
 use crate::record::Record;
-use crate::silence::{SilenceDraft, SilenceError, SilenceId};
+use crate::silence::{SilenceDraft, SilenceError, SilenceId, SilenceLimits};
 use crate::view::View;
 
 /// What does not change while the process lives.
@@ -28,7 +28,8 @@ pub struct Settings {
     pub alerts_max: usize,
     /// Alerts that would open more aggregation groups than this are refused to their sender.
     pub groups_max: usize,
-    pub silences_max: usize,
+    pub alert: AlertLimits,
+    pub silence: SilenceLimits,
     /// The machine's own zone, for time intervals with `location: Local`.
     pub local_zone: TimeZone,
     /// Spreads retries.
@@ -41,10 +42,11 @@ impl Default for Settings {
             // Alertmanager's `--data.retention` and `--alerts.gc-interval`.
             retention: Duration::from_secs(120 * 3600),
             garbage_interval: Duration::from_secs(30 * 60),
-            // An alert with its group takes some 2 kB, so these are about two gigabytes at the very most.
+            // An alert of usual size takes some 2 kB with its group: these are about one gigabyte.
             alerts_max: 500_000,
             groups_max: 500_000,
-            silences_max: 20_000,
+            alert: AlertLimits::default(),
+            silence: SilenceLimits::default(),
             local_zone: TimeZone::UTC,
             seed: 0,
         }
@@ -147,6 +149,12 @@ pub enum Event {
         resolved: usize,
         invalid: usize,
         refused: usize,
+    },
+    /// One of those that are invalid: nobody is told of it.
+    AlertTooLarge {
+        /// Its beginning.
+        alertname: String,
+        what: TooLarge,
     },
     /// Alerts of one flush that are not told.
     AlertsMuted {

@@ -1,5 +1,6 @@
 //! From stored records to a living machine, and back.
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use model::{Alert, AlertStatus, Fingerprint, Timestamp};
 
@@ -17,6 +18,10 @@ use crate::store::AlertStore;
 
 /// Bytes of alerts in one record of a snapshot, give or take one alert: small enough to be written and read whole.
 const SNAPSHOT_RECORD_BYTES: usize = 1024 * 1024;
+
+/// No alert is given more time than this for a time in which the process was down: whoever repeats an alert does so
+/// well within a day, and an end that lies further away was named by somebody who means it.
+const STRETCH_MAX: Duration = Duration::from_secs(24 * 3600);
 
 impl Alertmanager {
     /// Begins where `records` end (in the order in which they were stored; none for a new tenant).
@@ -150,7 +155,7 @@ impl Alertmanager {
     }
 
     /// While the process was down nobody could repeat an alert, so none ended meanwhile for want of repetition: what
-    /// was left of an alert's time when the process ended is left of it now.
+    /// was left of an alert's time when the process ended is left of it now, up to [`STRETCH_MAX`].
     fn stop_time(&mut self, alive_until: Timestamp, now: Timestamp) {
         let stretched: Vec<(Fingerprint, Timestamp)> = self
             .alerts
@@ -158,6 +163,7 @@ impl Alertmanager {
             .filter(|(_, stored)| stored.alert.status(alive_until) == AlertStatus::Firing)
             .map(|(fingerprint, stored)| {
                 let left = stored.alert.ends_at.saturating_since(alive_until);
+                let left = left.min(STRETCH_MAX);
                 (fingerprint, stored.alert.ends_at.max(now + left))
             })
             .collect();

@@ -105,6 +105,30 @@ impl Silence {
     }
 }
 
+/// How many silences there may be, and how large one may be. What is larger is refused to whoever asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SilenceLimits {
+    /// Those that have ended and are not yet forgotten count.
+    pub silences_max: usize,
+    /// Of one silence.
+    pub matchers_max: usize,
+    /// Of one silence: names and values of matchers and annotations, comment and author.
+    pub bytes_max: usize,
+}
+
+impl Default for SilenceLimits {
+    fn default() -> Self {
+        Self {
+            silences_max: 20_000,
+            // A silence that is made from an alert has a matcher for each of its labels.
+            matchers_max: 100,
+            // Every flush asks every silence that may match. A regular expression that lists a thousand hosts takes
+            // some 30 kB.
+            bytes_max: 64 * 1024,
+        }
+    }
+}
+
 /// What a person asks for. An id names the silence to change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SilenceDraft {
@@ -115,6 +139,32 @@ pub struct SilenceDraft {
     pub created_by: String,
     pub comment: String,
     pub annotations: Labels,
+}
+
+impl SilenceDraft {
+    fn check_size(&self, limits: &SilenceLimits) -> Result<(), SilenceError> {
+        let count = self.matcher_sets.iter().map(Vec::len).sum();
+        if count > limits.matchers_max {
+            return Err(SilenceError::TooManyMatchers {
+                count,
+                limit: limits.matchers_max,
+            });
+        }
+        let matchers = self.matcher_sets.iter().flatten();
+        let bytes = matchers
+            .map(|matcher| (matcher.name.as_str(), matcher.value.as_str()))
+            .chain(&self.annotations)
+            .chain([(self.created_by.as_str(), self.comment.as_str())])
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
+        if bytes > limits.bytes_max {
+            return Err(SilenceError::TooLarge {
+                bytes,
+                limit: limits.bytes_max,
+            });
+        }
+        Ok(())
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,8 +185,12 @@ pub enum SilenceError {
     NotFound,
     #[error("start time must be before end time")]
     StartNotBeforeEnd,
+    #[error("silence exceeded maximum size: {bytes} bytes (limit: {limit} bytes)")]
+    TooLarge { bytes: usize, limit: usize },
     #[error("exceeded maximum number of silences: {count} (limit: {limit})")]
     TooMany { count: usize, limit: usize },
+    #[error("silence exceeded maximum number of matchers: {count} (limit: {limit})")]
+    TooManyMatchers { count: usize, limit: usize },
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -197,9 +251,10 @@ impl Silences {
         &mut self,
         draft: SilenceDraft,
         fresh: SilenceId,
-        silences_max: usize,
+        limits: &SilenceLimits,
         now: Timestamp,
     ) -> Result<Vec<Silence>, SilenceError> {
+        draft.check_size(limits)?;
         if draft.starts_at >= draft.ends_at {
             return Err(SilenceError::StartNotBeforeEnd);
         }
@@ -230,10 +285,10 @@ impl Silences {
             }
             Some(_) | None => {
                 let count = self.silences.len() + 1;
-                if count > silences_max {
+                if count > limits.silences_max {
                     return Err(SilenceError::TooMany {
                         count,
-                        limit: silences_max,
+                        limit: limits.silences_max,
                     });
                 }
                 silence.starts_at = silence.starts_at.max(now);

@@ -88,7 +88,9 @@ impl From<SilenceError> for ApiError {
                 status: StatusCode::NOT_FOUND,
                 text,
             },
-            SilenceError::TooMany { .. } => Self::bad_request(text),
+            SilenceError::TooLarge { .. }
+            | SilenceError::TooMany { .. }
+            | SilenceError::TooManyMatchers { .. } => Self::bad_request(text),
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Bodies, parameters and errors of API v2.
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::Request;
+use model::Timestamp;
 use notifiers_core::{NotificationReason, Outcome};
 use serde_json::{Value, json};
 
@@ -47,6 +50,67 @@ async fn an_alert_goes_in_is_told_and_comes_out() {
     let mut expected = expected;
     expected[0]["fingerprint"] = fingerprint;
     assert_eq!(alerts, expected);
+    bench.end().await;
+}
+
+/// A batch with such a time was refused as a whole before: none of its alerts were told.
+#[tokio::test]
+async fn times_of_every_year_are_taken_and_shown() {
+    let bench = Bench::new(AT_ONCE);
+    for (starts_at, ends_at, shown) in [
+        (
+            "2026-01-02T03:04:05Z",
+            "9999-12-31T23:59:59Z",
+            ["2026-01-02T03:04:05.000Z", "9999-12-31T23:59:59.000Z"],
+        ),
+        (
+            "0000-01-01T00:00:00Z",
+            "9999-12-31T23:59:59.999-01:00",
+            ["0000-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"],
+        ),
+        (
+            "9999-12-31T00:00:00Z",
+            "9999-12-31T23:59:59Z",
+            ["9999-12-31T00:00:00.000Z", "9999-12-31T23:59:59.000Z"],
+        ),
+    ] {
+        bench
+            .post_alerts(&format!(
+                r#"[{{"labels":{{"alertname":"Down","instance":"{starts_at}"}},"startsAt":"{starts_at}","endsAt":"{ends_at}"}}]"#
+            ))
+            .await;
+        let filter = starts_at.replace(':', "%3A");
+        let alerts = bench
+            .get(&format!("/api/v2/alerts?filter=instance%3D%22{filter}%22"))
+            .await;
+        let alert = &alerts[0];
+        assert_eq!(json!([alert["startsAt"], alert["endsAt"]]), json!(shown));
+    }
+    // Go's zero time is no time: the alert starts now and lasts the usual five minutes.
+    bench
+        .post_alerts(
+            r#"[{"labels":{"alertname":"Unsaid"},"startsAt":"0001-01-01T00:00:00Z","endsAt":"0001-01-01T00:00:00.000Z"}]"#,
+        )
+        .await;
+    let alerts = bench.get("/api/v2/alerts?filter=alertname%3DUnsaid").await;
+    let time = |key: &str| Timestamp::parse_rfc3339(alerts[0][key].as_str().unwrap()).unwrap();
+    assert_eq!(time("startsAt"), time("updatedAt"));
+    assert_eq!(
+        time("endsAt").saturating_since(time("startsAt")),
+        Duration::from_secs(300)
+    );
+    let (status, body) = bench
+        .ask(
+            "POST",
+            "/api/v2/silences",
+            r#"{"matchers":[{"name":"a","value":"b","isRegex":false}],"startsAt":"0001-01-01T00:00:00Z",
+                "endsAt":"9999-12-31T23:59:59Z","createdBy":"me","comment":"for ever"}"#,
+        )
+        .await;
+    assert_eq!(status, 200, "{body}");
+    let silence = &bench.get("/api/v2/silences").await[0];
+    assert_eq!(silence["endsAt"], "9999-12-31T23:59:59.000Z");
+    assert_eq!(silence["status"]["state"], "active");
     bench.end().await;
 }
 
@@ -239,6 +303,13 @@ async fn silences_are_set_shown_changed_and_expired() {
         (
             "POST",
             "/api/v2/silences".to_owned(),
+            silence("", &"c".repeat(70_000), "2999-01-01T00:00:00Z"),
+            400,
+            "\"silence exceeded maximum size: 70015 bytes (limit: 65536 bytes)\"\n",
+        ),
+        (
+            "POST",
+            "/api/v2/silences".to_owned(),
             silence("", "c", "2026-01-01T00:00:00Z"),
             400,
             "\"Failed to create silence: start time must be before end time\"\n",
@@ -382,6 +453,47 @@ async fn a_valid_alert_of_a_batch_is_kept_although_others_are_not() {
     assert_eq!(status, 400);
     let alerts = bench.get("/api/v2/alerts").await;
     assert_eq!(alerts[0]["labels"], json!({"alertname": "Kept"}));
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn an_alert_that_is_too_large_is_refused_and_the_others_of_its_batch_are_told() {
+    let mut bench = Bench::new(AT_ONCE);
+    let (large, kept) = (
+        "x".repeat(3_000_000),
+        r#"{"labels":{"alertname":"Kept"},"annotations":{"summary":"of some kB"}}"#
+            .replace("of some kB", &"x".repeat(100_000)),
+    );
+    let (status, body) = bench
+        .ask(
+            "POST",
+            "/api/v2/alerts",
+            &format!(
+                r#"[{{"labels":{{"alertname":"{large}"}}}},{kept},{{"labels":{{"alertname":"Wide"}},"annotations":{{"summary":"{large}"}}}},
+                {{"labels":{{"alertname":"Linked"}},"generatorURL":"http://p/{large}"}}]"#
+            ),
+        )
+        .await;
+    let lines = [
+        "0.labels in body exceeded maximum size: 3000009 bytes (limit: 65536 bytes)",
+        "2.annotations in body exceeded maximum size: 3000007 bytes (limit: 262144 bytes)",
+        "3.generatorURL in body exceeded maximum size: 3000009 bytes (limit: 65536 bytes)",
+    ];
+    assert_eq!(
+        (status, body),
+        (400, format!("\"{}\"\n", lines.join("\\n")))
+    );
+    let told = bench.hear().await;
+    assert_eq!(told.notification.group_labels.value("alertname"), "Kept");
+    assert_eq!(
+        bench.get("/api/v2/alerts").await.as_array().unwrap().len(),
+        1
+    );
+    let text = bench.metrics.text();
+    assert!(
+        text.contains(r#"alertmanager_alerts_invalid_total{version="v2"} 3"#),
+        "{text}"
+    );
     bench.end().await;
 }
 

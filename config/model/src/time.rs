@@ -3,6 +3,14 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
+use jiff::SignedDuration;
+use jiff::civil::{DateTime, date};
+use jiff::fmt::temporal::Pieces;
+
+/// 1970-01-01T00:00:00 as a calendar and a clock on the wall show it. jiff's own instants end a day before the
+/// calendar does, so that they can be shown in every zone; here UTC is the only zone.
+const EPOCH: DateTime = date(1970, 1, 1).at(0, 0, 0, 0);
+
 /// An instant, in milliseconds since the Unix epoch. Arithmetic saturates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
@@ -18,6 +26,9 @@ impl Timestamp {
     pub const MAX: Self = Self(i64::MAX);
     /// Go's zero time, `0001-01-01T00:00:00Z`: how the Alertmanager's wire forms write "no time".
     pub const GO_ZERO: Self = Self(-62_135_596_800_000);
+    /// `0000-01-01T00:00:00Z` and `9999-12-31T23:59:59.999Z`: what RFC 3339 can write.
+    const WRITABLE_MIN: Self = Self(-62_167_219_200_000);
+    const WRITABLE_MAX: Self = Self(253_402_300_799_999);
 
     #[must_use]
     #[inline]
@@ -55,7 +66,7 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// Parses RFC 3339 with any offset. What is finer than a millisecond is cut off.
+    /// Parses RFC 3339 with any offset, from the year 0000 to 9999. What is finer than a millisecond is cut off.
     pub fn parse_rfc3339(text: &str) -> Result<Self, TimeError> {
         let wrong = || TimeError {
             text: text.to_owned(),
@@ -72,28 +83,29 @@ impl Timestamp {
         if !shape {
             return Err(wrong());
         }
-        let instant: jiff::Timestamp = text.parse().map_err(|_| wrong())?;
-        Ok(Self(
-            i64::try_from(instant.as_nanosecond().div_euclid(1_000_000)).map_err(|_| wrong())?,
-        ))
+        let pieces = Pieces::parse(text).map_err(|_| wrong())?;
+        let (Some(time), Some(offset)) = (pieces.time(), pieces.to_numeric_offset()) else {
+            return Err(wrong());
+        };
+        let shown = pieces.date().to_datetime(time).duration_since(EPOCH);
+        let offset = SignedDuration::from_secs(i64::from(offset.seconds()));
+        let millis = (shown - offset).as_nanos().div_euclid(1_000_000);
+        Ok(Self(i64::try_from(millis).map_err(|_| wrong())?))
     }
 
     /// `2026-11-20T10:39:40.843Z`: UTC with exactly three decimals, as the Alertmanager's API writes times.
     #[must_use]
     pub fn to_rfc3339_millis(self) -> String {
-        match self.civil() {
-            Some(text) => format!("{text}.{:03}Z", self.0.rem_euclid(1000)),
-            None => self.out_of_range(),
-        }
+        let time = self.writable();
+        format!("{}.{:03}Z", time.civil(), time.0.rem_euclid(1000))
     }
 
     /// `2026-11-20T10:39:40.8Z`: UTC with as many decimals as needed, Go's RFC3339Nano.
     #[must_use]
     pub fn to_rfc3339_nano(self) -> String {
-        let Some(text) = self.civil() else {
-            return self.out_of_range();
-        };
-        match self.0.rem_euclid(1000) {
+        let time = self.writable();
+        let text = time.civil();
+        match time.0.rem_euclid(1000) {
             0 => format!("{text}Z"),
             millis => {
                 let decimals = format!("{millis:03}");
@@ -102,27 +114,25 @@ impl Timestamp {
         }
     }
 
-    fn civil(self) -> Option<String> {
-        let instant = jiff::Timestamp::from_millisecond(self.0).ok()?;
-        let zoned = jiff::tz::Offset::UTC.to_datetime(instant);
-        Some(format!(
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
-            zoned.year(),
-            zoned.month(),
-            zoned.day(),
-            zoned.hour(),
-            zoned.minute(),
-            zoned.second()
-        ))
+    /// Beyond the years that RFC 3339 can write, the nearest instant that it can.
+    fn writable(self) -> Self {
+        self.clamp(Self::WRITABLE_MIN, Self::WRITABLE_MAX)
     }
 
-    /// Beyond the years that RFC 3339 can write, the nearest that it can.
-    fn out_of_range(self) -> String {
-        if self.0 < 0 {
-            "0001-01-01T00:00:00Z".to_owned()
-        } else {
-            "9999-12-31T23:59:59Z".to_owned()
-        }
+    /// UTC's date and time of day to the second.
+    fn civil(self) -> String {
+        let civil = EPOCH
+            .checked_add(SignedDuration::from_millis(self.0))
+            .expect("the calendar holds every year that RFC 3339 can write");
+        format!(
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
+            civil.year(),
+            civil.month(),
+            civil.day(),
+            civil.hour(),
+            civil.minute(),
+            civil.second()
+        )
     }
 }
 
@@ -154,6 +164,8 @@ fn millis(duration: Duration) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::Timestamp;
 
     #[test]
@@ -184,6 +196,38 @@ mod tests {
                 "0001-01-01T00:00:00Z",
             ),
             (
+                "0000-01-01T00:00:00Z",
+                -62_167_219_200_000,
+                "0000-01-01T00:00:00.000Z",
+                "0000-01-01T00:00:00Z",
+            ),
+            // "For ever", as people write it.
+            (
+                "9999-12-31T23:59:59Z",
+                253_402_300_799_000,
+                "9999-12-31T23:59:59.000Z",
+                "9999-12-31T23:59:59Z",
+            ),
+            (
+                "9999-12-31T23:59:59.999999999Z",
+                253_402_300_799_999,
+                "9999-12-31T23:59:59.999Z",
+                "9999-12-31T23:59:59.999Z",
+            ),
+            // In UTC these are of the years 10000 and -1: shown as the nearest that can be written.
+            (
+                "9999-12-31T23:59:59-12:00",
+                253_402_343_999_000,
+                "9999-12-31T23:59:59.999Z",
+                "9999-12-31T23:59:59.999Z",
+            ),
+            (
+                "0000-01-01T00:00:00+12:00",
+                -62_167_262_400_000,
+                "0000-01-01T00:00:00.000Z",
+                "0000-01-01T00:00:00Z",
+            ),
+            (
                 "1969-12-31T23:59:59.123456789Z",
                 -877,
                 "1969-12-31T23:59:59.123Z",
@@ -210,8 +254,35 @@ mod tests {
             "2026-11-20 10:39:40Z",
             "2026-13-20T10:39:40Z",
             "2026-11-20T10:39:40",
+            "10000-01-01T00:00:00Z",
+            "-0001-01-01T00:00:00Z",
+            "+002026-11-20T10:39:40Z",
+            "2026-11-20T10:39:40+01:00[Europe/Berlin]",
         ] {
             assert!(Timestamp::parse_rfc3339(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_time_overflows() {
+        let last = Timestamp::parse_rfc3339("9999-12-31T23:59:59Z").unwrap();
+        let first = Timestamp::parse_rfc3339("0000-01-01T00:00:00Z").unwrap();
+        assert_eq!(last + Duration::MAX, Timestamp::MAX);
+        assert_eq!(first - Duration::MAX, Timestamp::MIN);
+        assert_eq!(
+            last.saturating_since(first),
+            Duration::from_millis(315_569_519_999_000)
+        );
+        assert_eq!(first.saturating_since(last), Duration::ZERO);
+        assert_eq!(
+            Timestamp::MAX.saturating_since(Timestamp::MIN),
+            Duration::from_millis(i64::MAX as u64)
+        );
+        for time in [Timestamp::MIN, Timestamp::MAX] {
+            assert_eq!(
+                Timestamp::parse_rfc3339(&time.to_rfc3339_nano()).map(Timestamp::to_rfc3339_nano),
+                Ok(time.to_rfc3339_nano())
+            );
         }
     }
 

@@ -11,12 +11,14 @@ mod metrics;
 mod server;
 mod stop;
 mod tenant_header;
+mod trouble;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use driver::{Shell, drive};
 pub use files::DiskFiles;
 pub use logging::{LogFormat, LogLevel, start_logging};
 pub use metrics::Metrics;
-pub use server::{BindError, Right, Routes, Server};
+pub use server::{BindError, Right, Routes, Server, ServerLimits};
 pub use stop::{Stop, Stopper, Tasks};
 pub use tenant_header::{TENANT_HEADER, Tenant};
+pub use trouble::Trouble;

@@ -1,22 +1,36 @@
 //! The HTTP port: routes with the right that each needs, bound before anything starts, drained at the end.
+mod accept;
+mod body;
+mod connection;
+mod deadline;
+mod limits;
+mod metrics;
+mod stream;
+
+#[cfg(test)]
+mod tests;
+
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{Extension, Request};
 use axum::handler::Handler;
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, Route};
-use axum::{Router, serve};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tower::Layer;
 use tower::Service;
 
+use crate::metrics::Metrics;
+use crate::server::accept::{Door, accept};
+use crate::server::metrics::ServerMetrics;
 use crate::stop::Stop;
 
-/// How long open requests may take once the process was told to end.
-const DRAIN_MAX: Duration = Duration::from_secs(5);
+pub use crate::server::limits::ServerLimits;
 
 /// What a caller must be allowed to do. Every route names one; it travels with the request as an extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -111,6 +125,8 @@ pub struct BindError {
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<TcpListener>,
+    limits: ServerLimits,
+    metrics: ServerMetrics,
 }
 
 impl Server {
@@ -124,7 +140,25 @@ impl Server {
             })?;
             listeners.push(listener);
         }
-        Ok(Self { listeners })
+        Ok(Self {
+            listeners,
+            limits: ServerLimits::of_this_process(),
+            metrics: ServerMetrics::default(),
+        })
+    }
+
+    /// In place of [`ServerLimits::of_this_process`].
+    #[must_use]
+    pub fn with_limits(mut self, limits: ServerLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Shows the port's figures among the others.
+    #[must_use]
+    pub fn measured(self, metrics: &Metrics) -> Self {
+        self.metrics.register(metrics);
+        self
     }
 
     /// Where it really listens, in the order given to [`Server::bind`].
@@ -138,26 +172,12 @@ impl Server {
 
     /// Serves until `stop`, then lets open requests finish for five seconds at most.
     pub async fn serve(self, router: Router, stop: Stop) {
-        let mut serving = tokio::task::JoinSet::new();
+        let door = Arc::new(Door::new(self.limits, self.metrics, router));
+        let mut accepting = JoinSet::new();
         for listener in self.listeners {
-            let router = router.clone();
-            let mut stop = stop.clone();
-            serving.spawn(async move {
-                let mut graceful = stop.clone();
-                let serve = serve(listener, router)
-                    .with_graceful_shutdown(async move { graceful.stopped().await });
-                let drained = async {
-                    stop.stopped().await;
-                    tokio::time::sleep(DRAIN_MAX).await;
-                };
-                tokio::select! {
-                    // axum's accept loop retries by itself and never ends with an error.
-                    _ = async { serve.await } => {}
-                    () = drained => {}
-                }
-            });
+            accepting.spawn(accept(listener, door.clone(), stop.clone()));
         }
-        while serving.join_next().await.is_some() {}
+        while accepting.join_next().await.is_some() {}
     }
 }
 
@@ -171,75 +191,5 @@ async fn listen(address: &str) -> io::Result<TcpListener> {
             TcpListener::bind(format!("0.0.0.0:{port}")).await
         }
         bound => bound,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use axum::Extension;
-    use axum::body::{Body, to_bytes};
-    use axum::http::Request;
-    use axum::routing::{get, post};
-    use tower::ServiceExt;
-
-    use super::{Right, Routes, Server};
-    use crate::tenant_header::Tenant;
-
-    async fn ask(request: Request<Body>) -> (u16, String) {
-        let routes = Routes::new()
-            .route(
-                Right::Read,
-                "/x",
-                get(
-                    |Extension(right): Extension<Right>, Tenant(tenant): Tenant| async move {
-                        format!("{right:?} {tenant}")
-                    },
-                ),
-            )
-            .route(
-                Right::Send,
-                "/x",
-                post(|Extension(right): Extension<Right>| async move { format!("{right:?}") }),
-            );
-        assert_eq!(routes.table().len(), 2);
-        let response = routes.into_router().oneshot(request).await.unwrap();
-        let status = response.status().as_u16();
-        let body = to_bytes(response.into_body(), 1024).await.unwrap();
-        (status, String::from_utf8(body.to_vec()).unwrap())
-    }
-
-    #[tokio::test]
-    async fn a_route_knows_its_right_and_its_tenant() {
-        let request = |method: &str, tenant: Option<&str>| {
-            let mut builder = Request::builder().method(method).uri("/x");
-            if let Some(tenant) = tenant {
-                builder = builder.header("X-Scope-OrgID", tenant);
-            }
-            builder.body(Body::empty()).unwrap()
-        };
-        assert_eq!(
-            ask(request("GET", None)).await,
-            (200, "Read anonymous".into())
-        );
-        assert_eq!(
-            ask(request("GET", Some("team-1"))).await,
-            (200, "Read team-1".into())
-        );
-        assert_eq!(ask(request("POST", None)).await, (200, "Send".into()));
-        let (status, reason) = ask(request("GET", Some("a/b"))).await;
-        assert_eq!(
-            (status, reason.as_str()),
-            (400, "tenant ID 'a/b' contains unsupported character '/'")
-        );
-    }
-
-    #[tokio::test]
-    async fn a_port_in_use_is_refused_by_name() {
-        let first = Server::bind(&["127.0.0.1:0".to_owned()]).await.unwrap();
-        let address = first.addresses()[0].to_string();
-        let error = Server::bind(std::slice::from_ref(&address))
-            .await
-            .unwrap_err();
-        assert_eq!(error.to_string(), format!("cannot listen on {address}"));
     }
 }

@@ -106,6 +106,21 @@ fn a_failing_template_loses_no_incident() {
 }
 
 #[test]
+fn a_start_at_the_end_of_time_is_told_as_it_was_said() {
+    let plan = plan(IntegrationKind::Webhook, "url: 'http://x/'");
+    let mut notification = firing("A will be down");
+    for (starts_at, told) in [
+        ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z"),
+        ("0000-01-01T00:00:00+00:00", "0000-01-01T00:00:00Z"),
+    ] {
+        notification.alerts[0].starts_at = Timestamp::parse_rfc3339(starts_at).expect("a time");
+        let body = json_of(begin(&plan, &notification, &Memory::default()).1);
+        assert_eq!(body["alerts"][0]["startsAt"], told);
+        assert_eq!(body["alerts"][0]["endsAt"], "0001-01-01T00:00:00Z");
+    }
+}
+
+#[test]
 fn a_failing_template_loses_no_webhook() {
     let webhook =
         format!("url: 'http://x/', payload: {{a: '{FAILS}', b: ['{{{{ .Status }}}}', 1]}}");

@@ -49,6 +49,85 @@ impl World {
 }
 
 #[test]
+fn a_silence_has_its_bounds() {
+    let mut world = World::new(PLAIN);
+    let matchers = |count: usize, value: &str| {
+        let matcher = |number: usize| MatcherDraft {
+            op: MatchOp::Equal,
+            name: format!("label_{number}"),
+            value: value.to_owned(),
+        };
+        vec![(0..count).map(matcher).collect()]
+    };
+    let text = "x".repeat(70_000);
+    let too_large =
+        |bytes: usize| format!("silence exceeded maximum size: {bytes} bytes (limit: 65536 bytes)");
+    let plain = || draft("instance", "a", 0, 1000);
+    for (draft, error) in [
+        (
+            SilenceDraft {
+                matcher_sets: matchers(100, "x"),
+                ..plain()
+            },
+            None,
+        ),
+        (
+            SilenceDraft {
+                matcher_sets: matchers(101, "x"),
+                ..plain()
+            },
+            Some("silence exceeded maximum number of matchers: 101 (limit: 100)".to_owned()),
+        ),
+        (
+            SilenceDraft {
+                matcher_sets: [matchers(60, "x"), matchers(60, "x")].concat(),
+                ..plain()
+            },
+            Some("silence exceeded maximum number of matchers: 120 (limit: 100)".to_owned()),
+        ),
+        (
+            SilenceDraft {
+                matcher_sets: matchers(2, &text),
+                ..plain()
+            },
+            Some(too_large(140_016)),
+        ),
+        (
+            SilenceDraft {
+                comment: text.clone(),
+                ..plain()
+            },
+            Some(too_large(70_011)),
+        ),
+        (
+            SilenceDraft {
+                created_by: text.clone(),
+                ..plain()
+            },
+            Some(too_large(70_009)),
+        ),
+        (
+            SilenceDraft {
+                annotations: Labels::from_pairs([("ticket", text.as_str())]),
+                ..plain()
+            },
+            Some(too_large(70_017)),
+        ),
+        (
+            // As large as it may be: the matcher takes nine bytes, the author two.
+            SilenceDraft {
+                comment: "x".repeat(64 * 1024 - 11),
+                ..plain()
+            },
+            None,
+        ),
+    ] {
+        let set = world.set(draft).err().map(|error| error.to_string());
+        assert_eq!(set, error);
+    }
+}
+
+#[test]
 fn a_silenced_alert_is_told_when_its_silence_ends() {
     let mut world = World::new(PLAIN);
     world.silence("instance", "a", 1000);

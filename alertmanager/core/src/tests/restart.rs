@@ -1,4 +1,6 @@
 //! What a process that died knows when it lives again.
+use model::Timestamp;
+
 use crate::protocol::{AlertsAnswer, Answer, Limit, Refused};
 use crate::tests::world::{PLAIN, Reaction, World, at, secs};
 
@@ -81,6 +83,25 @@ fn alerts_do_not_end_while_the_process_is_down() {
     assert_eq!(world.heard.len(), 1, "{:?}", world.lines());
     world.until(3700 + 700);
     world.check(&["30 first notification +a", "3930 all alerts resolved -a"]);
+}
+
+/// No record of the log says that the process lived through these three days.
+#[test]
+fn an_end_that_was_named_does_not_move_with_a_restart() {
+    for ends_at in [
+        "1970-01-20T00:00:00Z",
+        "2999-01-01T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+    ] {
+        let mut world = World::new(PLAIN).with_script(|_, _| Reaction::fail());
+        let end = Timestamp::parse_rfc3339(ends_at).unwrap();
+        world.post(&["alertname=Down instance=a"], Some(end));
+        for _ in 0..2 {
+            world.crash(secs(36 * 3600));
+            let view = world.machine.view(world.now);
+            assert_eq!(view.alerts[0].alert.ends_at.to_rfc3339_nano(), ends_at);
+        }
+    }
 }
 
 #[test]
