@@ -366,7 +366,7 @@ impl TlsConfig {
     }
 }
 
-fn pem(
+pub(crate) fn pem(
     fields: &mut Fields<'_>,
     key: &'static str,
     file_key: &'static str,
@@ -387,7 +387,7 @@ fn pem(
     }
 }
 
-fn tls_version(fields: &mut Fields<'_>, key: &'static str) -> Option<TlsVersion> {
+pub(crate) fn tls_version(fields: &mut Fields<'_>, key: &'static str) -> Option<TlsVersion> {
     let cursor = fields.get(key)?;
     cursor.parsed(|text| match text {
         "TLS10" => Ok(TlsVersion::Tls10),

@@ -28,6 +28,7 @@ mod structured;
 mod time_interval;
 mod value;
 mod watchbell;
+mod web;
 mod yaml;
 
 pub use alertmanager::{
@@ -61,6 +62,7 @@ pub use watchbell::{
     AlertmanagerSettings, Endpoints, Evaluation, Limits, Log, LogFormat, LogLevel,
     NotifiersSettings, RulerSettings, Server, Storage, WatchbellConfig,
 };
+pub use web::{ClientCertificates, RateLimit, ServerTls, WebConfig};
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,8 @@ mod deadline;
 mod limits;
 mod metrics;
 mod stream;
+mod tls;
+mod web;
 
 #[cfg(test)]
 mod tests;
@@ -31,6 +33,8 @@ use crate::server::metrics::ServerMetrics;
 use crate::stop::Stop;
 
 pub use crate::server::limits::ServerLimits;
+pub use crate::server::tls::ServerTlsError;
+pub use crate::server::web::{Web, WebError};
 
 /// What a caller must be allowed to do. Every route names one; it travels with the request as an extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -127,6 +131,7 @@ pub struct Server {
     listeners: Vec<TcpListener>,
     limits: ServerLimits,
     metrics: ServerMetrics,
+    web: Option<Arc<Web>>,
 }
 
 impl Server {
@@ -144,6 +149,7 @@ impl Server {
             listeners,
             limits: ServerLimits::of_this_process(),
             metrics: ServerMetrics::default(),
+            web: None,
         })
     }
 
@@ -151,6 +157,13 @@ impl Server {
     #[must_use]
     pub fn with_limits(mut self, limits: ServerLimits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// With TLS, users and what else a web configuration says.
+    #[must_use]
+    pub fn guarded(mut self, web: Option<Arc<Web>>) -> Self {
+        self.web = web;
         self
     }
 
@@ -172,7 +185,7 @@ impl Server {
 
     /// Serves until `stop`, then lets open requests finish for five seconds at most.
     pub async fn serve(self, router: Router, stop: Stop) {
-        let door = Arc::new(Door::new(self.limits, self.metrics, router));
+        let door = Arc::new(Door::new(self.limits, self.metrics, self.web, router));
         let mut accepting = JoinSet::new();
         for listener in self.listeners {
             accepting.spawn(accept(listener, door.clone(), stop.clone()));

@@ -13,9 +13,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 use tracing::{error, warn};
 
-use crate::server::connection::{Serving, serve_connection};
+use crate::server::connection::{Serving, serve_stream};
 use crate::server::limits::ServerLimits;
 use crate::server::metrics::ServerMetrics;
+use crate::server::web::Web;
 use crate::stop::Stop;
 use crate::trouble::Trouble;
 
@@ -44,7 +45,12 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    pub(crate) fn new(limits: ServerLimits, metrics: ServerMetrics, router: Router) -> Self {
+    pub(crate) fn new(
+        limits: ServerLimits,
+        metrics: ServerMetrics,
+        web: Option<Arc<Web>>,
+        router: Router,
+    ) -> Self {
         let places = |max: usize| Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
         Self {
             places: places(limits.connections_max),
@@ -53,6 +59,7 @@ impl Door {
                 router,
                 limits,
                 metrics,
+                web,
             }),
             full: Trouble::new(),
             accepting: Trouble::new(),
@@ -120,7 +127,7 @@ pub(crate) async fn accept(mut listener: impl Listener, door: Arc<Door>, mut sto
                     if let Some(place) = door.place_for(&stream, peer) {
                         let (serving, stop) = (door.serving.clone(), stop.clone());
                         connections.spawn(async move {
-                            serve_connection(serving, stream, stop).await;
+                            serve_stream(serving, stream, stop).await;
                             drop(place);
                         });
                     }

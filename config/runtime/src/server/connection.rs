@@ -15,15 +15,19 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
+use tracing::debug;
 
 use crate::server::body::{BodyLate, PunctualBody};
 use crate::server::deadline::Progress;
 use crate::server::limits::ServerLimits;
 use crate::server::metrics::ServerMetrics;
 use crate::server::stream::NotedStream;
+use crate::server::web::Web;
 use crate::stop::Stop;
 
 /// Queries stand in addresses, and nobody's is longer; each open connection may fill a buffer of this size.
@@ -36,10 +40,32 @@ pub(crate) struct Serving {
     pub(crate) router: Router,
     pub(crate) limits: ServerLimits,
     pub(crate) metrics: ServerMetrics,
+    pub(crate) web: Option<Arc<Web>>,
+}
+
+/// Serves a connection, inside TLS where that is to be spoken.
+pub(crate) async fn serve_stream(serving: Arc<Serving>, stream: TcpStream, mut stop: Stop) {
+    let Some(tls) = serving.web.as_ref().and_then(|web| web.tls()) else {
+        return serve_connection(serving, stream, stop).await;
+    };
+    let handshake = TlsAcceptor::from(tls).accept(stream);
+    let shaken = tokio::select! {
+        shaken = timeout(serving.limits.head_time_max, handshake) => shaken,
+        () = stop.stopped() => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => serve_connection(serving, stream, stop).await,
+        // Scanners and clients of plain HTTP: nothing for the operator to do.
+        Ok(Err(problem)) => debug!(error = %problem, "TLS handshake failed"),
+        Err(_) => serving.metrics.timed_out("handshake"),
+    }
 }
 
 /// Serves until the client has gone, is overdue, or was answered after the signal to stop.
-pub(crate) async fn serve_connection(serving: Arc<Serving>, stream: TcpStream, mut stop: Stop) {
+async fn serve_connection<S>(serving: Arc<Serving>, stream: S, mut stop: Stop)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let _connected = serving.metrics.connected();
     let progress = Arc::new(Mutex::new(Progress::new(Instant::now())));
     let stream = TokioIo::new(NotedStream::new(stream, progress.clone()));
@@ -109,6 +135,19 @@ fn builder() -> Builder<TokioExecutor> {
 }
 
 async fn answer(serving: &Serving, request: Request<Incoming>) -> Response {
+    let Some(web) = &serving.web else {
+        return answer_guest(serving, request).await;
+    };
+    let mut response = match web.refusal(request.headers()).await {
+        Some(refusal) => refusal,
+        None => answer_guest(serving, request).await,
+    };
+    web.add_headers(&mut response);
+    response
+}
+
+/// Answers somebody who may come in.
+async fn answer_guest(serving: &Serving, request: Request<Incoming>) -> Response {
     let version = request.version();
     let (parts, body) = request.into_parts();
     if body.is_end_stream() {

@@ -6,18 +6,17 @@ use std::task::{Context, Poll};
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::server::deadline::Progress;
 
-pub(crate) struct NotedStream {
-    stream: TcpStream,
+pub(crate) struct NotedStream<S> {
+    stream: S,
     progress: Arc<Mutex<Progress>>,
 }
 
-impl NotedStream {
-    pub(crate) fn new(stream: TcpStream, progress: Arc<Mutex<Progress>>) -> Self {
+impl<S> NotedStream<S> {
+    pub(crate) fn new(stream: S, progress: Arc<Mutex<Progress>>) -> Self {
         Self { stream, progress }
     }
 
@@ -30,7 +29,7 @@ impl NotedStream {
     }
 }
 
-impl AsyncRead for NotedStream {
+impl<S: AsyncRead + Unpin> AsyncRead for NotedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -46,7 +45,7 @@ impl AsyncRead for NotedStream {
     }
 }
 
-impl AsyncWrite for NotedStream {
+impl<S: AsyncWrite + Unpin> AsyncWrite for NotedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

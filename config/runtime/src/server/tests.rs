@@ -443,7 +443,7 @@ async fn a_listener_that_fails_is_asked_again() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let router = Router::new().route("/", get(async || "here"));
-    let door = Arc::new(Door::new(wide(), ServerMetrics::default(), router));
+    let door = Arc::new(Door::new(wide(), ServerMetrics::default(), None, router));
     let (_stopper, stop): (Stopper, Stop) = Stopper::new();
     let failing = Failing {
         faults: faults.into(),
