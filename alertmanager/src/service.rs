@@ -84,6 +84,7 @@ pub(crate) struct Inner {
     pub(crate) parts: ServiceParts,
     pub(crate) started_at: Timestamp,
     policy: RwLock<Policy>,
+    reloading: tokio::sync::Mutex<()>,
     tenants: Mutex<BTreeMap<TenantId, Tenant>>,
     tasks: Mutex<Tasks>,
     /// The machines end after the process was told to: deliveries under way may come home first.
@@ -125,6 +126,7 @@ impl AlertmanagerService {
         let service = Self {
             inner: Arc::new(Inner {
                 policy: RwLock::new(Policy::new(Arc::clone(&config), &settings.external_url)),
+                reloading: tokio::sync::Mutex::default(),
                 started_at: parts.clock.now(),
                 tenants: Mutex::default(),
                 tasks: Mutex::new(Tasks::new(parts.stopper.clone())),
@@ -152,20 +154,28 @@ impl AlertmanagerService {
         service
     }
 
-    /// Takes a new configuration over in every tenant; it is in force when this returns. Group timers of routes that stay go on, and so does what is
-    /// under way.
+    /// Takes a new configuration over in every tenant; it, or a newer one, is in force when this returns. Group timers
+    /// of routes that stay go on, and so does what is under way.
     pub async fn reload(&self, config: Arc<AlertmanagerConfig>) {
-        let policy = Policy::new(Arc::clone(&config), &self.inner.settings.external_url);
-        *self.inner.policy.write() = policy.clone();
-        self.inner.count_config(&config);
-        for tenant in self.inner.all() {
-            let told = tenant
-                .handle
-                .tell(Input::Configured(Box::new(policy.clone())))
-                .await;
-            // Behind it in the line: the answer says that the configuration is in force.
-            let in_force = tenant.handle.ask(|ticket| Input::Look { ticket }).await;
-            if told.is_err() || in_force.is_err() {
+        let mut answers = Vec::new();
+        {
+            // One after the other, so that the newest is last in every tenant's line.
+            let _turn = self.inner.reloading.lock().await;
+            let policy = Policy::new(Arc::clone(&config), &self.inner.settings.external_url);
+            *self.inner.policy.write() = policy.clone();
+            self.inner.count_config(&config);
+            for tenant in self.inner.all() {
+                let policy = Box::new(policy.clone());
+                let configured = |ticket| Input::Configured { ticket, policy };
+                answers.push(tenant.handle.line_up(configured).await);
+            }
+        }
+        for answered in answers {
+            let in_force = match answered {
+                Ok(answered) => answered.come().await,
+                Err(stopped) => Err(stopped),
+            };
+            if in_force.is_err() {
                 info!("a configuration came after the Alertmanager had stopped");
             }
         }

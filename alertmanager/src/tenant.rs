@@ -45,6 +45,15 @@ pub(crate) struct TenantHandle {
     shared: Arc<Shared>,
 }
 
+/// An answer that is still to come.
+pub(crate) struct Answered(oneshot::Receiver<Result<Answer, AskError>>);
+
+impl Answered {
+    pub(crate) async fn come(self) -> Result<Answer, AskError> {
+        self.0.await.unwrap_or(Err(AskError::Stopped))
+    }
+}
+
 /// What handle and shell share.
 pub(crate) struct Shared {
     ticket_next: AtomicU64,
@@ -95,24 +104,35 @@ impl TenantHandle {
         &self,
         input: impl FnOnce(Ticket) -> Input,
     ) -> Result<Answer, AskError> {
+        let (ticket, answered) = self.ticket();
+        if let Err(refused) = self.inputs.try_send(input(ticket)) {
+            self.shared.waiting.lock().remove(&ticket);
+            return Err(match refused {
+                mpsc::error::TrySendError::Full(_) => AskError::Busy,
+                mpsc::error::TrySendError::Closed(_) => AskError::Stopped,
+            });
+        }
+        answered.come().await
+    }
+
+    /// Puts a question to the machine, and waits for room where there is none. The answer is still to come.
+    pub(crate) async fn line_up(
+        &self,
+        input: impl FnOnce(Ticket) -> Input,
+    ) -> Result<Answered, AskError> {
+        let (ticket, answered) = self.ticket();
+        if self.inputs.send(input(ticket)).await.is_err() {
+            self.shared.waiting.lock().remove(&ticket);
+            return Err(AskError::Stopped);
+        }
+        Ok(answered)
+    }
+
+    fn ticket(&self) -> (Ticket, Answered) {
         let ticket = Ticket(self.shared.ticket_next.fetch_add(1, Ordering::Relaxed));
         let (answer, answered) = oneshot::channel();
         self.shared.waiting.lock().insert(ticket, answer);
-        let refused = match self.inputs.try_send(input(ticket)) {
-            Ok(()) => None,
-            Err(mpsc::error::TrySendError::Full(_)) => Some(AskError::Busy),
-            Err(mpsc::error::TrySendError::Closed(_)) => Some(AskError::Stopped),
-        };
-        if let Some(error) = refused {
-            self.shared.waiting.lock().remove(&ticket);
-            return Err(error);
-        }
-        answered.await.unwrap_or(Err(AskError::Stopped))
-    }
-
-    /// Tells the machine, and waits for room where there is none.
-    pub(crate) async fn tell(&self, input: Input) -> Result<(), AskError> {
-        self.inputs.send(input).await.map_err(|_| AskError::Stopped)
+        (ticket, Answered(answered))
     }
 
     /// What readers see: never older than the last answer that a writer got.
@@ -127,6 +147,7 @@ impl TenantHandle {
         match self.ask(|ticket| Input::Look { ticket }).await? {
             Answer::View(view) => Ok(view),
             Answer::Alerts(_)
+            | Answer::Configured
             | Answer::SilenceExpired(_)
             | Answer::SilenceSet(_)
             | Answer::Snapshot(_) => Err(AskError::Stopped),
@@ -162,6 +183,13 @@ pub(crate) struct Counted {
     suppressed: i64,
     groups: i64,
     silences: [i64; 3],
+}
+
+impl Drop for TenantShell {
+    /// Whoever waits for a machine that has ended waits no longer.
+    fn drop(&mut self) {
+        self.shared.waiting.lock().clear();
+    }
 }
 
 impl Shell<Alertmanager> for TenantShell {
@@ -252,7 +280,7 @@ impl TenantShell {
 
     fn answer(&self, ticket: Ticket, answer: Answer, saved: bool) {
         let answer = match answer {
-            answer @ Answer::View(_) => Ok(answer),
+            answer @ (Answer::Configured | Answer::View(_)) => Ok(answer),
             answer @ (Answer::Alerts(_)
             | Answer::SilenceExpired(_)
             | Answer::SilenceSet(_)

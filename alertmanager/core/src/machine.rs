@@ -41,6 +41,7 @@ const NAME_SHOWN_MAX: usize = 100;
 pub struct Alertmanager {
     pub(crate) settings: Settings,
     pub(crate) policy: Policy,
+    pub(crate) policy_next: Option<NextPolicy>,
     pub(crate) alerts: AlertStore,
     pub(crate) inhibitor: Inhibitor,
     pub(crate) silences: Silences,
@@ -52,6 +53,14 @@ pub struct Alertmanager {
     pub(crate) seen: Option<Arc<View>>,
     pub(crate) commands: VecDeque<Command>,
     pub(crate) events: VecDeque<Event>,
+}
+
+/// A policy that is still to be taken over, and those who wait for it.
+#[derive(Clone, Debug)]
+pub(crate) struct NextPolicy {
+    policy: Policy,
+    came_at: Timestamp,
+    tickets: Vec<Ticket>,
 }
 
 impl Alertmanager {
@@ -278,6 +287,30 @@ impl Alertmanager {
         }
     }
 
+    /// To build every group anew is the most that a tenant can cost: a burst of reloads does it once.
+    fn note_policy(&mut self, ticket: Ticket, policy: Policy, now: Timestamp) {
+        let (came_at, mut tickets) = match self.policy_next.take() {
+            Some(before) => (before.came_at, before.tickets),
+            None => (now, Vec::new()),
+        };
+        tickets.push(ticket);
+        self.policy_next = Some(NextPolicy {
+            policy,
+            came_at,
+            tickets,
+        });
+    }
+
+    fn take_policy_over(&mut self, now: Timestamp) {
+        let Some(next) = self.policy_next.take() else {
+            return;
+        };
+        self.configure(next.policy, now);
+        for ticket in next.tickets {
+            self.answer(ticket, Answer::Configured);
+        }
+    }
+
     fn configure(&mut self, policy: Policy, now: Timestamp) {
         self.policy = policy;
         let schedules = self.groups.take_schedules();
@@ -379,7 +412,7 @@ impl Machine for Alertmanager {
         }
         match input {
             Input::AlertsPosted { ticket, alerts } => self.post(ticket, alerts, now),
-            Input::Configured(policy) => self.configure(*policy, now),
+            Input::Configured { ticket, policy } => self.note_policy(ticket, *policy, now),
             Input::DeliveryEnded {
                 id,
                 outcome,
@@ -408,6 +441,7 @@ impl Machine for Alertmanager {
 
     fn handle_timeout(&mut self, now: Timestamp) {
         self.seen = None;
+        self.take_policy_over(now);
         for _ in 0..WORK_MAX {
             match self.deliveries.take_due(now) {
                 Some(attempt) => self.attempt(attempt),
@@ -434,10 +468,15 @@ impl Machine for Alertmanager {
     }
 
     fn poll_timeout(&self) -> Option<Timestamp> {
-        [self.groups.next_due(), self.deliveries.next_due()]
-            .into_iter()
-            .flatten()
-            .chain([self.garbage_due])
-            .min()
+        let policy_came = self.policy_next.as_ref().map(|next| next.came_at);
+        [
+            policy_came,
+            self.groups.next_due(),
+            self.deliveries.next_due(),
+        ]
+        .into_iter()
+        .flatten()
+        .chain([self.garbage_due])
+        .min()
     }
 }

@@ -63,7 +63,11 @@ pub enum Input {
         ticket: Ticket,
         alerts: Vec<AlertDraft>,
     },
-    Configured(Box<Policy>),
+    /// Taken over with the next timeout, which is due at once: of several that come together only the last counts.
+    Configured {
+        ticket: Ticket,
+        policy: Box<Policy>,
+    },
     DeliveryEnded {
         id: DeliveryId,
         outcome: Outcome,
@@ -114,6 +118,8 @@ pub struct Deliver {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     Alerts(AlertsAnswer),
+    /// The policy, or one that came after it, is in force.
+    Configured,
     SilenceExpired(Result<(), SilenceError>),
     SilenceSet(Result<SilenceId, SilenceError>),
     Snapshot(Vec<Record>),

@@ -35,6 +35,7 @@ impl Alertmanager {
         let mut machine = Self {
             inhibitor: Inhibitor::new(&policy.config.inhibit_rules),
             policy,
+            policy_next: None,
             alerts: AlertStore::default(),
             silences: Silences::default(),
             nflog: Nflog::default(),

@@ -85,9 +85,11 @@ pub(crate) async fn expire(
             Err(ApiError::Bare(StatusCode::NOT_FOUND))
         }
         Answer::SilenceExpired(Err(error)) => Err(error.into()),
-        Answer::Alerts(_) | Answer::SilenceSet(_) | Answer::Snapshot(_) | Answer::View(_) => {
-            Err(AskError::Stopped.into())
-        }
+        Answer::Alerts(_)
+        | Answer::Configured
+        | Answer::SilenceSet(_)
+        | Answer::Snapshot(_)
+        | Answer::View(_) => Err(AskError::Stopped.into()),
     }
 }
 
@@ -116,9 +118,11 @@ pub(crate) async fn post(
             },
         )),
         Answer::SilenceSet(Err(error)) => Err(error.into()),
-        Answer::Alerts(_) | Answer::SilenceExpired(_) | Answer::Snapshot(_) | Answer::View(_) => {
-            Err(AskError::Stopped.into())
-        }
+        Answer::Alerts(_)
+        | Answer::Configured
+        | Answer::SilenceExpired(_)
+        | Answer::Snapshot(_)
+        | Answer::View(_) => Err(AskError::Stopped.into()),
     }
 }
 

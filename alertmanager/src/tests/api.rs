@@ -1,11 +1,13 @@
 //! Bodies, parameters and errors of API v2.
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use model::Timestamp;
 use notifiers_core::{NotificationReason, Outcome};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tower::ServiceExt;
 
 use crate::tests::bench::{AT_ONCE, Bench, config};
 
@@ -560,6 +562,47 @@ async fn a_reload_moves_alerts_to_their_new_receivers() {
         json!([{"name": "crew"}])
     );
     bench.end().await;
+}
+
+#[tokio::test]
+async fn whoever_reloads_is_answered_when_his_configuration_or_a_newer_one_is_in_force() {
+    let bench = Bench::new(AT_ONCE);
+    bench.post_alerts(DOWN).await;
+    let mut reloads = JoinSet::new();
+    for number in 0..50 {
+        let (service, router) = (bench.service.clone(), bench.router.clone());
+        reloads.spawn(async move {
+            let renamed = AT_ONCE.replace("team", &format!("crew-{number}"));
+            service.reload(config(&renamed)).await;
+            let request = Request::get("/api/v2/receivers")
+                .body(Body::empty())
+                .unwrap();
+            let response = router.oneshot(request).await.unwrap();
+            let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+            let receivers: Value = serde_json::from_slice(&body).unwrap();
+            let name = receivers[0]["name"].as_str().unwrap().to_owned();
+            let in_force: usize = name.strip_prefix("crew-").unwrap().parse().unwrap();
+            assert!(
+                in_force >= number,
+                "{number} was answered, {name} is in force"
+            );
+        });
+    }
+    while let Some(ended) = reloads.join_next().await {
+        ended.unwrap();
+    }
+    let receivers = bench.get("/api/v2/receivers").await;
+    assert_eq!(receivers[0]["name"], "crew-49");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_reload_of_a_service_that_has_ended_is_answered() {
+    let bench = Bench::new(AT_ONCE);
+    bench.post_alerts(DOWN).await;
+    let service = bench.service.clone();
+    bench.end().await;
+    service.reload(config(AT_ONCE)).await;
 }
 
 #[tokio::test]

@@ -37,6 +37,15 @@ pub(crate) struct Listener {
     answer: fn(&Deliver) -> Outcome,
 }
 
+impl Listener {
+    pub(crate) fn new(
+        heard: mpsc::UnboundedSender<(TenantId, Arc<Deliver>)>,
+        answer: fn(&Deliver) -> Outcome,
+    ) -> Self {
+        Self { heard, answer }
+    }
+}
+
 impl Notifier for Listener {
     fn notify(&self, tenant: TenantId, order: Arc<Deliver>) -> Notified {
         let outcome = (self.answer)(&order);
@@ -76,10 +85,7 @@ impl Bench {
         let (stopper, stop) = Stopper::new();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let parts = ServiceParts {
-            notifier: Arc::new(Listener {
-                heard: sender,
-                answer,
-            }),
+            notifier: Arc::new(Listener::new(sender, answer)),
             log: log.clone(),
             clock,
             metrics: AlertmanagerMetrics::register(&metrics),

@@ -1,11 +1,21 @@
 //! What was answered with 200 is there after a restart, and nothing that was told is told again.
+use std::sync::Arc;
+use std::time::Duration;
+
+use alertmanager_core::{Input, Policy};
 use model::TenantId;
 use notifiers_core::Outcome;
 use runtime::log::{Record, SegmentNumber, SyncPolicy};
+use runtime::{Clock, Metrics, SystemClock};
 use serde_json::json;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
 
+use crate::deliver::{Deliverer, Lanes};
 use crate::journal::{JournalError, RECORD_KIND, open_journal};
-use crate::tests::bench::{AT_ONCE, Bench};
+use crate::metrics::AlertmanagerMetrics;
+use crate::tenant::{AskError, Counted, Saving, Shared, TenantHandle, TenantShell};
+use crate::tests::bench::{AT_ONCE, Bench, Listener, config};
 
 const DOWN: &str = r#"[{"labels":{"alertname":"Down"}}]"#;
 
@@ -94,4 +104,39 @@ async fn a_notifier_that_panics_is_a_failed_attempt() {
     bench.post_alerts(DOWN).await;
     assert_eq!(bench.hear().await.attempt, 2);
     bench.end().await;
+}
+
+/// A machine that is told to stop takes in what has arrived, but no time passes for it any more.
+#[tokio::test]
+async fn whoever_waits_for_a_machine_that_has_ended_waits_no_longer() {
+    let (inputs, received) = mpsc::channel(1);
+    let shared = Shared::new();
+    let (heard, _) = mpsc::unbounded_channel();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let metrics = AlertmanagerMetrics::register(&Metrics::new());
+    let shell = TenantShell {
+        tenant: TenantId::anonymous(),
+        deliverer: Deliverer {
+            tenant: TenantId::anonymous(),
+            notifier: Arc::new(Listener::new(heard, delivered)),
+            permits: Arc::new(Semaphore::new(1)),
+            lanes: Lanes::default(),
+            clock: Arc::clone(&clock),
+            metrics: metrics.clone(),
+            inputs: inputs.downgrade(),
+        },
+        log: None,
+        clock,
+        metrics,
+        shared: Arc::clone(&shared),
+        saving: Saving::UpToDate,
+        counted: Counted::default(),
+    };
+    let handle = TenantHandle::new(inputs, shared);
+    let policy = Box::new(Policy::new(config(AT_ONCE), ""));
+    let configured = |ticket| Input::Configured { ticket, policy };
+    let answered = handle.line_up(configured).await.unwrap();
+    drop((received, shell));
+    let answer = timeout(Duration::from_secs(30), answered.come()).await;
+    assert_eq!(answer, Ok(Err(AskError::Stopped)));
 }

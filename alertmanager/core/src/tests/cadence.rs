@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use notifiers_core::Outcome;
 
-use crate::protocol::Input;
-use crate::tests::world::{PLAIN, Reaction, World, at, policy, secs};
+use crate::protocol::{Answer, Event};
+use crate::tests::world::{PLAIN, Reaction, World, at, secs};
 
 const WATCHDOG: &str = "
 route: {receiver: team, group_by: [alertname], group_wait: 10s, group_interval: 1m, repeat_interval: 1m}
@@ -186,11 +186,11 @@ fn a_reload_keeps_the_timers_of_groups_that_stay() {
 route: {receiver: team, group_by: [alertname], routes: [{matchers: ['x=\"y\"']}]}
 receivers: [{name: team, webhook_configs: [{url: 'http://x'}]}]
 ";
-    world.tell(Input::Configured(Box::new(policy(moved))));
+    world.reload(moved);
     world.until(100);
     world.fire(&["alertname=Down instance=b"]);
     world.until(200);
-    world.tell(Input::Configured(Box::new(policy(PLAIN))));
+    world.reload(PLAIN);
     world.until(400);
     world.check(&["30 first notification +a", "330 new alerts added +a +b"]);
 }
@@ -203,8 +203,43 @@ fn a_reload_does_not_disturb_what_is_under_way() {
     });
     world.fire(&["alertname=Down instance=a"]);
     world.until(32);
-    world.tell(Input::Configured(Box::new(policy(PLAIN))));
+    world.reload(PLAIN);
     world.until(700);
     world.check(&["30 first notification +a"]);
     assert_eq!(world.machine.nflog().len(), 1);
+}
+
+#[test]
+fn a_burst_of_reloads_builds_the_groups_once_and_the_last_one_counts() {
+    let renamed = |name: &str| PLAIN.replace("team", name);
+    let mut world = World::new(PLAIN);
+    world.fire(&["alertname=Down instance=a", "alertname=Full instance=a"]);
+    world.answers.clear();
+    for number in 0..100 {
+        world.reload(&renamed(&format!("crew-{number}")));
+        // What comes between two of them is taken in as well.
+        world.fire(&[&format!("alertname=Down instance={number}")]);
+    }
+    let configured = |world: &World| {
+        let answers = world.answers.iter();
+        answers
+            .filter(|answer| **answer == Answer::Configured)
+            .count()
+    };
+    assert_eq!(configured(&world), 0, "answered before it is in force");
+    world.until(0);
+    assert_eq!(configured(&world), 100);
+    let events = world.events.iter();
+    assert_eq!(
+        events
+            .filter(|event| matches!(event, Event::Configured { groups: 2 }))
+            .count(),
+        1
+    );
+    world.until(60);
+    assert_eq!(world.heard.len(), 2);
+    for (_, order) in &world.attempts {
+        assert_eq!(order.key.receiver, "crew-99");
+    }
+    assert_eq!(world.heard[0].firing.len(), 101);
 }

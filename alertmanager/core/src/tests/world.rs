@@ -184,6 +184,13 @@ impl World {
         self.carry_out();
     }
 
+    pub(crate) fn reload(&mut self, yaml: &str) {
+        self.policy = policy(yaml);
+        let policy = Box::new(self.policy.clone());
+        let ticket = Ticket(0);
+        self.tell(Input::Configured { ticket, policy });
+    }
+
     pub(crate) fn fresh_id(&mut self) -> SilenceId {
         self.fresh += 1;
         SilenceId::new(format!("silence-{}", self.fresh))
