@@ -3,6 +3,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::alertmanager_flags::AlertmanagerFlags;
+
 pub(crate) const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     " (commit ",
@@ -24,6 +26,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Runs the pipeline, or a part of it.
     Serve(ServeArguments),
+    /// Runs an Alertmanager: the flags, files and addresses of prometheus/alertmanager.
+    Alertmanager(Box<AlertmanagerFlags>),
     /// Checks files and reports all of their mistakes together; exits with 1 when there are any.
     Check(CheckArguments),
     /// Shows the whole pipeline at work on this machine, with nothing else installed.
@@ -78,6 +82,26 @@ pub(crate) enum LogLevelName {
 pub(crate) enum LogFormatName {
     Json,
     Logfmt,
+}
+
+impl From<LogLevelName> for config::LogLevel {
+    fn from(name: LogLevelName) -> Self {
+        match name {
+            LogLevelName::Debug => Self::Debug,
+            LogLevelName::Info => Self::Info,
+            LogLevelName::Warn => Self::Warn,
+            LogLevelName::Error => Self::Error,
+        }
+    }
+}
+
+impl From<LogFormatName> for config::LogFormat {
+    fn from(name: LogFormatName) -> Self {
+        match name {
+            LogFormatName::Json => Self::Json,
+            LogFormatName::Logfmt => Self::Logfmt,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

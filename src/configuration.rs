@@ -12,7 +12,7 @@ use ruler_core::GroupDefaults;
 use runtime::DiskFiles;
 use template::TemplateSet;
 
-use crate::cli::{LogFormatName, LogLevelName, ServeArguments};
+use crate::cli::ServeArguments;
 
 /// Where no Alertmanager's file is named: alerts are shown, and nobody is told.
 const ALERTMANAGER_DEFAULT: &str = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n";
@@ -91,18 +91,10 @@ impl Configuration {
             watchbell.storage.path.clone_from(path);
         }
         if let Some(level) = arguments.log_level {
-            watchbell.log.level = match level {
-                LogLevelName::Debug => config::LogLevel::Debug,
-                LogLevelName::Info => config::LogLevel::Info,
-                LogLevelName::Warn => config::LogLevel::Warn,
-                LogLevelName::Error => config::LogLevel::Error,
-            };
+            watchbell.log.level = level.into();
         }
         if let Some(format) = arguments.log_format {
-            watchbell.log.format = match format {
-                LogFormatName::Json => config::LogFormat::Json,
-                LogFormatName::Logfmt => config::LogFormat::Logfmt,
-            };
+            watchbell.log.format = format.into();
         }
         Ok(configuration)
     }

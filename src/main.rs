@@ -1,4 +1,6 @@
 //! One binary: all of Watchbell, or any part of it.
+mod alertmanager_flags;
+mod alertmanager_process;
 mod check;
 mod cli;
 mod configuration;
@@ -12,22 +14,41 @@ mod shared_turn;
 mod targets;
 mod telling;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::alertmanager_flags::{AlertmanagerFlags, AlertmanagerLine, complaint};
 use crate::cli::{Cli, Command};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
     // It fails only where a provider was installed before, and this is the first line that could.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    if is_called_alertmanager() {
+        return match AlertmanagerLine::try_parse() {
+            Ok(line) => run_alertmanager(line.flags),
+            Err(error) => refuse_alertmanager(&error),
+        };
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error)
+            if std::env::args_os()
+                .nth(1)
+                .is_some_and(|word| word == "alertmanager") =>
+        {
+            return refuse_alertmanager(&error);
+        }
+        Err(error) => error.exit(),
+    };
     let ended = match cli.command {
         Command::Check(arguments) => return check::run(&arguments),
         Command::Serve(arguments) => in_runtime(serve::run(arguments)),
+        Command::Alertmanager(flags) => return run_alertmanager(*flags),
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => in_runtime(demo::run(arguments)),
     };
@@ -35,6 +56,36 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Under this name the binary takes Alertmanager's place without a change to the command line.
+fn is_called_alertmanager() -> bool {
+    std::env::args_os().next().is_some_and(|path| {
+        Path::new(&path)
+            .file_name()
+            .is_some_and(|name| name == "alertmanager")
+    })
+}
+
+/// A command line that is wrong, or that asks for help or the version.
+#[expect(clippy::print_stderr, reason = "a command's answer")]
+fn refuse_alertmanager(error: &clap::Error) -> ExitCode {
+    if error.exit_code() == 0 {
+        error.exit();
+    }
+    eprintln!("{}", complaint(error));
+    ExitCode::FAILURE
+}
+
+/// It says by itself, in its log, why it fails.
+fn run_alertmanager(flags: AlertmanagerFlags) -> ExitCode {
+    match in_runtime(alertmanager_process::run(flags)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(err = format!("{error:#}"), "alertmanager exited with error");
             ExitCode::FAILURE
         }
     }

@@ -319,6 +319,11 @@ pub(crate) fn external_url(watchbell: &WatchbellConfig, addresses: &[SocketAddr]
     if let Some(url) = &watchbell.server.external_url {
         return url.as_str().trim_end_matches('/').to_owned();
     }
+    machine_url(addresses)
+}
+
+/// The machine's name and the first port.
+pub(crate) fn machine_url(addresses: &[SocketAddr]) -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = if name.trim().is_empty() {
         "localhost"

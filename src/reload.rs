@@ -1,5 +1,6 @@
 //! A running process takes over what has changed in files.
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use alertmanager::AlertmanagerService;
@@ -15,14 +16,14 @@ use crate::parts::{Parts, RunningRuler, outside};
 use crate::shared_turn::SharedTurn;
 use crate::telling::{Telling, prepare};
 
-/// Takes over what has changed in files: all of it, or nothing.
+/// Takes over what has changed: all of it, or nothing.
+pub(crate) trait TakeOver: Send + Sync + 'static {
+    fn take_over(&self) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + '_>>;
+}
+
+/// Who is asked for a reload, by a signal or a request.
 pub(crate) struct Reloader {
-    arguments: ServeArguments,
-    ruler: Option<RunningRuler>,
-    alertmanager: Option<(AlertmanagerService, Arc<Telling>)>,
-    addresses: Vec<SocketAddr>,
-    /// What the process was started with.
-    started_with: WatchbellConfig,
+    of: Box<dyn TakeOver>,
     successful: Gauge,
     /// One reload at a time, and one for all who wait for the next.
     turn: SharedTurn<Result<(), NotTakenOver>>,
@@ -34,29 +35,19 @@ pub(crate) struct Reloader {
 pub(crate) struct NotTakenOver(Arc<anyhow::Error>);
 
 impl Reloader {
-    pub(crate) fn new(
-        arguments: ServeArguments,
-        addresses: &[SocketAddr],
-        parts: &Parts,
-        started_with: WatchbellConfig,
-        metrics: &Metrics,
-    ) -> Self {
+    pub(crate) fn new(of: impl TakeOver, metrics: &Metrics) -> Arc<Self> {
         let successful = Gauge::default();
         successful.set(1);
         let help = "Whether the configuration was taken over when it was read last";
-        Self {
-            arguments,
-            ruler: parts.ruler.clone(),
-            alertmanager: parts.alertmanager.clone(),
-            addresses: addresses.to_vec(),
-            started_with,
+        Arc::new(Self {
+            of: Box::new(of),
             successful: metrics.register(
                 "watchbell_config_last_reload_successful",
                 help,
                 successful,
             ),
             turn: SharedTurn::new(),
-        }
+        })
     }
 
     /// Goes on to its end even where the caller does not wait for it, since half a configuration is none.
@@ -72,6 +63,7 @@ impl Reloader {
 
     async fn once(&self) -> Result<(), NotTakenOver> {
         let outcome = self
+            .of
             .take_over()
             .await
             .map_err(|problem| NotTakenOver(Arc::new(problem)));
@@ -79,16 +71,40 @@ impl Reloader {
         match &outcome {
             Ok(()) => info!("configuration taken over"),
             Err(problem) => {
-                if let Some((alertmanager, _)) = &self.alertmanager {
-                    alertmanager.reload_failed();
-                }
                 error!(%problem, "configuration not taken over, the one before stays");
             }
         }
         outcome
     }
+}
 
-    async fn take_over(&self) -> anyhow::Result<()> {
+/// What `watchbell serve` takes over.
+pub(crate) struct ServedFiles {
+    arguments: ServeArguments,
+    ruler: Option<RunningRuler>,
+    alertmanager: Option<(AlertmanagerService, Arc<Telling>)>,
+    addresses: Vec<SocketAddr>,
+    /// What the process was started with.
+    started_with: WatchbellConfig,
+}
+
+impl ServedFiles {
+    pub(crate) fn new(
+        arguments: ServeArguments,
+        addresses: &[SocketAddr],
+        parts: &Parts,
+        started_with: WatchbellConfig,
+    ) -> Self {
+        Self {
+            arguments,
+            ruler: parts.ruler.clone(),
+            alertmanager: parts.alertmanager.clone(),
+            addresses: addresses.to_vec(),
+            started_with,
+        }
+    }
+
+    async fn read_again(&self) -> anyhow::Result<()> {
         let configuration = Configuration::load_for(&self.arguments)
             .await
             .map_err(|problems| anyhow!("{problems}"))?;
@@ -115,6 +131,18 @@ impl Reloader {
                 .await;
         }
         Ok(())
+    }
+}
+
+impl TakeOver for ServedFiles {
+    fn take_over(&self) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + '_>> {
+        Box::pin(async move {
+            let outcome = self.read_again().await;
+            if let (Err(_), Some((alertmanager, _))) = (&outcome, &self.alertmanager) {
+                alertmanager.reload_failed();
+            }
+            outcome
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use crate::cli::ServeArguments;
 use crate::configuration::Configuration;
 use crate::pages;
 use crate::parts::{ENDING_MAX, Hands, Parts, external_url};
-use crate::reload::Reloader;
+use crate::reload::{Reloader, ServedFiles};
 use crate::targets::Targets;
 
 pub(crate) async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
@@ -20,7 +20,10 @@ pub(crate) async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
         .await
         .map_err(|problems| anyhow!("{problems}"))?;
     let watchbell = &configuration.watchbell;
-    start_logging(log_level(watchbell), log_format(watchbell));
+    start_logging(
+        log_level(watchbell.log.level),
+        log_format(watchbell.log.format),
+    );
     let targets = Targets::new(&arguments.targets);
     targets.check(&configuration)?;
     for warning in &configuration.warnings {
@@ -43,8 +46,8 @@ pub(crate) async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
     let parts = Parts::start(&configuration, targets, &hands, &addresses, &mut tasks).await?;
 
     let started_with = configuration.watchbell.clone();
-    let reloader = Reloader::new(arguments, &addresses, &parts, started_with, &hands.metrics);
-    let reloader = Arc::new(reloader);
+    let files = ServedFiles::new(arguments, &addresses, &parts, started_with);
+    let reloader = Reloader::new(files, &hands.metrics);
     let routes = parts
         .routes()
         .merge(pages::routes(hands.metrics.clone(), reloader.clone()))
@@ -91,7 +94,7 @@ async fn reload_on_change(changed: Arc<Notify>, reloader: Arc<Reloader>, mut sto
 }
 
 /// SIGHUP reads the configuration again; SIGTERM and SIGINT end the process in good order.
-fn watch_signals(
+pub(crate) fn watch_signals(
     tasks: &mut Tasks,
     stopper: Stopper,
     reloader: Arc<Reloader>,
@@ -116,8 +119,8 @@ fn watch_signals(
     Ok(())
 }
 
-fn log_level(watchbell: &WatchbellConfig) -> runtime::LogLevel {
-    match watchbell.log.level {
+pub(crate) fn log_level(level: config::LogLevel) -> runtime::LogLevel {
+    match level {
         config::LogLevel::Debug => runtime::LogLevel::Debug,
         config::LogLevel::Info => runtime::LogLevel::Info,
         config::LogLevel::Warn => runtime::LogLevel::Warn,
@@ -125,8 +128,8 @@ fn log_level(watchbell: &WatchbellConfig) -> runtime::LogLevel {
     }
 }
 
-fn log_format(watchbell: &WatchbellConfig) -> runtime::LogFormat {
-    match watchbell.log.format {
+pub(crate) fn log_format(format: config::LogFormat) -> runtime::LogFormat {
+    match format {
         config::LogFormat::Json => runtime::LogFormat::Json,
         config::LogFormat::Logfmt => runtime::LogFormat::Logfmt,
     }

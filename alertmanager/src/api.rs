@@ -6,6 +6,7 @@ mod groups;
 mod query;
 mod silences;
 mod status;
+mod version_1;
 mod wire;
 
 use axum::routing::{get, post};
@@ -13,6 +14,8 @@ use runtime::{Right, Routes};
 
 use crate::api::error::not_allowed;
 use crate::service::AlertmanagerService;
+
+pub use crate::api::version_1::version_1_routes;
 
 /// Everything under `/api/v2`.
 #[must_use]

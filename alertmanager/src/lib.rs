@@ -16,7 +16,7 @@ mod tenant;
 mod tests;
 
 pub use alertmanager_core::{Deliver, Settings};
-pub use api::routes;
+pub use api::{routes, version_1_routes};
 pub use deliver::{Notified, Notifier};
 pub use journal::{JournalError, RECORD_KIND, SavedTenants, open_journal};
 pub use metrics::AlertmanagerMetrics;

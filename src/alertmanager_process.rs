@@ -1,0 +1,274 @@
+//! `watchbell alertmanager`: an Alertmanager and nothing else, in place of prometheus/alertmanager.
+//!
+//! One configuration file, one tenant: a header that names another is not looked at, as there.
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use alertmanager::{AlertmanagerMetrics, AlertmanagerService, ServiceParts, ServiceSettings};
+use anyhow::{Context, anyhow};
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::middleware::map_request;
+use axum::routing::get;
+use config::{AlertmanagerFiles, AlertmanagerOptions};
+use runtime::log::SyncPolicy;
+use runtime::{
+    DiskFiles, Metrics, Server, Stop, Stopper, SystemClock, TENANT_HEADER, Tasks, Web,
+    start_logging,
+};
+use tracing::{error, info, warn};
+
+use crate::alertmanager_flags::{AlertmanagerFlags, Features};
+use crate::cli::VERSION;
+use crate::pages;
+use crate::parts::{ENDING_MAX, machine_url};
+use crate::reload::{Reloader, TakeOver};
+use crate::serve::{log_format, log_level, watch_signals};
+use crate::telling::{Telling, prepare};
+
+/// What a client of the API is told: the release whose behaviour this is.
+const UPSTREAM_VERSION: &str = "0.34.0";
+
+pub(crate) async fn run(flags: AlertmanagerFlags) -> anyhow::Result<()> {
+    start_logging(
+        log_level(flags.log_level.into()),
+        log_format(flags.log_format.into()),
+    );
+    let features = flags
+        .features()
+        .context("error parsing the feature flag list")?;
+    flags.check()?;
+    info!(
+        version = format!("(version={UPSTREAM_VERSION}, watchbell={VERSION})"),
+        "Starting Alertmanager"
+    );
+    for name in &features.without_effect {
+        warn!(feature = name, "this feature has no effect");
+    }
+    let reading = ConfigurationFile {
+        path: flags.config_file.clone(),
+        options: AlertmanagerOptions {
+            mode: features.parser_mode,
+            retention: flags.retention,
+            ..AlertmanagerOptions::default()
+        },
+    };
+    let files = reading
+        .read()
+        .await
+        .context("error loading configuration file")?;
+    let tellers = prepare(&files).map_err(|error| anyhow!(error.sentence()))?;
+
+    let web = guard(&flags)?;
+    let server = Server::bind(&flags.listen_addresses)
+        .await?
+        .guarded(web.clone());
+    let addresses = server.addresses();
+    let address = Address::new(&flags, &addresses)?;
+    let metrics = Metrics::new();
+    let server = server.measured(&metrics);
+    let (stopper, stop) = Stopper::new();
+    let mut tasks = Tasks::new(stopper.clone());
+    let clock = Arc::new(SystemClock::new());
+    let telling = Arc::new(Telling::new(tellers, clock.clone()));
+    let folder = flags.storage_path.join("alertmanager");
+    let (log, saved) = tokio::task::spawn_blocking(move || {
+        alertmanager::open_journal(&folder, SyncPolicy::default())
+    })
+    .await
+    .context("the storage could not be opened")??;
+    let parts = ServiceParts {
+        notifier: telling.clone(),
+        log: Some(log),
+        clock,
+        metrics: AlertmanagerMetrics::register(&metrics),
+        stop: stop.clone(),
+        stopper: stopper.clone(),
+    };
+    let config = Arc::new(files.config.clone());
+    let service =
+        AlertmanagerService::start(config, settings(&flags, &features, &address), parts, saved);
+    tasks.spawn("alertmanager", service.clone().maintain(stop.clone()));
+
+    let reloader = Reloader::new(
+        AlertmanagerFile {
+            reading,
+            service: service.clone(),
+            telling,
+        },
+        &metrics,
+    );
+    let router = router(&service, metrics, &reloader, &address);
+    watch_signals(&mut tasks, stopper, reloader, stop.clone())?;
+    let (tls, http2) = web.map_or((false, false), |web| web.speaks_tls());
+    for address in &addresses {
+        info!(%address, "Listening on");
+        let said = if tls {
+            "TLS is enabled."
+        } else {
+            "TLS is disabled."
+        };
+        info!(http2, %address, "{said}");
+    }
+    tasks.spawn("farewell", farewell(stop.clone()));
+    server.serve(router, stop).await;
+    let well = service.join(ENDING_MAX).await & tasks.join(ENDING_MAX).await;
+    if well {
+        Ok(())
+    } else {
+        Err(anyhow!(
+            "a part of the process did not end well; its log says which"
+        ))
+    }
+}
+
+async fn farewell(mut stop: Stop) {
+    stop.stopped().await;
+    info!("Received shutdown signal, exiting gracefully...");
+}
+
+fn guard(flags: &AlertmanagerFlags) -> anyhow::Result<Option<Arc<Web>>> {
+    if flags.web_config_file.is_empty() {
+        return Ok(None);
+    }
+    let web = Web::open(flags.web_config_file.as_ref())?;
+    Ok(Some(Arc::new(web)))
+}
+
+fn settings(flags: &AlertmanagerFlags, features: &Features, address: &Address) -> ServiceSettings {
+    let mut settings = ServiceSettings {
+        external_url: address.external_url.clone(),
+        parser_mode: features.parser_mode,
+        version: UPSTREAM_VERSION.to_owned(),
+        tenants_max: 1,
+        ..ServiceSettings::default()
+    };
+    let machine = &mut settings.machine;
+    machine.retention = flags.retention;
+    machine.garbage_interval = flags.gc_interval;
+    settings
+}
+
+/// Where it is reached from outside, and below which path.
+struct Address {
+    external_url: String,
+    /// Empty, or with a slash before it and none behind.
+    prefix: String,
+}
+
+impl Address {
+    fn new(flags: &AlertmanagerFlags, addresses: &[SocketAddr]) -> anyhow::Result<Self> {
+        let external_url = if flags.external_url.is_empty() {
+            machine_url(addresses)
+        } else {
+            let url = config::HttpUrl::parse(&flags.external_url)
+                .context("failed to determine external URL")?;
+            url.as_str().trim_end_matches('/').to_owned()
+        };
+        let prefix = if flags.route_prefix.is_empty() {
+            config::HttpUrl::parse(&external_url)
+                .map(|url| url.parsed().path().to_owned())
+                .unwrap_or_default()
+        } else {
+            flags.route_prefix.clone()
+        };
+        let prefix = prefix.trim_matches('/');
+        Ok(Self {
+            external_url,
+            prefix: if prefix.is_empty() {
+                String::new()
+            } else {
+                format!("/{prefix}")
+            },
+        })
+    }
+}
+
+fn router(
+    service: &AlertmanagerService,
+    metrics: Metrics,
+    reloader: &Arc<Reloader>,
+    address: &Address,
+) -> Router {
+    let routes = alertmanager::routes(service)
+        .merge(alertmanager::version_1_routes())
+        .merge(pages::routes(metrics, reloader.clone()))
+        .fallback(pages::not_found)
+        .layer(map_request(async |mut request: Request| {
+            request.headers_mut().remove(TENANT_HEADER);
+            request
+        }))
+        .into_router();
+    if address.prefix.is_empty() {
+        return routes;
+    }
+    let prefix = address.prefix.clone();
+    let home = prefix.clone();
+    Router::new().nest(&prefix, routes).route(
+        "/",
+        get(async move || (StatusCode::FOUND, [(LOCATION, home)])),
+    )
+}
+
+/// How the configuration file is read.
+struct ConfigurationFile {
+    path: PathBuf,
+    options: AlertmanagerOptions,
+}
+
+impl ConfigurationFile {
+    async fn read(&self) -> anyhow::Result<AlertmanagerFiles> {
+        let file = self.path.to_string_lossy().into_owned();
+        info!(file, "Loading configuration file");
+        let (name, options) = (file.clone(), self.options.clone());
+        let reading = tokio::task::spawn_blocking(move || {
+            AlertmanagerFiles::load(&name, &options, &DiskFiles)
+        });
+        match reading.await.context("reading the configuration failed")? {
+            Ok(loaded) => {
+                for warning in &loaded.warnings {
+                    warn!(%warning, "configuration");
+                }
+                info!(file, "Completed loading of configuration file");
+                Ok(loaded.value)
+            }
+            Err(problems) => {
+                error!(file, err = %problems, "Loading configuration file failed");
+                Err(anyhow!("{problems}"))
+            }
+        }
+    }
+}
+
+/// What a reload takes over.
+struct AlertmanagerFile {
+    reading: ConfigurationFile,
+    service: AlertmanagerService,
+    telling: Arc<Telling>,
+}
+
+impl AlertmanagerFile {
+    async fn read_again(&self) -> anyhow::Result<()> {
+        let files = self.reading.read().await?;
+        let tellers = prepare(&files).map_err(|error| anyhow!(error.sentence()))?;
+        self.telling.replace(tellers);
+        self.service.reload(Arc::new(files.config)).await;
+        Ok(())
+    }
+}
+
+impl TakeOver for AlertmanagerFile {
+    fn take_over(&self) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + '_>> {
+        Box::pin(async move {
+            let outcome = self.read_again().await;
+            if outcome.is_err() {
+                self.service.reload_failed();
+            }
+            outcome
+        })
+    }
+}
