@@ -20,7 +20,7 @@ use crate::files::folder;
 use crate::process::{Process, program};
 use crate::scenarios::{Outcome, SCENARIOS, Scenario};
 use crate::wait::wait_for;
-use crate::watchbell::{STARTING, Watchbell};
+use crate::watchbell::{STARTING, binary};
 
 const PROGRAM: &str = "/usr/bin/prometheus-alertmanager";
 /// The last flush of interest comes 14 seconds after the start.
@@ -35,21 +35,16 @@ async fn debians_alertmanager_and_watchbell_tell_the_same() {
     };
     let (their_fakes, our_fakes) = (Fakes::start().await, Fakes::start().await);
     let theirs = folder(&[("alertmanager.yml", &configuration(&their_fakes))]);
-    let ours = folder(&[
-        ("alertmanager.yml", &configuration(&our_fakes)),
-        (
-            "watchbell.yml",
-            "alertmanager: {config_file: alertmanager.yml}\n",
-        ),
-    ]);
-    let upstream = Upstream::start(program, theirs.path()).await;
-    let watchbell = Watchbell::start_target(ours.path(), "alertmanager").await;
+    let ours = folder(&[("alertmanager.yml", &configuration(&our_fakes))]);
+    let upstream = Alertmanager::start(&mut Command::new(program), theirs.path()).await;
+    let mut command = Command::new(binary());
+    let watchbell = Alertmanager::start(command.arg("alertmanager"), ours.path()).await;
 
     let begun = SystemClock::new().now();
     let plays: Vec<_> = SCENARIOS
         .iter()
         .flat_map(|scenario| {
-            [upstream.base.clone(), watchbell.url("")]
+            [upstream.base.clone(), watchbell.base.clone()]
                 .map(|base| tokio::spawn(play(base, scenario, begun)))
         })
         .collect();
@@ -123,18 +118,18 @@ fn configuration(fakes: &Fakes) -> String {
     )
 }
 
-/// Debian's Alertmanager.
-struct Upstream {
+/// One of the two, with the same arguments.
+struct Alertmanager {
     base: String,
     _process: Process,
 }
 
-impl Upstream {
-    async fn start(program: &str, folder: &Path) -> Self {
+impl Alertmanager {
+    async fn start(command: &mut Command, folder: &Path) -> Self {
         let log = folder.join("alertmanager.log");
         let mut process = Process::start(
-            "prometheus-alertmanager",
-            Command::new(program)
+            &command.get_program().to_string_lossy().into_owned(),
+            command
                 .arg(format!(
                     "--config.file={}",
                     folder.join("alertmanager.yml").display()

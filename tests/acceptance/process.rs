@@ -18,6 +18,8 @@ pub(crate) struct Process {
 impl Process {
     /// Starts the program; what it prints is appended to `log`.
     pub(crate) fn start(name: &str, command: &mut Command, log: &Path) -> Self {
+        // The tests' own HTTP client knows no TLS by itself; it fails only where another test was first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let output = File::options()
             .create(true)
             .append(true)

@@ -31,8 +31,6 @@ impl Watchbell {
     }
 
     async fn start_at(folder: &Path, target: &'static str, address: &str) -> Self {
-        // The tests' own HTTP client knows no TLS by itself; it fails only where another test was first.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let log = folder.join("watchbell.log");
         let before = std::fs::read_to_string(&log).unwrap_or_default().len();
         // A write past a limit on files is to fail as one on a full disk does, without a signal.
