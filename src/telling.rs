@@ -9,7 +9,9 @@ use notifiers::{PrepareError, Tellers};
 use notifiers_core::Outcome;
 use runtime::Clock;
 
-/// The integrations of the configuration that is in force.
+/// The integrations of the configuration that was read last. While a reload is under way the Alertmanagers may still
+/// order by the one before, and orders of before may come late: what was ordered for an integration is told by that
+/// integration or not at all, for another one of the same name may be somebody else.
 pub(crate) struct Telling {
     tellers: ArcSwap<Tellers>,
     clock: Arc<dyn Clock>,
@@ -39,7 +41,8 @@ impl Notifier for Telling {
         let teller = self
             .tellers
             .load()
-            .get(&order.key.receiver, &order.key.integration, index);
+            .get(&order.key.receiver, &order.key.integration, index)
+            .filter(|teller| *teller.integration() == order.integration);
         let clock = self.clock.clone();
         Box::pin(async move {
             match teller {
@@ -53,12 +56,147 @@ impl Notifier for Telling {
                         )
                         .await
                 }
-                // A reload took the integration away between the order and the attempt.
+                // The next attempt is ordered by the configuration that is in force then; where it has no such
+                // integration any more, there is none.
                 None => {
-                    let reason = "the receiver is no longer configured".to_owned();
-                    (Outcome::Rejected { reason }, order.memory.clone())
+                    let outcome = Outcome::Retry {
+                        not_before: None,
+                        reason: "the integration is configured anew".to_owned(),
+                    };
+                    (outcome, order.memory.clone())
                 }
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use alertmanager::{Deliver, Notifier};
+    use alertmanager_core::{DeliveryId, LogKey};
+    use axum::Router;
+    use axum::extract::State;
+    use axum::http::Uri;
+    use config::{AlertmanagerConfig, AlertmanagerOptions, Integration};
+    use model::{Alert, Labels, TenantId, Timestamp};
+    use notifiers::Tellers;
+    use notifiers_core::{GroupKey, Memory, Notification, NotificationReason, Outcome};
+    use runtime::{Clock, SystemClock};
+    use template::TemplateSet;
+    use tokio::net::TcpListener;
+    use tokio::sync::mpsc;
+
+    use super::Telling;
+
+    /// Receivers, each with one webhook.
+    fn configured(receivers: &[(&str, &str)]) -> (Tellers, Vec<Integration>) {
+        let lines: String = receivers
+            .iter()
+            .map(|(name, url)| format!("- {{name: {name}, webhook_configs: [{{url: '{url}'}}]}}\n"))
+            .collect();
+        let yaml = format!(
+            "route: {{receiver: {}}}\nreceivers:\n{lines}",
+            receivers[0].0
+        );
+        let options = AlertmanagerOptions::default();
+        let config = AlertmanagerConfig::read("am.yml", &yaml, &options).unwrap();
+        let receivers = config.value.receivers;
+        let tellers = Tellers::prepare(&receivers, &TemplateSet::alertmanager()).unwrap();
+        let integrations = receivers
+            .into_iter()
+            .flat_map(|receiver| receiver.integrations)
+            .collect();
+        (tellers, integrations)
+    }
+
+    fn order(receiver: &str, integration: &Integration, now: Timestamp) -> Arc<Deliver> {
+        let labels = Labels::from_pairs([("alertname", "Down")]);
+        let group_key = GroupKey::new("{}", &labels);
+        Arc::new(Deliver {
+            id: DeliveryId(1),
+            key: LogKey {
+                group_key: group_key.clone(),
+                receiver: receiver.to_owned(),
+                integration: "webhook".to_owned(),
+                index: 0,
+            },
+            integration: integration.clone(),
+            notification: Notification {
+                receiver: receiver.to_owned(),
+                group_key,
+                group_labels: labels.clone(),
+                route_labels: Labels::default(),
+                alerts: vec![Alert {
+                    labels,
+                    annotations: Labels::default(),
+                    starts_at: now,
+                    ends_at: Timestamp::MAX,
+                    updated_at: now,
+                    generator_url: String::new(),
+                    timeout: false,
+                }],
+                reason: NotificationReason::FirstNotification,
+                at: now,
+                external_url: "http://am".to_owned(),
+            },
+            memory: Memory::default(),
+            deadline: now + Duration::from_secs(60),
+            attempt: 1,
+        })
+    }
+
+    /// Says on which path it was asked.
+    async fn vendor() -> (String, mpsc::UnboundedReceiver<String>) {
+        let (asked, paths) = mpsc::unbounded_channel();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let listen = |State(asked): State<mpsc::UnboundedSender<String>>, uri: Uri| async move {
+            asked.send(uri.path().to_owned()).unwrap();
+        };
+        let router = Router::new().fallback(listen).with_state(asked);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (format!("http://{address}"), paths)
+    }
+
+    /// Both windows of a reload: an order of before that meets the integrations of afterwards, and the other way round.
+    #[tokio::test]
+    async fn nobody_is_told_what_was_ordered_for_somebody_else() {
+        let (vendor, mut asked) = vendor().await;
+        let (red, blue) = (format!("{vendor}/red"), format!("{vendor}/blue"));
+        let before = || configured(&[("team", &red)]);
+        let swapped = || configured(&[("team", &blue)]);
+        let renamed = || configured(&[("crew", &red)]);
+        let more = || configured(&[("team", &red), ("crew", &blue)]);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let telling = Telling::new(before().0, Arc::clone(&clock));
+        for (what, receiver, ordered_by, told_by, told) in [
+            ("unchanged", "team", before(), before(), Some("/red")),
+            ("another one came", "team", before(), more(), Some("/red")),
+            ("ordered before", "team", before(), swapped(), None),
+            ("ordered after", "team", swapped(), before(), None),
+            ("gone", "team", before(), renamed(), None),
+            ("not there yet", "crew", renamed(), before(), None),
+        ] {
+            telling.replace(told_by.0);
+            let order = order(receiver, &ordered_by.1[0], clock.now());
+            let (outcome, _) = telling.notify(TenantId::anonymous(), order).await;
+            assert_eq!(asked.try_recv().ok().as_deref(), told, "{what}");
+            match told {
+                Some(_) => assert_eq!(outcome, Outcome::Delivered { id: None }, "{what}"),
+                None => assert!(
+                    matches!(
+                        outcome,
+                        Outcome::Retry {
+                            not_before: None,
+                            ..
+                        }
+                    ),
+                    "{what}: {outcome:?}"
+                ),
+            }
+        }
     }
 }

@@ -41,6 +41,8 @@ pub enum PrepareCause {
 
 /// An integration whose templates are compiled and whose client stands ready. Attempts may run side by side.
 pub struct Teller {
+    /// As it was prepared.
+    integration: Integration,
     plan: IntegrationPlan,
     channel: Channel,
 }
@@ -106,6 +108,7 @@ impl Teller {
             .map_err(|cause| error(PrepareCause::Plan(Box::new(cause))))?;
         let Some(http) = plan.http() else {
             return Ok(Self {
+                integration: integration.clone(),
                 plan,
                 channel: Channel::Mail,
             });
@@ -123,9 +126,16 @@ impl Teller {
             }
         };
         Ok(Self {
+            integration: integration.clone(),
             plan,
             channel: Channel::Http(client),
         })
+    }
+
+    /// Whom it tells, and how. What was ordered for another one is not its to tell.
+    #[must_use]
+    pub fn integration(&self) -> &Integration {
+        &self.integration
     }
 
     #[must_use]

@@ -99,6 +99,8 @@ enum State {
         owed: Option<Slot>,
         /// What was uncertain before this attempt.
         uncertain_before: AlertHashes,
+        /// The integration was configured anew meanwhile: how the old one failed is nothing to the new one.
+        reconfigured: bool,
     },
     Waiting {
         until: Timestamp,
@@ -227,6 +229,21 @@ impl Deliveries {
             .retain(|key, _| running.contains_key(key) || keep(key, None));
     }
 
+    /// What is told by integrations that were configured anew waits no longer: the new configuration may be the mend,
+    /// and the vendor who asked for patience may be another one.
+    pub(crate) fn reconfigure(&mut self, anew: impl Fn(&LogKey) -> bool, now: Timestamp) {
+        for (key, delivery) in self.running.iter_mut().filter(|(key, _)| anew(key)) {
+            match &mut delivery.state {
+                State::Attempting { reconfigured, .. } => *reconfigured = true,
+                State::Waiting { until } => {
+                    self.waiting.remove(&(*until, key.clone()));
+                    *until = now.min(*until);
+                    self.waiting.insert((*until, key.clone()));
+                }
+            }
+        }
+    }
+
     /// The next attempt that is due.
     pub(crate) fn take_due(&mut self, now: Timestamp) -> Option<Attempt> {
         let (until, key) = self.waiting.first()?;
@@ -262,10 +279,21 @@ impl Deliveries {
         let State::Attempting {
             owed,
             uncertain_before,
+            reconfigured,
             ..
         } = delivery.state
         else {
             unreachable!("an id belongs to an attempt under way");
+        };
+        let attempts = delivery.attempts;
+        let mut wait = |not_before: Option<Timestamp>, reason: String| {
+            let until = if reconfigured {
+                now
+            } else {
+                self.jitter.again_at(attempts, not_before, now)
+            };
+            self.waiting.insert((until, key.clone()));
+            AttemptResult::Retrying { until, reason }
         };
         let result = match outcome {
             Outcome::Delivered { id } => {
@@ -281,12 +309,13 @@ impl Deliveries {
             }
             Outcome::Ambiguous { reason } => {
                 delivery.message.memory = memory;
-                self.wait(&key, delivery.attempts, None, reason, now)
+                wait(None, reason)
             }
             Outcome::Retry { not_before, reason } => {
-                self.set_uncertain(key.clone(), uncertain_before);
                 delivery.message.memory = memory;
-                self.wait(&key, delivery.attempts, not_before, reason, now)
+                let result = wait(not_before, reason);
+                self.set_uncertain(key.clone(), uncertain_before);
+                result
             }
         };
         let ended = Ended {
@@ -301,21 +330,6 @@ impl Deliveries {
             self.running.insert(key, delivery);
         }
         Some(ended)
-    }
-
-    fn wait(
-        &mut self,
-        key: &LogKey,
-        attempts: u32,
-        not_before: Option<Timestamp>,
-        reason: String,
-        now: Timestamp,
-    ) -> AttemptResult {
-        let backoff = now + self.jitter.backoff(attempts.saturating_sub(1));
-        let asked = not_before.unwrap_or(backoff).min(now + NOT_BEFORE_MAX);
-        let until = backoff.max(asked);
-        self.waiting.insert((until, key.clone()));
-        AttemptResult::Retrying { until, reason }
     }
 
     fn attempt(&mut self, key: &LogKey, now: Timestamp) -> Option<Attempt> {
@@ -338,6 +352,7 @@ impl Deliveries {
             id,
             owed: None,
             uncertain_before: before,
+            reconfigured: false,
         };
         Some(Attempt {
             id,
@@ -366,6 +381,18 @@ pub(crate) fn repeats_harmlessly(kind: IntegrationKind) -> bool {
 struct Jitter(u64);
 
 impl Jitter {
+    /// When to try again after `attempts` that failed.
+    fn again_at(
+        &mut self,
+        attempts: u32,
+        not_before: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Timestamp {
+        let backoff = now + self.backoff(attempts.saturating_sub(1));
+        let asked = not_before.unwrap_or(backoff).min(now + NOT_BEFORE_MAX);
+        backoff.max(asked)
+    }
+
     fn backoff(&mut self, failures_before: u32) -> Duration {
         let grown =
             BACKOFF_FIRST.as_millis() as f64 * 1.5_f64.powi(failures_before.min(100) as i32);

@@ -141,9 +141,13 @@ impl Dispatcher {
         }
     }
 
-    /// Takes every group down and answers the schedules by which those that come back go on.
-    pub fn take_schedules(&mut self) -> Schedules {
-        let mut schedules = Schedules::default();
+    /// Takes every group down and answers the schedules by which those that come back go on. The receivers in `anew`
+    /// tell otherwise than before.
+    pub fn take_schedules(&mut self, anew: BTreeSet<String>) -> Schedules {
+        let mut schedules = Schedules {
+            by_key: BTreeMap::new(),
+            anew,
+        };
         for (id, group) in std::mem::take(&mut self.groups) {
             let receiver = group
                 .targets
@@ -164,13 +168,28 @@ impl Dispatcher {
 #[derive(Clone, Debug, Default)]
 pub struct Schedules {
     by_key: BTreeMap<(String, String), Schedule>,
+    anew: BTreeSet<String>,
 }
 
 impl Schedules {
+    /// How a group that was there before the reload goes on.
     #[must_use]
-    pub fn get(&self, key: &GroupKey, receiver: &str) -> Option<Schedule> {
-        self.by_key
-            .get(&(key.as_str().to_owned(), receiver.to_owned()))
-            .copied()
+    pub fn get(
+        &self,
+        key: &GroupKey,
+        receiver: &str,
+        timing: GroupTiming,
+        now: Timestamp,
+    ) -> Option<Schedule> {
+        let schedule = self
+            .by_key
+            .get(&(key.as_str().to_owned(), receiver.to_owned()))?
+            .with_timing(timing, now);
+        // Whoever could not be told may be told now, and whoever is new knows nothing yet.
+        Some(if self.anew.contains(receiver) {
+            schedule.caught_up(timing, now)
+        } else {
+            schedule
+        })
     }
 }

@@ -75,6 +75,17 @@ impl Schedule {
             },
         }
     }
+
+    /// The flush of the latest place on the grid is done once more, at once: for whoever was not told by it.
+    #[must_use]
+    pub fn caught_up(self, timing: GroupTiming, now: Timestamp) -> Self {
+        match self {
+            Self::Running { due } if due > now => Self::Running {
+                due: due - timing.interval,
+            },
+            Self::Running { .. } | Self::Waiting { .. } => self,
+        }
+    }
 }
 
 /// One flush, at its place on the group's grid.

@@ -163,8 +163,8 @@ impl Alertmanager {
                 .filter(|entry| !entry.firing.is_empty())
                 .map(|entry| entry.at)
                 .max();
-            match (schedules.get(&id.key, receiver), told_at) {
-                (Some(schedule), _) => schedule.with_timing(timing, now),
+            match (schedules.get(&id.key, receiver, timing, now), told_at) {
+                (Some(schedule), _) => schedule,
                 (None, Some(told_at)) => Schedule::resumed(timing, told_at, now),
                 (None, None) => Schedule::starting(timing, alert.starts_at, now),
             }
@@ -312,13 +312,19 @@ impl Alertmanager {
     }
 
     fn configure(&mut self, policy: Policy, now: Timestamp) {
-        self.policy = policy;
-        let schedules = self.groups.take_schedules();
+        let before = std::mem::replace(&mut self.policy, policy);
+        let schedules = self
+            .groups
+            .take_schedules(self.policy.receivers_anew(&before));
         self.regroup(&schedules, now);
         self.index_sources();
         let (policy, groups) = (&self.policy, &self.groups);
         self.deliveries
             .retain(|key, notification| is_wanted(policy, groups, key, notification));
+        self.deliveries.reconfigure(
+            |key| policy.integration(key) != before.integration(key),
+            now,
+        );
         self.events.push_back(Event::Configured {
             groups: self.groups.len(),
         });

@@ -1,5 +1,5 @@
 //! What one tenant's configuration means to the machine.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use config::{AlertmanagerConfig, Integration, Receiver, Route, RouteIndex};
@@ -48,6 +48,21 @@ impl Policy {
         self.receivers
             .get(name)
             .map(|index| &self.config.receivers[*index])
+    }
+
+    /// The receivers that tell by other means, or otherwise, than they did by the policy before.
+    #[must_use]
+    pub(crate) fn receivers_anew(&self, before: &Self) -> BTreeSet<String> {
+        self.config
+            .receivers
+            .iter()
+            .filter(|receiver| {
+                before
+                    .receiver(&receiver.name)
+                    .is_none_or(|known| known.integrations != receiver.integrations)
+            })
+            .map(|receiver| receiver.name.clone())
+            .collect()
     }
 
     /// The integration that a log key is about, where the configuration has it.

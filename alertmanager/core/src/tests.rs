@@ -2,6 +2,7 @@
 mod cadence;
 mod muting;
 mod records;
+mod reloading;
 mod resolving;
 mod restart;
 mod simulation;

@@ -1,0 +1,129 @@
+//! What a reload does to what is under way, waits, or could not be told.
+use config::{IntegrationSettings, SecretSource};
+use model::Timestamp;
+use notifiers_core::Outcome;
+
+use crate::protocol::Deliver;
+use crate::tests::world::{PLAIN, Reaction, World, at, secs};
+
+/// [`PLAIN`] with another address.
+fn at_address(url: &str) -> String {
+    PLAIN.replace("http://x", url)
+}
+
+fn address(deliver: &Deliver) -> &str {
+    match &deliver.integration.settings {
+        IntegrationSettings::Webhook(webhook) => match &webhook.url {
+            SecretSource::Inline(url) => url.reveal(),
+            SecretSource::File(_) => "",
+        },
+        IntegrationSettings::Email(_)
+        | IntegrationSettings::PagerDuty(_)
+        | IntegrationSettings::Slack(_) => "",
+    }
+}
+
+/// Whoever is asked at `http://x` reacts so; everybody else takes what he is told.
+fn at_x(reaction: Reaction) -> impl FnMut(&Deliver, Timestamp) -> Reaction {
+    move |deliver, _| match address(deliver) {
+        "http://x" => reaction.clone(),
+        _ => Reaction::take(),
+    }
+}
+
+fn later(seconds: u64) -> Reaction {
+    Reaction {
+        after: secs(seconds),
+        outcome: Outcome::Retry {
+            not_before: Some(at(3000)),
+            reason: "429".to_owned(),
+        },
+        ..Reaction::fail()
+    }
+}
+
+fn rejected() -> Reaction {
+    Reaction {
+        outcome: Outcome::Rejected {
+            reason: "404".to_owned(),
+        },
+        ..Reaction::fail()
+    }
+}
+
+/// A vendor's word to wait counts for that vendor only.
+#[test]
+fn what_waits_is_told_at_once_by_an_integration_that_is_configured_anew() {
+    let mut world = World::new(PLAIN).with_script(at_x(later(0)));
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(100);
+    world.reload(&at_address("http://y"));
+    world.until(3600);
+    world.check(&["100 first notification +a"]);
+    let asked: Vec<&str> = world
+        .attempts
+        .iter()
+        .map(|(_, order)| address(order))
+        .collect();
+    assert_eq!(asked, ["http://x", "http://y"]);
+}
+
+#[test]
+fn what_fails_while_its_integration_is_configured_anew_is_told_at_once() {
+    let mut world = World::new(PLAIN).with_script(at_x(later(5)));
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(32);
+    world.reload(&at_address("http://y"));
+    world.until(3600);
+    world.check(&["35 first notification +a"]);
+}
+
+#[test]
+fn a_vendor_that_stays_is_waited_for() {
+    let two = PLAIN.replace(
+        "]}]",
+        "]}, {name: other, webhook_configs: [{url: 'http://y'}]}]",
+    );
+    let mut world = World::new(PLAIN).with_script(at_x(later(0)));
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(100);
+    world.reload(&two);
+    world.until(2900);
+    assert_eq!(world.attempts.len(), 1);
+}
+
+/// The mend of a wrong address need not wait for the group's next flush, and moves no later one.
+#[test]
+fn what_was_rejected_is_told_at_once_by_an_integration_that_is_configured_anew() {
+    let mut world = World::new(PLAIN).with_script(at_x(rejected()));
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(100);
+    world.reload(&at_address("http://y"));
+    world.until(200);
+    world.fire(&["alertname=Down instance=b"]);
+    world.until(600);
+    world.check(&["100 first notification +a", "330 new alerts added +a +b"]);
+}
+
+#[test]
+fn an_integration_that_is_added_is_told_at_once_and_the_others_nothing_again() {
+    let both = PLAIN.replace("}]}", "}, {url: 'http://y'}]}");
+    let mut world = World::new(PLAIN);
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(100);
+    world.reload(&both);
+    world.until(600);
+    world.check(&["30 first notification +a", "100 first notification +a"]);
+    assert_eq!(world.heard[1].integration, 1);
+}
+
+/// A group that still collects its first alerts goes on to do so.
+#[test]
+fn no_group_wait_is_cut_short() {
+    let mut world = World::new(PLAIN);
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(10);
+    world.reload(&at_address("http://y"));
+    world.until(600);
+    world.check(&["30 first notification +a"]);
+}
