@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use alertmanager::{AlertmanagerMetrics, AlertmanagerService, ServiceParts, ServiceSettings};
+use alertmanager::{
+    AlertmanagerMetrics, AlertmanagerService, FrontSettings, ServiceParts, ServiceSettings,
+};
 use anyhow::{Context, anyhow};
 use axum::Router;
 use axum::extract::Request;
@@ -102,7 +104,13 @@ pub(crate) async fn run(flags: AlertmanagerFlags) -> anyhow::Result<()> {
         },
         &metrics,
     );
-    let router = router(&service, metrics, &reloader, &address);
+    let front = FrontSettings {
+        gets_max: usize::try_from(flags.get_concurrency)
+            .ok()
+            .filter(|limit| *limit > 0),
+        timeout: flags.web_timeout,
+    };
+    let router = router(&service, metrics, &reloader, &address, front);
     watch_signals(&mut tasks, stopper, reloader, stop.clone())?;
     let (tls, http2) = web.map_or((false, false), |web| web.speaks_tls());
     for address in &addresses {
@@ -193,10 +201,12 @@ fn router(
     metrics: Metrics,
     reloader: &Arc<Reloader>,
     address: &Address,
+    front: FrontSettings,
 ) -> Router {
     let routes = alertmanager::routes(service)
         .merge(alertmanager::version_1_routes())
-        .merge(pages::routes(metrics, reloader.clone()))
+        .merge(pages::routes(metrics.clone(), reloader.clone()));
+    let routes = alertmanager::front(routes, front, &metrics)
         .fallback(pages::not_found)
         .layer(map_request(async |mut request: Request| {
             request.headers_mut().remove(TENANT_HEADER);

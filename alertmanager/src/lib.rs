@@ -6,6 +6,7 @@
 mod api;
 mod config_text;
 mod deliver;
+mod front;
 mod journal;
 mod metrics;
 mod service;
@@ -18,6 +19,7 @@ mod tests;
 pub use alertmanager_core::{Deliver, Settings};
 pub use api::{routes, version_1_routes};
 pub use deliver::{Notified, Notifier};
+pub use front::{FrontSettings, front};
 pub use journal::{JournalError, RECORD_KIND, SavedTenants, open_journal};
 pub use metrics::AlertmanagerMetrics;
 pub use service::{AlertmanagerService, CheckpointError, ServiceParts, ServiceSettings};
