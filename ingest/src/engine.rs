@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use tracing::{debug, error, info};
 
 use crate::metrics::IngestMetrics;
+use crate::query_slots::{QuerySlot, QuerySlots, TooManyQueries};
 use crate::reader::HeadReader;
 use crate::settings::IngestSettings;
 use crate::tenant_store::{StageError, TenantStore};
@@ -27,6 +28,8 @@ const REQUEST_BYTES_MAX: usize = 1024 * 1024 * 1024;
 const PERMIT_BYTES: usize = 1024;
 /// A request below this is decoded where it arrives; above it on a thread that may take its time.
 const INLINE_BYTES_MAX: usize = 512 * 1024;
+/// More would not be faster, and the threads that may take their time evaluate rules as well.
+const DECODING_MAX: usize = 16;
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(10);
 /// A full disk is not tried again at every turn.
 const CHECKPOINT_PAUSE: Duration = Duration::from_secs(300);
@@ -63,7 +66,9 @@ struct Inner {
     log: Log,
     stores: RwLock<BTreeMap<TenantId, Arc<TenantStore>>>,
     request_bytes: Arc<Semaphore>,
-    queries: Arc<Semaphore>,
+    /// Large requests that are decoded at once.
+    decoding: Arc<Semaphore>,
+    query_slots: QuerySlots,
     snapshot_bytes: AtomicU64,
     /// Held during a checkpoint: two at once would write the same files.
     checkpointing: Mutex<()>,
@@ -94,7 +99,11 @@ impl Engine {
             .collect();
         let engine = Self(Arc::new(Inner {
             request_bytes: Arc::new(Semaphore::new(REQUEST_BYTES_MAX / PERMIT_BYTES)),
-            queries: Arc::new(Semaphore::new(settings.query.concurrency_max)),
+            decoding: Arc::new(Semaphore::new(DECODING_MAX)),
+            query_slots: QuerySlots::new(
+                settings.query.concurrency_max,
+                settings.query.queue_time_max,
+            ),
             settings,
             clock,
             metrics,
@@ -172,10 +181,14 @@ impl Engine {
         let staged = if expanded_bytes <= INLINE_BYTES_MAX {
             self.stage_body(tenant, &body)
         } else {
+            let turn = self.0.decoding.clone().acquire_owned().await;
             let (engine, tenant) = (self.clone(), tenant.clone());
-            tokio::task::spawn_blocking(move || engine.stage_body(&tenant, &body))
-                .await
-                .map_err(|_| IngestError::Stopping)?
+            tokio::task::spawn_blocking(move || {
+                let _turn = turn;
+                engine.stage_body(&tenant, &body)
+            })
+            .await
+            .map_err(|_| IngestError::Stopping)?
         };
         let (store, staged) = staged?;
         self.finish(&store, staged).await
@@ -227,8 +240,10 @@ impl Engine {
         &self.0.metrics
     }
 
-    pub(crate) fn query_permits(&self) -> &Arc<Semaphore> {
-        &self.0.queries
+    /// A turn for whatever reads a tenant's samples or series for somebody outside.
+    pub(crate) async fn query_slot(&self, tenant: &TenantId) -> Result<QuerySlot, TooManyQueries> {
+        let slot = self.0.query_slots.take(tenant).await;
+        slot.inspect_err(|refused| self.0.metrics.count_refused_query(refused))
     }
 
     pub(crate) fn store(&self, tenant: &TenantId) -> Option<Arc<TenantStore>> {
@@ -367,7 +382,7 @@ mod tests {
     use model::{TenantId, Timestamp};
     use runtime::{ManualClock, Metrics};
 
-    use super::{Engine, IngestError, TENANTS_MAX};
+    use super::{DECODING_MAX, Engine, IngestError, TENANTS_MAX};
     use crate::settings::{Build, IngestSettings};
 
     fn engine(folder: &std::path::Path) -> Engine {
@@ -408,5 +423,37 @@ mod tests {
         let refused = engine.append(&tenant(TENANTS_MAX), &[]).await;
         assert!(matches!(refused, Err(IngestError::TooManyTenants)));
         engine.append(&tenant(0), &[]).await.unwrap();
+    }
+
+    /// On one thread for what takes its time, which has nothing left to do when a task that came later is done.
+    #[test]
+    fn large_requests_take_turns_and_small_ones_do_not_wait_for_them() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(1)
+            .build()
+            .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(folder.path());
+        let tenant = TenantId::anonymous();
+        // Snappy says what it expands to in front; that it is no request is seen when it is decoded.
+        let mut large = vec![0x80, 0x80, 0x40];
+        large.resize(64, 0);
+        runtime.block_on(async {
+            let turns = engine.0.decoding.clone();
+            let taken = turns.acquire_many(DECODING_MAX as u32).await.unwrap();
+            let mut pushing = std::pin::pin!(engine.push(&tenant, large.into()));
+            for _ in 0..2 {
+                let is_pending = std::future::poll_fn(|context| {
+                    std::task::Poll::Ready(pushing.as_mut().poll(context).is_pending())
+                });
+                assert!(is_pending.await);
+                tokio::task::spawn_blocking(|| {}).await.unwrap();
+            }
+            engine.push(&tenant, EMPTY.into()).await.unwrap();
+            drop(taken);
+            let refused = pushing.await;
+            assert!(matches!(refused, Err(IngestError::Decode(_))));
+        });
     }
 }

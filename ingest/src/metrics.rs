@@ -9,6 +9,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use runtime::Metrics;
 
+use crate::query_slots::TooManyQueries;
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReasonLabel {
     reason: &'static str,
@@ -31,6 +33,7 @@ pub(crate) struct IngestMetrics {
     pub(crate) checkpoints: Counter,
     pub(crate) failed_checkpoints: Counter,
     pub(crate) queries: Counter,
+    refused_queries: Family<ReasonLabel, Counter>,
 }
 
 impl IngestMetrics {
@@ -106,6 +109,11 @@ impl IngestMetrics {
                 "Queries that were run",
                 Counter::default(),
             ),
+            refused_queries: metrics.register(
+                "watchbell_ingest_refused_queries",
+                "Queries, and requests for series, that did not get their turn in time",
+                Family::default(),
+            ),
         }
     }
 
@@ -120,6 +128,17 @@ impl IngestMetrics {
                 self.invalid_labels.inc_by(samples);
             }
         }
+    }
+
+    pub(crate) fn count_refused_query(&self, refused: &TooManyQueries) {
+        let reason = match refused {
+            TooManyQueries::OfAll => "of_all",
+            TooManyQueries::OfTenant { .. } => "of_tenant",
+            TooManyQueries::Waiting { .. } => "waiting",
+        };
+        self.refused_queries
+            .get_or_create(&ReasonLabel { reason })
+            .inc();
     }
 
     pub(crate) fn count_refused_request(&self, error: &WriteError) {

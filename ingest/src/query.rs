@@ -7,6 +7,7 @@ use model::{TenantId, Timestamp};
 use promql::{Answer, EvalError, Query, QueryLimits};
 
 use crate::engine::Engine;
+use crate::query_slots::TooManyQueries;
 
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
@@ -16,6 +17,8 @@ pub enum QueryError {
     Failed,
     #[error("query timed out in {phase}")]
     TimedOut { phase: &'static str },
+    #[error(transparent)]
+    TooMany(#[from] TooManyQueries),
 }
 
 /// For which times a query is computed.
@@ -78,25 +81,25 @@ impl Engine {
             return Err(QueryError::TimedOut { phase });
         }
         let work = async {
-            let permit = Arc::clone(self.query_permits()).acquire_owned().await;
+            let slot = self.query_slot(tenant).await?;
             phase = "expression evaluation";
             self.metrics().queries.inc();
             let cancelled = Arc::new(AtomicBool::new(false));
             let _cancel = CancelOnDrop(Arc::clone(&cancelled));
             let (engine, tenant, query) = (self.clone(), tenant.clone(), Arc::clone(query));
-            tokio::task::spawn_blocking(move || {
+            let running = tokio::task::spawn_blocking(move || {
                 // Held until the run has really ended, so that cancelled ones count too.
-                let _permit = permit;
+                let _slot = slot;
                 let is_cancelled = || cancelled.load(Ordering::Relaxed);
                 engine.run_blocking(&tenant, &query, times, options.lookback, &is_cancelled)
-            })
-            .await
+            });
+            match running.await {
+                Ok(answer) => Ok(answer?),
+                Err(_) => Err(QueryError::Failed),
+            }
         };
-        match tokio::time::timeout(timeout, work).await {
-            Ok(Ok(answer)) => Ok(answer?),
-            Ok(Err(_)) => Err(QueryError::Failed),
-            Err(_) => Err(QueryError::TimedOut { phase }),
-        }
+        let answer = tokio::time::timeout(timeout, work).await;
+        answer.unwrap_or(Err(QueryError::TimedOut { phase }))
     }
 
     /// On the caller's own thread, for those who have a pool of their own.

@@ -7,6 +7,9 @@ use ingest_core::Limits;
 use model::Labels;
 use runtime::log::SyncPolicy;
 
+/// Whoever looks at a dashboard would rather know than wait longer.
+const QUEUE_TIME_MAX: Duration = Duration::from_secs(10);
+
 #[derive(Clone, Debug)]
 pub struct IngestSettings {
     /// The folder of log and snapshots; made where it is missing.
@@ -22,8 +25,10 @@ pub struct IngestSettings {
 
 #[derive(Clone, Debug)]
 pub struct QuerySettings {
-    /// Queries that run at once; others wait, within their timeout.
+    /// Queries of one tenant that run at once; all tenants together may run half as many more.
     pub concurrency_max: usize,
+    /// How long the others wait for their turn, within their timeout.
+    pub queue_time_max: Duration,
     pub samples_max: usize,
     pub timeout: Duration,
     pub lookback: Duration,
@@ -48,6 +53,7 @@ impl IngestSettings {
             limits: Limits::new(&config.limits, config.storage.retention),
             query: QuerySettings {
                 concurrency_max: config.limits.query_concurrency_max,
+                queue_time_max: QUEUE_TIME_MAX,
                 samples_max: config.limits.query_samples_max,
                 timeout: config.limits.query_timeout,
                 lookback: config.limits.query_lookback,

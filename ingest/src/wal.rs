@@ -11,9 +11,10 @@ use std::sync::Arc;
 
 use ingest_core::{Head, Limits, RecordKind, SnapshotCursor};
 use model::TenantId;
+use runtime::Trouble;
 use runtime::log::{
-    Log, LogSettings, OpenError, RecordsFileError, ReplayError, SegmentNumber, SyncPolicy,
-    read_records, write_records,
+    Log, LogSettings, OpenError, RecordsFileError, SegmentNumber, SyncPolicy, read_records,
+    write_records,
 };
 use tracing::{error, info};
 
@@ -59,7 +60,8 @@ pub(crate) fn restore(
 ) -> Result<Restored, StartError> {
     let mut heads = BTreeMap::new();
     let mut covers = BTreeMap::new();
-    let (mut snapshot_bytes, mut damages) = (0, 0);
+    let mut snapshot_bytes = 0;
+    let mut damages = Damages::default();
     let snapshots = snapshots_folder(folder);
     let failed = |source| StartError::Folder {
         path: snapshots.clone(),
@@ -72,7 +74,7 @@ pub(crate) fn restore(
             Ok(None) => continue,
             Err(problem @ RecordsFileError::Damaged { .. }) => {
                 error!(%tenant, error = %problem, "a snapshot cannot be read; it is put aside");
-                damages += 1;
+                damages.count += 1;
                 put_aside(&path).map_err(failed)?;
                 continue;
             }
@@ -85,10 +87,12 @@ pub(crate) fn restore(
         let mut head = new_head(limits);
         for record in file {
             match record {
-                Ok((kind, payload)) => damages += replay(&mut head, &tenant, kind, &payload),
+                Ok((kind, payload)) => {
+                    replay(&mut head, &tenant, kind, &payload, &mut damages);
+                }
                 Err(problem) => {
                     error!(%tenant, error = %problem, "a snapshot is damaged; its other series are lost");
-                    damages += 1;
+                    damages.count += 1;
                 }
             }
         }
@@ -119,11 +123,13 @@ pub(crate) fn restore(
                         .entry(record.tenant.clone())
                         .or_insert_with(|| new_head(limits)),
                 };
-                damages += replay(head, &record.tenant, record.kind, &record.payload);
+                let (tenant, payload) = (&record.tenant, &record.payload);
+                replay(head, tenant, record.kind, payload, &mut damages);
             }
             Err(problem) => {
-                report(&problem);
-                damages += 1;
+                if let Some(left_out) = damages.next() {
+                    error!(error = %problem, left_out, "the log is damaged; what follows is read");
+                }
             }
         }
     }
@@ -133,14 +139,14 @@ pub(crate) fn restore(
     info!(
         tenants = heads.len(),
         series = heads.values().map(Head::series_len).sum::<usize>(),
-        damages,
+        damages = damages.count,
         "samples were read back"
     );
     Ok(Restored {
         log,
         heads,
         snapshot_bytes,
-        damages,
+        damages: damages.count,
     })
 }
 
@@ -208,27 +214,41 @@ impl Iterator for SnapshotParts<'_> {
     }
 }
 
-/// Answers 1 where the record could not be taken in.
-fn replay(head: &mut Head, tenant: &TenantId, kind: u8, payload: &[u8]) -> u64 {
-    let Some(kind) = RecordKind::from_byte(kind) else {
-        error!(%tenant, kind, "a record is of an unknown kind");
-        return 1;
-    };
-    match head.replay(kind, payload) {
-        Ok(0) => 0,
-        Ok(samples) => {
-            error!(%tenant, samples, "samples are lost with the definitions of their series");
-            1
-        }
-        Err(problem) => {
-            error!(%tenant, error = %problem, "a record is malformed");
-            1
-        }
+/// Places that could not be read: one lost definition makes a place of every record of that series.
+#[derive(Default)]
+struct Damages {
+    count: u64,
+    trouble: Trouble,
+}
+
+impl Damages {
+    /// One more. How many lines were left out, where one is due.
+    fn next(&mut self) -> Option<u64> {
+        self.count += 1;
+        self.trouble.happened()
     }
 }
 
-fn report(problem: &ReplayError) {
-    error!(error = %problem, "the log is damaged; what follows is read");
+fn replay(head: &mut Head, tenant: &TenantId, kind: u8, payload: &[u8], damages: &mut Damages) {
+    let Some(kind) = RecordKind::from_byte(kind) else {
+        if let Some(left_out) = damages.next() {
+            error!(%tenant, kind, left_out, "a record is of an unknown kind");
+        }
+        return;
+    };
+    match head.replay(kind, payload) {
+        Ok(0) => {}
+        Ok(samples) => {
+            if let Some(left_out) = damages.next() {
+                error!(%tenant, samples, left_out, "samples are lost with the definitions of their series");
+            }
+        }
+        Err(problem) => {
+            if let Some(left_out) = damages.next() {
+                error!(%tenant, error = %problem, left_out, "a record is malformed");
+            }
+        }
+    }
 }
 
 /// For whoever wants to look at it: the next snapshot must not overwrite it.
@@ -260,4 +280,40 @@ fn list_snapshots(snapshots: &Path) -> io::Result<Vec<(TenantId, PathBuf)>> {
     }
     found.sort();
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use ingest_core::{Head, Limits, RecordKind};
+    use model::TenantId;
+    use runtime::HeardLog;
+    use runtime::log::{Log, LogSettings, Record, SyncPolicy};
+
+    use super::restore;
+
+    #[test]
+    fn a_lost_definition_is_told_once_and_counted_for_every_record() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Log::open(&folder.path().join("log"), &LogSettings::default()).unwrap();
+        let record = Record {
+            tenant: &TenantId::anonymous(),
+            kind: RecordKind::Samples as u8,
+            // At time 0, series 1: the value 0.
+            payload: &[0, 0x30],
+        };
+        log.append(&[record; 3]).unwrap().wait_blocking().unwrap();
+        drop(log);
+        let heard = HeardLog::start();
+        let new_head = |limits: &Limits| Head::new(limits.clone(), 0);
+        let limits = Limits::default();
+        let restored = restore(folder.path(), SyncPolicy::default(), &limits, new_head).unwrap();
+        assert_eq!(restored.damages, 3);
+        assert_eq!(
+            heard.lines(),
+            [
+                "ERROR samples are lost with the definitions of their series tenant=anonymous samples=1 left_out=0",
+                "INFO samples were read back tenants=1 series=0 damages=3",
+            ]
+        );
+    }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use model::{Labels, TenantId, Timestamp};
 use promql::{ParserOptions, Query, VectorSample};
 use ruler_core::{AlertElement, Evaluate, RecordedElement, Rule, RuleKind, RuleResult};
+use runtime::Trouble;
 use template::{AlertTemplateData, Host, Limits, QueryResult, Template, Value};
 use tokio::runtime::Handle;
 use tracing::warn;
@@ -20,6 +21,7 @@ pub(crate) struct Evaluation {
     pub(crate) external: External,
     pub(crate) parser_options: ParserOptions,
     pub(crate) metrics: RulerMetrics,
+    pub(crate) expanding: Arc<Trouble>,
 }
 
 /// Blocks until the engine has answered, so it belongs on a thread that may.
@@ -97,8 +99,10 @@ fn expand(rule: &Rule, template: &Template, data: &Value, host: &RuleHost<'_>) -
         Ok(text) => text,
         Err(error) => {
             metrics.template_expansion_failures.inc();
-            let alert = &rule.key.name;
-            warn!(tenant = %host.evaluation.tenant, %alert, %error, "expanding alert template failed");
+            if let Some(left_out) = host.evaluation.expanding.happened() {
+                let alert = &rule.key.name;
+                warn!(tenant = %host.evaluation.tenant, %alert, %error, left_out, "expanding alert template failed");
+            }
             format!("<error expanding template: {error}>")
         }
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use model::TenantId;
 use ruler_core::{DecodeError, Persist, Record, SavedState};
+use runtime::Trouble;
 use runtime::log::{
     AppendError, Log, LogSettings, OpenError, Record as Frame, SegmentNumber, SyncPolicy,
 };
@@ -39,6 +40,7 @@ pub fn open_journal(folder: &Path, sync: SyncPolicy) -> Result<(Log, SavedTenant
     };
     let log = Log::open(folder, &settings)?;
     let mut saved = SavedTenants::default();
+    let (passed_over, damaged) = (Trouble::new(), Trouble::new());
     for record in log.replay(SegmentNumber::FIRST) {
         match record {
             Ok(record) => match saved.apply(&record.tenant, record.kind, &record.payload) {
@@ -48,10 +50,16 @@ pub fn open_journal(folder: &Path, sync: SyncPolicy) -> Result<(Log, SavedTenant
                     return Err(JournalError::State { tenant, source });
                 }
                 Err(problem) => {
-                    error!(tenant = %record.tenant, error = %problem, "a record of alert state is passed over");
+                    if let Some(left_out) = passed_over.happened() {
+                        error!(tenant = %record.tenant, error = %problem, left_out, "a record of alert state is passed over");
+                    }
                 }
             },
-            Err(problem) => error!(error = %problem, "the log of alert state is damaged"),
+            Err(problem) => {
+                if let Some(left_out) = damaged.happened() {
+                    error!(error = %problem, left_out, "the log of alert state is damaged");
+                }
+            }
         }
     }
     Ok((log, saved))

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use promql::ParserOptions;
 use ruler_core::{Destination, Group, GroupView, Input, Ruler, RulerOptions, SavedState};
 use runtime::log::{Log, keep_short};
-use runtime::{Clock, Stop, Stopper, Tasks, drive};
+use runtime::{Clock, Stop, Stopper, Tasks, Trouble, drive};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tracing::{debug, error, info};
 
@@ -236,6 +236,7 @@ impl Inner {
                 external: parts.sender.external().clone(),
                 parser_options: settings.parser_options,
                 metrics: parts.metrics.clone(),
+                expanding: Arc::new(Trouble::new()),
             },
             sender: parts.sender.clone(),
             log: parts.log.clone(),

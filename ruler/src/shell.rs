@@ -11,7 +11,6 @@ use runtime::log::Log;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
-use tracing::error;
 
 use crate::evaluate::{Evaluation, evaluate};
 use crate::journal::save;
@@ -177,7 +176,8 @@ async fn answer(inputs: mpsc::WeakSender<Input>, input: Input) {
     }
 }
 
-/// On a thread that may block. An engine that panics fails one evaluation, not the process.
+/// On a thread that may block. An engine that panics fails one evaluation, not the process: the rule's failure is told
+/// as any other.
 async fn run(evaluation: Evaluation, order: Evaluate) -> Result<RuleResult, String> {
     let runtime = Handle::current();
     let running = tokio::task::spawn_blocking(move || evaluate(&evaluation, &order, &runtime));
@@ -188,7 +188,5 @@ async fn run(evaluation: Evaluation, order: Evaluate) -> Result<RuleResult, Stri
 }
 
 fn failed(what: &str, failure: &tokio::task::JoinError) -> String {
-    let reason = format!("{what} ended abnormally: {failure}");
-    error!(reason);
-    reason
+    format!("{what} ended abnormally: {failure}")
 }

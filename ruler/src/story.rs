@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 
 use model::TenantId;
 use ruler_core::{AlertState, Destination, Event, GroupKey, Ruler, SendOutcome, Transition};
+use runtime::Trouble;
 use tracing::{debug, info, warn};
 
 use crate::metrics::RulerMetrics;
@@ -13,11 +14,23 @@ pub(crate) struct Story {
     metrics: RulerMetrics,
     /// The rules that failed last time, by group and place: a failure is news when it begins and when it ends.
     failing: BTreeMap<(GroupKey, usize), String>,
-    /// What went wrong the last time that something could not be saved: a full disk is told once, and counted.
-    unsaved: Option<String>,
+    /// What repeats itself, for all groups and destinations together.
+    troubles: Troubles,
     /// The destinations that failed last time.
     unreachable: BTreeMap<Destination, String>,
     queued: BTreeMap<Destination, i64>,
+}
+
+#[derive(Default)]
+struct Troubles {
+    dropped: Trouble,
+    /// A rule that fails for another reason every time.
+    failing: Trouble,
+    missed: Trouble,
+    refused: Trouble,
+    rejected: Trouble,
+    unsaved: Trouble,
+    unwritten: Trouble,
 }
 
 impl Story {
@@ -26,7 +39,7 @@ impl Story {
             tenant,
             metrics,
             failing: BTreeMap::new(),
-            unsaved: None,
+            troubles: Troubles::default(),
             unreachable: BTreeMap::new(),
             queued: BTreeMap::new(),
         }
@@ -50,8 +63,8 @@ impl Story {
 
     /// The whole state was written.
     pub(crate) fn note_saved(&mut self) {
-        if self.unsaved.take().is_some() {
-            info!(tenant = %self.tenant, "alert state is saved again");
+        if let Some(left_out) = self.troubles.unsaved.is_over() {
+            info!(tenant = %self.tenant, left_out, "alert state is saved again");
         }
     }
 
@@ -59,6 +72,7 @@ impl Story {
     fn tell_one(&mut self, machine: &Ruler, event: Event) -> Option<ViewChange> {
         let tenant = &self.tenant;
         let metrics = &self.metrics;
+        let troubles = &self.troubles;
         match event {
             Event::AlertChanged { ticket, transition } => {
                 tell_transition(tenant, &ticket.group, &transition);
@@ -87,8 +101,10 @@ impl Story {
             }
             Event::IterationStarted { group, missed, .. } => {
                 metrics.iteration_started(tenant, &group, missed);
-                if missed > 0 {
-                    warn!(%tenant, %group, missed, "rule group evaluations missed: the group takes longer than its interval");
+                if missed > 0
+                    && let Some(left_out) = troubles.missed.happened()
+                {
+                    warn!(%tenant, %group, missed, left_out, "rule group evaluations missed: the group takes longer than its interval");
                 }
             }
             Event::MessagesDropped {
@@ -97,14 +113,15 @@ impl Story {
                 count,
             } => {
                 metrics.alerts_dropped(&destination, count);
-                warn!(%tenant, alertmanager = %destination.0, ?reason, count, "alerts dropped");
+                if let Some(left_out) = troubles.dropped.happened() {
+                    warn!(%tenant, alertmanager = %destination.0, ?reason, count, left_out, "alerts dropped");
+                }
             }
             Event::PersistFailed { reason } => {
                 metrics.persist_failures.inc();
-                if self.unsaved.as_ref() != Some(&reason) {
-                    warn!(%tenant, reason, "alert state not saved: a restart would lose the latest changes");
+                if let Some(left_out) = troubles.unsaved.happened() {
+                    warn!(%tenant, reason, left_out, "alert state not saved: a restart would lose the latest changes");
                 }
-                self.unsaved = Some(reason);
             }
             Event::RuleEvaluated {
                 ticket,
@@ -120,8 +137,14 @@ impl Story {
                         }
                     }
                     Err(reason) => {
-                        if self.failing.get(&key) != Some(&reason) {
-                            warn!(%tenant, group = %key.0, rule = key.1 + 1, reason, "evaluating rule failed");
+                        // Each rule's first failure is news; of an engine that says something else every time, some.
+                        let left_out = match self.failing.get(&key) {
+                            None => Some(0),
+                            Some(before) if *before == reason => None,
+                            Some(_) => troubles.failing.happened(),
+                        };
+                        if let Some(left_out) = left_out {
+                            warn!(%tenant, group = %key.0, rule = key.1 + 1, reason, left_out, "evaluating rule failed");
                         }
                         self.failing.insert(key, reason);
                     }
@@ -132,12 +155,16 @@ impl Story {
                 count,
                 reason,
             } => {
-                warn!(%tenant, group = %ticket.group, rule = ticket.rule + 1, num_dropped = count, reason,
-                    "samples of a rule's result refused");
+                if let Some(left_out) = troubles.refused.happened() {
+                    warn!(%tenant, group = %ticket.group, rule = ticket.rule + 1, num_dropped = count, reason, left_out,
+                        "samples of a rule's result refused");
+                }
             }
             Event::WriteFailed { ticket, reason } => {
                 metrics.write_failed(tenant, &ticket.group);
-                warn!(%tenant, group = %ticket.group, rule = ticket.rule + 1, reason, "rule's result not written");
+                if let Some(left_out) = troubles.unwritten.happened() {
+                    warn!(%tenant, group = %ticket.group, rule = ticket.rule + 1, reason, left_out, "rule's result not written");
+                }
             }
         }
         None
@@ -159,7 +186,9 @@ impl Story {
                 self.unreachable.insert(destination, reason);
             }
             SendOutcome::Rejected { reason } => {
-                warn!(%tenant, %alertmanager, reason, "alerts rejected");
+                if let Some(left_out) = self.troubles.rejected.happened() {
+                    warn!(%tenant, %alertmanager, reason, left_out, "alerts rejected");
+                }
             }
         }
     }
@@ -179,4 +208,125 @@ fn tell_transition(tenant: &TenantId, group: &GroupKey, transition: &Transition)
         }
     }
     debug!(labels = %transition.labels, to, "alert's labels");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use model::{TenantId, Timestamp};
+    use ruler_core::{
+        Destination, DropReason, Event, GroupKey, Ruler, RulerOptions, SavedState, SendOutcome,
+        Settled, Ticket,
+    };
+    use runtime::{HeardLog, Metrics};
+
+    use super::Story;
+    use crate::metrics::RulerMetrics;
+    use crate::views::Views;
+
+    /// The lines about these events, each of which happens three times.
+    fn told(events: &[Event]) -> Vec<String> {
+        let heard = HeardLog::start();
+        let tenant = TenantId::anonymous();
+        let mut story = Story::new(tenant.clone(), RulerMetrics::new(&Metrics::new()));
+        let options = RulerOptions {
+            resend_delay: Duration::from_secs(60),
+            outage_tolerance: Duration::from_secs(60),
+        };
+        let machine = Ruler::new(tenant, options, SavedState::default());
+        for event in events {
+            story.tell(&machine, &Views::default(), vec![event.clone(); 3]);
+        }
+        heard.lines()
+    }
+
+    fn ticket() -> Ticket {
+        Ticket {
+            group: GroupKey::new("r.yml", "g"),
+            at: Timestamp::from_secs(0),
+            rule: 0,
+        }
+    }
+
+    #[test]
+    fn what_repeats_itself_is_told_once() {
+        let destination = Destination("http://am".into());
+        let reason = || "no".to_owned();
+        for (event, line) in [
+            (
+                Event::MessagesDropped {
+                    destination: destination.clone(),
+                    reason: DropReason::Full,
+                    count: 7,
+                },
+                "WARN alerts dropped tenant=anonymous alertmanager=http://am reason=Full count=7 left_out=0",
+            ),
+            (
+                Event::BatchSettled {
+                    destination,
+                    outcome: SendOutcome::Rejected { reason: reason() },
+                    settled: Settled::default(),
+                },
+                "WARN alerts rejected tenant=anonymous alertmanager=http://am reason=no left_out=0",
+            ),
+            (
+                Event::IterationStarted {
+                    group: ticket().group,
+                    at: Timestamp::from_secs(0),
+                    missed: 2,
+                },
+                "WARN rule group evaluations missed: the group takes longer than its interval tenant=anonymous \
+                 group=r.yml;g missed=2 left_out=0",
+            ),
+            (
+                Event::SamplesRefused {
+                    ticket: ticket(),
+                    count: 9,
+                    reason: reason(),
+                },
+                "WARN samples of a rule's result refused tenant=anonymous group=r.yml;g rule=1 num_dropped=9 reason=no \
+                 left_out=0",
+            ),
+            (
+                Event::WriteFailed {
+                    ticket: ticket(),
+                    reason: reason(),
+                },
+                "WARN rule's result not written tenant=anonymous group=r.yml;g rule=1 reason=no left_out=0",
+            ),
+            (
+                Event::PersistFailed { reason: reason() },
+                "WARN alert state not saved: a restart would lose the latest changes tenant=anonymous reason=no \
+                 left_out=0",
+            ),
+        ] {
+            assert_eq!(told(&[event]), [line]);
+        }
+    }
+
+    #[test]
+    fn a_rule_that_fails_is_told_when_that_begins_and_when_it_ends() {
+        let evaluated = |outcome: Result<(), &str>| Event::RuleEvaluated {
+            ticket: ticket(),
+            took: Duration::ZERO,
+            outcome: outcome.map_err(str::to_owned),
+        };
+        let story = [
+            evaluated(Ok(())),
+            evaluated(Err("one")),
+            evaluated(Err("two")),
+            evaluated(Err("three")),
+            evaluated(Ok(())),
+        ];
+        let rule = "tenant=anonymous group=r.yml;g rule=1";
+        assert_eq!(
+            told(&story),
+            [
+                format!("WARN evaluating rule failed {rule} reason=one left_out=0"),
+                format!("WARN evaluating rule failed {rule} reason=two left_out=0"),
+                format!("INFO rule evaluated again {rule}"),
+            ]
+        );
+    }
 }

@@ -5,6 +5,7 @@
 mod clock;
 mod driver;
 mod files;
+mod heard_log;
 pub mod log;
 mod logging;
 mod metrics;
@@ -16,6 +17,7 @@ mod trouble;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use driver::{Shell, drive};
 pub use files::DiskFiles;
+pub use heard_log::HeardLog;
 pub use logging::{LogFormat, LogLevel, start_logging};
 pub use metrics::Metrics;
 pub use server::{BindError, Right, Routes, Server, ServerLimits, ServerTlsError, Web, WebError};

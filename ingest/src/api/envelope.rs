@@ -4,6 +4,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use crate::api::json::{push_text, texts};
+use crate::query_slots::TooManyQueries;
 
 /// Prometheus shows that many warnings and that many infos.
 const ANNOTATIONS_MAX: usize = 10;
@@ -73,6 +74,16 @@ impl ApiError {
     pub(crate) fn message(&self) -> &str {
         &self.message
     }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST)
+    }
+}
+
+impl From<TooManyQueries> for ApiError {
+    fn from(refused: TooManyQueries) -> Self {
+        Self::timeout(refused.to_string())
+    }
 }
 
 pub(crate) fn respond(outcome: Result<Success, ApiError>) -> Response {
@@ -85,8 +96,7 @@ pub(crate) fn respond(outcome: Result<Success, ApiError>) -> Response {
             );
             push_text(&mut json, &error.message);
             json.push('}');
-            let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST);
-            (status, json)
+            (error.status(), json)
         }
     };
     (status, [(CONTENT_TYPE, JSON)], json).into_response()

@@ -3,7 +3,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use model::{
@@ -30,7 +29,9 @@ pub(crate) async fn federate(
         let after = until - engine.settings().query.lookback;
         let reader = engine.reader(&tenant);
         let external = engine.settings().external_labels.clone();
+        let slot = engine.query_slot(&tenant).await?;
         let text = tokio::task::spawn_blocking(move || {
+            let _slot = slot;
             let mut newest = BTreeMap::new();
             for matchers in &selectors {
                 newest.extend(newest_samples(&reader, matchers, after, until));
@@ -42,7 +43,7 @@ pub(crate) async fn federate(
     };
     match text.await {
         Ok(text) => ([(CONTENT_TYPE, TEXT)], text).into_response(),
-        Err(error) => (StatusCode::BAD_REQUEST, format!("{}\n", error.message())).into_response(),
+        Err(error) => (error.status(), format!("{}\n", error.message())).into_response(),
     }
 }
 

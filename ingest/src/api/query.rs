@@ -122,7 +122,7 @@ fn error_of(error: QueryError) -> ApiError {
             | EvalError::Read(ReadError::TooManySamples)
             | EvalError::TooManySamples,
         ) => ApiError::execution(message),
-        QueryError::TimedOut { .. } => ApiError::timeout(message),
+        QueryError::TimedOut { .. } | QueryError::TooMany(_) => ApiError::timeout(message),
     }
 }
 

@@ -1,6 +1,5 @@
 //! `/api/v1/series`, `/api/v1/labels`, `/api/v1/label/NAME/values`, `/api/v1/metadata`.
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
@@ -122,9 +121,9 @@ async fn look<T: Default + Send + 'static>(
     let Some(store) = engine.store(tenant) else {
         return Ok(T::default());
     };
-    let permit = Arc::clone(engine.query_permits()).acquire_owned().await;
+    let slot = engine.query_slot(tenant).await?;
     tokio::task::spawn_blocking(move || {
-        let _permit = permit;
+        let _slot = slot;
         store.read(look)
     })
     .await

@@ -49,9 +49,13 @@ pub(crate) async fn head(
             ));
         }
         let store = engine.store(&tenant);
-        let json = tokio::task::spawn_blocking(move || match store {
-            Some(store) => store.read(|head| head_json(head, entries)),
-            None => head_json(&Head::new(ingest_core::Limits::default(), 0), entries),
+        let slot = engine.query_slot(&tenant).await?;
+        let json = tokio::task::spawn_blocking(move || {
+            let _slot = slot;
+            match store {
+                Some(store) => store.read(|head| head_json(head, entries)),
+                None => head_json(&Head::new(ingest_core::Limits::default(), 0), entries),
+            }
         });
         let json = json
             .await

@@ -1,6 +1,7 @@
 //! The API as a client sees it: the router over an engine in a folder of its own, with a clock that stands still.
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -13,6 +14,7 @@ use tower::ServiceExt;
 
 use crate::api::routes;
 use crate::engine::Engine;
+use crate::query::QueryTimes;
 use crate::settings::{Build, IngestSettings, QuerySettings};
 
 const NOW: Timestamp = Timestamp::from_secs(1_000_000);
@@ -635,4 +637,98 @@ async fn a_sender_that_goes_away_leaves_no_hole() {
             .await,
         r#"{"resultType":"vector","result":[{"metric":{},"value":[1000000,"2"]}]}"#
     );
+}
+
+#[tokio::test]
+async fn a_tenant_that_runs_all_queries_it_may_is_told_so_and_stops_nobody_else() {
+    let site = site_with(|settings| {
+        settings.query.concurrency_max = 2;
+        settings.query.queue_time_max = Duration::ZERO;
+    });
+    for tenant in ["greedy", "other"] {
+        site.write(tenant, &[("up", &[(0, 1.0)])]).await;
+    }
+    let greedy = TenantId::parse("greedy").unwrap();
+    let mut running = Vec::new();
+    while let Ok(slot) = site.engine.query_slot(&greedy).await {
+        running.push(slot);
+    }
+    let as_tenant = async |tenant: &str, address: &str| {
+        let request = Request::get(address).header("X-Scope-OrgID", tenant);
+        site.ask(request.body(Body::empty()).unwrap()).await
+    };
+    let sentence = "too many concurrent queries: tenant greedy runs 2 already, try again later";
+    let refused = format!(r#"{{"status":"error","errorType":"timeout","error":"{sentence}"}}"#);
+    for address in [
+        "/api/v1/query?query=up",
+        "/api/v1/query_range?query=up&start=1&end=2&step=1",
+        "/api/v1/series?match[]=up",
+        "/api/v1/labels",
+        "/api/v1/label/job/values",
+        "/api/v1/status/tsdb",
+        "/federate?match[]=up",
+    ] {
+        let expected = match address {
+            "/federate?match[]=up" => format!("{sentence}\n"),
+            _ => refused.clone(),
+        };
+        assert_eq!(
+            as_tenant("greedy", address).await,
+            (503, expected),
+            "{address}"
+        );
+        assert_eq!(as_tenant("other", address).await.0, 200, "{address}");
+    }
+    let counted = "watchbell_ingest_refused_queries_total{reason=\"of_tenant\"} 8";
+    assert!(
+        site.metrics.text().contains(counted),
+        "{}",
+        site.metrics.text()
+    );
+    // A rule of the same tenant is evaluated on a thread of the ruler's.
+    let query = promql::Query::compile("up", &promql::ParserOptions::default()).unwrap();
+    let times = QueryTimes::Instant(NOW);
+    site.engine
+        .run_blocking(&greedy, &query, times, None, &|| false)
+        .unwrap();
+    drop(running);
+    assert_eq!(as_tenant("greedy", "/api/v1/query?query=up").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_request_keeps_its_turn_until_it_is_done() {
+    let site = site_with(|settings| {
+        settings.query.concurrency_max = 1;
+        settings.query.queue_time_max = Duration::ZERO;
+    });
+    site.write("anonymous", &[("up", &[(0, 1.0)])]).await;
+    for address in [
+        "/api/v1/query?query=up",
+        "/api/v1/series?match[]=up",
+        "/api/v1/status/tsdb",
+        "/federate?match[]=up",
+    ] {
+        // Whoever writes keeps readers waiting.
+        let store = site.engine.store(&TenantId::anonymous()).unwrap();
+        let (done, wait) = std::sync::mpsc::channel::<()>();
+        let (locked, is_locked) = tokio::sync::oneshot::channel();
+        let writer = std::thread::spawn(move || {
+            store.write(|_| {
+                locked.send(()).unwrap();
+                let _ = wait.recv();
+            });
+        });
+        is_locked.await.unwrap();
+        let mut first = std::pin::pin!(site.get(address));
+        let is_pending = std::future::poll_fn(|context| {
+            std::task::Poll::Ready(first.as_mut().poll(context).is_pending())
+        });
+        assert!(is_pending.await, "{address}");
+        let second = tokio::time::timeout(Duration::from_secs(60), site.get(address)).await;
+        assert_eq!(second.unwrap().0, 503, "{address}");
+        drop(done);
+        assert_eq!(first.await.0, 200, "{address}");
+        writer.join().unwrap();
+        assert_eq!(site.get(address).await.0, 200, "{address}");
+    }
 }

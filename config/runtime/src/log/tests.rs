@@ -8,6 +8,7 @@ use model::TenantId;
 use parking_lot::Mutex;
 use proptest::prelude::*;
 
+use crate::heard_log::HeardLog;
 use crate::log::frame::{PAYLOAD_BYTES_MAX, Record, push_frame};
 use crate::log::open::{Log, LogSettings, OpenError};
 use crate::log::replay::ReplayError;
@@ -300,8 +301,10 @@ impl SegmentFile for FullFile {
 }
 
 /// Writes one record for each row, each after its faults (the last one happens first), and tells which were
-/// refused; then reads the folder back.
-fn write_with_faults(rows: &[(&str, &[Fault])]) -> (Vec<String>, Vec<String>) {
+/// refused; then reads the folder back. The lines that were logged come last.
+fn write_with_faults(rows: &[(&str, &[Fault])]) -> (Vec<String>, Vec<String>, Vec<String>) {
+    let heard = HeardLog::start();
+    let ears = tracing::dispatcher::get_default(Clone::clone);
     let folder = tempfile::tempdir().unwrap();
     let faults = Arc::new(Mutex::new(Vec::new()));
     let disk = FullDisk {
@@ -320,7 +323,7 @@ fn write_with_faults(rows: &[(&str, &[Fault])]) -> (Vec<String>, Vec<String>) {
     .unwrap();
     let writer = std::thread::spawn({
         let shared = Arc::clone(&shared);
-        move || run_writer(&shared, tail)
+        move || tracing::dispatcher::with_default(&ears, || run_writer(&shared, tail))
     });
     let mut refused = Vec::new();
     for (payload, row) in rows {
@@ -338,7 +341,7 @@ fn write_with_faults(rows: &[(&str, &[Fault])]) -> (Vec<String>, Vec<String>) {
     }
     shared.close();
     writer.join().unwrap();
-    (refused, replay_of(folder.path()))
+    (refused, replay_of(folder.path()), heard.lines())
 }
 
 #[test]
@@ -376,10 +379,24 @@ fn after_a_full_disk_the_log_goes_on_without_a_gap() {
             &["a/1/1"],
         ),
     ] {
-        let (actually_refused, actually_kept) = write_with_faults(rows);
+        let (actually_refused, actually_kept, _) = write_with_faults(rows);
         assert_eq!(actually_refused, refused, "{rows:?}");
         assert_eq!(actually_kept, kept, "{rows:?}");
     }
+}
+
+#[test]
+fn a_full_disk_is_told_once_and_so_is_its_end() {
+    let full: (&str, &[Fault]) = ("x", &[Fault::Append]);
+    let well: (&str, &[Fault]) = ("x", &[]);
+    let (_, _, lines) = write_with_faults(&[well, full, full, full, well, well]);
+    assert_eq!(
+        lines,
+        [
+            "ERROR log could not be written error=no space segment=00000001 left_out=0",
+            "INFO log is written again left_out=2",
+        ]
+    );
 }
 
 proptest! {

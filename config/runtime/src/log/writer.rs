@@ -10,11 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
-use tracing::error;
+use tracing::{error, info};
 
 use crate::log::frame::PAYLOAD_BYTES_MAX;
 use crate::log::promise::Promise;
 use crate::log::segment::{Disk, HEADER_BYTES, SegmentFile, SegmentHeader, SegmentNumber, VERSION};
+use crate::trouble::Trouble;
 
 /// Frames in line for the disk; past this an append is refused as [`AppendError::Overloaded`].
 pub(crate) const QUEUED_BYTES_MAX: usize = 2 * PAYLOAD_BYTES_MAX;
@@ -96,6 +97,8 @@ pub(crate) struct Shared {
     pub(crate) bytes_written: AtomicU64,
     pub(crate) write_failures: AtomicU64,
     pub(crate) sync_failures: AtomicU64,
+    writing: Trouble,
+    syncing: Trouble,
 }
 
 impl Shared {
@@ -109,6 +112,8 @@ impl Shared {
             bytes_written: AtomicU64::new(0),
             write_failures: AtomicU64::new(0),
             sync_failures: AtomicU64::new(0),
+            writing: Trouble::new(),
+            syncing: Trouble::new(),
         }
     }
 
@@ -192,9 +197,18 @@ impl Shared {
     fn sync_dirty(&self) {
         let files = std::mem::take(&mut *self.dirty.lock());
         for file in files {
-            if let Err(error) = file.sync() {
-                self.sync_failures.fetch_add(1, Ordering::Relaxed);
-                error!(%error, "log could not be synced to the disk");
+            match file.sync() {
+                Ok(()) => {
+                    if let Some(left_out) = self.syncing.is_over() {
+                        info!(left_out, "log is synced to the disk again");
+                    }
+                }
+                Err(error) => {
+                    self.sync_failures.fetch_add(1, Ordering::Relaxed);
+                    if let Some(left_out) = self.syncing.happened() {
+                        error!(%error, left_out, "log could not be synced to the disk");
+                    }
+                }
             }
         }
     }
@@ -209,12 +223,19 @@ pub(crate) fn run_writer(shared: &Shared, mut tail: Tail) {
                 let length = bytes.len() as u64;
                 shared.written(bytes);
                 match &outcome {
-                    Ok(()) => shared.bytes_written.fetch_add(length, Ordering::Relaxed),
-                    Err(error) => {
-                        error!(%error, segment = %tail.number, "log could not be written");
-                        shared.write_failures.fetch_add(1, Ordering::Relaxed)
+                    Ok(()) => {
+                        shared.bytes_written.fetch_add(length, Ordering::Relaxed);
+                        if let Some(left_out) = shared.writing.is_over() {
+                            info!(left_out, "log is written again");
+                        }
                     }
-                };
+                    Err(error) => {
+                        shared.write_failures.fetch_add(1, Ordering::Relaxed);
+                        if let Some(left_out) = shared.writing.happened() {
+                            error!(%error, segment = %tail.number, left_out, "log could not be written");
+                        }
+                    }
+                }
                 commit.fulfil(outcome.map_err(|error| AppendError::Write(Arc::new(error))));
             }
             Work::Rotate(rotation) => {
