@@ -8,8 +8,10 @@
 mod alertmanager;
 mod cursor;
 mod defaults;
+mod dump;
 mod files;
 mod global;
+mod go_yaml;
 mod http;
 mod inhibit;
 mod integration;
@@ -39,8 +41,9 @@ pub use http::{
     HeaderValues, HttpAuthorization, HttpConfig, OAuth2, PemSource, ProxyConfig, TlsConfig,
     TlsVersion,
 };
-pub use inhibit::InhibitRule;
+pub use inhibit::{InhibitRule, WrittenInhibitRule};
 pub use integration::TemplateField;
+pub use matchers::WrittenMatchers;
 pub use problem::{Place, Problem, Problems};
 pub use prometheus::{AlertmanagerTargets, PrometheusConfig, RelabelAction, RelabelConfig};
 pub use receiver::{
@@ -48,7 +51,7 @@ pub use receiver::{
     PagerDutyImage, PagerDutyKey, PagerDutyLink, PagerDutySettings, Receiver, SlackAction,
     SlackConfirmation, SlackField, SlackSettings, SlackTarget, WebhookSettings, template_texts,
 };
-pub use route::{GroupBy, Route, RouteIndex, RouteTree};
+pub use route::{GroupBy, Route, RouteIndex, RouteTree, WrittenRoute};
 pub use rule_files::load_rule_files;
 pub use rules::{Placed, RawGroup, RawRule, RawRuleKind, RuleFile};
 pub use structured::structured;

@@ -5,6 +5,8 @@ use model::go_quote::quote;
 use template::{Mode, TemplateSet};
 
 use crate::cursor::{Cursor, Fields};
+use crate::dump::entries::Entries;
+use crate::go_yaml::Yaml;
 use crate::integration::{Fallbacks, TemplateField};
 
 mod email;
@@ -76,14 +78,24 @@ impl IntegrationKind {
             Self::Slack => "slack",
         }
     }
+
+    /// The key of the list in a receiver.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook_configs",
+            Self::Email => "email_configs",
+            Self::PagerDuty => "pagerduty_configs",
+            Self::Slack => "slack_configs",
+        }
+    }
 }
 
 /// Reads one element of an integration's list; `None` where a problem leaves nothing to tell with.
 type ReadIntegration = fn(&mut Fields<'_>, &Fallbacks<'_>) -> Option<IntegrationSettings>;
 
 struct Kind {
-    key: &'static str,
-    name: &'static str,
+    kind: IntegrationKind,
     send_resolved: bool,
     read: ReadIntegration,
 }
@@ -91,30 +103,26 @@ struct Kind {
 /// In the order in which integrations are numbered and told.
 const KINDS: [Kind; 4] = [
     Kind {
-        key: "webhook_configs",
-        name: "webhook",
+        kind: IntegrationKind::Webhook,
         send_resolved: true,
         read: |fields, fallbacks| {
             webhook::read(fields, fallbacks).map(IntegrationSettings::Webhook)
         },
     },
     Kind {
-        key: "email_configs",
-        name: "email",
+        kind: IntegrationKind::Email,
         send_resolved: false,
         read: |fields, fallbacks| email::read(fields, fallbacks).map(IntegrationSettings::Email),
     },
     Kind {
-        key: "pagerduty_configs",
-        name: "pagerduty",
+        kind: IntegrationKind::PagerDuty,
         send_resolved: true,
         read: |fields, fallbacks| {
             pagerduty::read(fields, fallbacks).map(IntegrationSettings::PagerDuty)
         },
     },
     Kind {
-        key: "slack_configs",
-        name: "slack",
+        kind: IntegrationKind::Slack,
         send_resolved: false,
         read: |fields, fallbacks| slack::read(fields, fallbacks).map(IntegrationSettings::Slack),
     },
@@ -147,7 +155,7 @@ impl Receiver {
         let labels = read_labels(&mut fields, &name);
         let mut integrations = Vec::new();
         for kind in &KINDS {
-            for (index, item) in fields.list(kind.key).iter().enumerate() {
+            for (index, item) in fields.list(kind.kind.key()).iter().enumerate() {
                 integrations.extend(kind.read(item, index, fallbacks));
             }
         }
@@ -173,7 +181,7 @@ impl Kind {
         fallbacks: &Fallbacks<'_>,
     ) -> Option<Integration> {
         if item.is_null() {
-            item.problem(format!("missing {} config", self.name));
+            item.problem(format!("missing {} config", self.kind.as_str()));
             return None;
         }
         let mut fields = item.fields("config.plain");
@@ -236,4 +244,17 @@ pub fn template_texts(integration: &Integration) -> Vec<TemplateField> {
     };
     fields.retain(|field| !field.text.is_empty());
     fields
+}
+
+/// One element of an integration's list, in the dump.
+pub(crate) fn dump_integration(integration: &Integration) -> Yaml {
+    let mut entries = Entries::default();
+    entries.plain("send_resolved", integration.send_resolved);
+    match &integration.settings {
+        IntegrationSettings::Webhook(settings) => webhook::dump(settings, &mut entries),
+        IntegrationSettings::Email(settings) => email::dump(settings, &mut entries),
+        IntegrationSettings::PagerDuty(settings) => pagerduty::dump(settings, &mut entries),
+        IntegrationSettings::Slack(settings) => slack::dump(settings, &mut entries),
+    }
+    entries.into_yaml()
 }

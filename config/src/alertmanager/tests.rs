@@ -1,4 +1,5 @@
 //! The whole file: what is refused and in which words, and what real files mean.
+mod dump;
 mod receivers;
 mod refusals;
 mod routing;
