@@ -18,11 +18,25 @@ pub(crate) mod http;
 mod time_interval;
 
 /// The order of the lists in a receiver, which is not the one in which they are told.
-const RECEIVER_KEYS: [IntegrationKind; 4] = [
+const RECEIVER_KEYS: [IntegrationKind; 18] = [
+    IntegrationKind::Discord,
     IntegrationKind::Email,
+    IntegrationKind::IncidentIo,
     IntegrationKind::PagerDuty,
     IntegrationKind::Slack,
     IntegrationKind::Webhook,
+    IntegrationKind::OpsGenie,
+    IntegrationKind::WeChat,
+    IntegrationKind::Pushover,
+    IntegrationKind::VictorOps,
+    IntegrationKind::Sns,
+    IntegrationKind::Telegram,
+    IntegrationKind::Webex,
+    IntegrationKind::MsTeams,
+    IntegrationKind::MsTeamsV2,
+    IntegrationKind::Jira,
+    IntegrationKind::RocketChat,
+    IntegrationKind::Mattermost,
 ];
 
 impl AlertmanagerConfig {

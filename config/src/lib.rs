@@ -44,12 +44,18 @@ pub use http::{
 pub use inhibit::{InhibitRule, WrittenInhibitRule};
 pub use integration::TemplateField;
 pub use matchers::WrittenMatchers;
-pub use problem::{Place, Problem, Problems};
+pub use problem::{Place, Problem, Problems, Stage};
 pub use prometheus::{AlertmanagerTargets, PrometheusConfig, RelabelAction, RelabelConfig};
 pub use receiver::{
-    EmailSettings, EmailThreading, Integration, IntegrationKind, IntegrationSettings,
-    PagerDutyImage, PagerDutyKey, PagerDutyLink, PagerDutySettings, Receiver, SlackAction,
-    SlackConfirmation, SlackField, SlackSettings, SlackTarget, WebhookSettings, template_texts,
+    DiscordSettings, EmailSettings, EmailThreading, IncidentIoSettings, IncidentIoUrl, Integration,
+    IntegrationKind, IntegrationSettings, JiraApiType, JiraSettings, JiraText,
+    MattermostAttachment, MattermostField, MattermostPriority, MattermostProps, MattermostSettings,
+    MsTeamsSettings, MsTeamsV2Settings, OpsGenieResponder, OpsGenieSettings, PagerDutyImage,
+    PagerDutyKey, PagerDutyLink, PagerDutySettings, PushoverFormat, PushoverSettings, Receiver,
+    RocketChatAction, RocketChatField, RocketChatSettings, SigV4, SlackAction, SlackConfirmation,
+    SlackField, SlackSettings, SlackTarget, SnsSettings, SnsTarget, TelegramChat,
+    TelegramParseMode, TelegramSettings, VictorOpsSettings, WeChatMessageType, WeChatSettings,
+    WebexSettings, WebhookSettings, template_texts,
 };
 pub use route::{GroupBy, Route, RouteIndex, RouteTree, WrittenRoute};
 pub use rule_files::load_rule_files;

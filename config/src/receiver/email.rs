@@ -65,11 +65,11 @@ pub(super) fn read(fields: &mut Fields<'_>, fallbacks: &Fallbacks<'_>) -> Option
     }
     let from = fields.template_or("from", &global.from);
     if from.is_empty() {
-        fields.problem("from", "no global SMTP from set");
+        fields.file_problem("from", "no global SMTP from set");
     }
     let smarthost = read_host_port(fields, "smarthost").or_else(|| global.smarthost.clone());
     if smarthost.is_none() {
-        fields.problem("smarthost", "no global SMTP smarthost set");
+        fields.file_problem("smarthost", "no global SMTP smarthost set");
     }
     let password = fields.secret_or_file("auth_password", "auth_password_file");
     let secret = fields.secret_or_file("auth_secret", "auth_secret_file");

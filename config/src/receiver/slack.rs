@@ -141,7 +141,7 @@ fn read_target(
             );
         }
         if http.authorization.is_some() {
-            fields.problem(
+            fields.file_problem(
                 "http_config",
                 "http authorization can't be set when using Slack App tokens",
             );
@@ -155,7 +155,7 @@ fn read_target(
         (Some(token), _) if http.authorization.is_none() => Some(SlackTarget::App(token.clone())),
         (_, Some(api_url)) => Some(SlackTarget::Webhook(api_url.clone())),
         (_, None) => {
-            fields.problem(
+            fields.file_problem(
                 "",
                 "no Slack API URL nor App token set either inline or in a file",
             );

@@ -341,6 +341,7 @@ fn a_dump_means_what_the_file_meant() {
 fn dumps_of_real_files_load_again() {
     for file in [
         "real/gds/rendered/alertmanager.yml",
+        "real/gds/golden/all-integrations.yml",
         "real/gds/golden/gds-shortened.yml",
     ] {
         let Some(path) = shared(file) else { return };

@@ -177,11 +177,6 @@ fn receivers_are_refused_in_alertmanagers_words() {
             "missing value in Slack field configuration",
         ),
         (
-            with_receiver("opsgenie_configs: [{}]"),
-            "2:41",
-            "opsgenie_configs is not supported by this version",
-        ),
-        (
             with_receiver("webhook_configs: [{url: 'http://a', colour: b}]"),
             "2:59",
             "field colour not found in type config.plain",
