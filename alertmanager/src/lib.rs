@@ -4,7 +4,6 @@
 //! notifications go out by a [`Notifier`], and what must survive goes into the node's log (`journal`) before
 //! anything is sent or answered.
 mod api;
-mod config_text;
 mod deliver;
 mod front;
 mod journal;

@@ -14,7 +14,6 @@ use runtime::{Clock, Stop, Stopper, Tasks, drive};
 use tokio::sync::{Semaphore, mpsc};
 use tracing::{info, warn};
 
-use crate::config_text::config_text;
 use crate::deliver::{Deliverer, Lanes, Notifier};
 use crate::journal::SavedTenants;
 use crate::metrics::AlertmanagerMetrics;
@@ -252,7 +251,7 @@ impl AlertmanagerService {
     }
 
     pub(crate) fn config_text(&self) -> String {
-        config_text(&self.inner.policy.read().config)
+        self.inner.policy.read().config.dump()
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use model::{duration, go_duration};
 
-use crate::problem::Place;
+use crate::problem::{Place, Stage};
 use crate::source::Source;
 use crate::value::{HttpUrl, HttpUrlError, Secret, SecretSource, TemplateText, TemplateValue};
 use crate::yaml::{Entry, Node, Resolved, Scalar, Value};
@@ -47,6 +47,16 @@ impl<'a> Cursor<'a> {
     pub(crate) fn problem(&self, message: impl Into<String>) {
         self.source
             .problem(Some(self.node.place), &self.path, message);
+    }
+
+    /// A problem that shows only when the whole file is known.
+    pub(crate) fn file_problem(&self, message: impl Into<String>) {
+        self.problem_at(Stage::File, message);
+    }
+
+    fn problem_at(&self, stage: Stage, message: impl Into<String>) {
+        let place = Some(self.node.place);
+        self.source.problem_at(stage, place, &self.path, message);
     }
 
     pub(crate) fn warn(&self, message: impl Into<String>) {
@@ -306,11 +316,12 @@ impl<'a> Cursor<'a> {
                 format!("{tag} `{shown}`")
             }
         };
-        self.problem(if type_name.is_empty() {
+        let message = if type_name.is_empty() {
             format!("keys and values are expected here, not {found}")
         } else {
             format!("cannot unmarshal {found} into {type_name}")
-        });
+        };
+        self.problem_at(Stage::Decoding, message);
         None
     }
 }
@@ -387,6 +398,20 @@ impl<'a> Fields<'a> {
             cursor.problem(format!("must be at least {least}"));
         }
         size
+    }
+
+    pub(crate) fn templates(&mut self, key: &'static str) -> Vec<TemplateText> {
+        self.texts(key).into_iter().map(TemplateText::new).collect()
+    }
+
+    pub(crate) fn templates_by_name(
+        &mut self,
+        key: &'static str,
+    ) -> BTreeMap<String, TemplateText> {
+        let texts = self.text_map(key).into_iter();
+        texts
+            .map(|(name, text)| (name, TemplateText::new(text)))
+            .collect()
     }
 
     /// Zero, like an absent key, means that there is no timeout.
@@ -483,6 +508,14 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// As `problem`, of what shows only when the whole file is known.
+    pub(crate) fn file_problem(&self, key: &str, message: impl Into<String>) {
+        match self.entry(key) {
+            Some(entry) => self.cursor.child(entry).file_problem(message),
+            None => self.cursor.file_problem(message),
+        }
+    }
+
     pub(crate) fn has(&self, key: &str) -> bool {
         self.entry(key)
             .is_some_and(|entry| entry.value.value != Value::Null)
@@ -500,7 +533,7 @@ impl<'a> Fields<'a> {
             let path = self.cursor.path_of(key);
             self.cursor
                 .source
-                .problem(Some(entry.place), &path, message);
+                .problem_at(Stage::Decoding, Some(entry.place), &path, message);
         }
     }
 

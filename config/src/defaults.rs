@@ -53,6 +53,57 @@ pub(crate) const SLACK_TEXT: &str = r#"{{ template "slack.default.text" . }}"#;
 pub(crate) const SLACK_FALLBACK: &str = r#"{{ template "slack.default.fallback" . }}"#;
 pub(crate) const SLACK_CALLBACK_ID: &str = r#"{{ template "slack.default.callbackid" . }}"#;
 pub(crate) const SLACK_FOOTER: &str = r#"{{ template "slack.default.footer" . }}"#;
+pub(crate) const OPSGENIE_MESSAGE: &str = r#"{{ template "opsgenie.default.message" . }}"#;
+pub(crate) const OPSGENIE_DESCRIPTION: &str = r#"{{ template "opsgenie.default.description" . }}"#;
+pub(crate) const OPSGENIE_SOURCE: &str = r#"{{ template "opsgenie.default.source" . }}"#;
+pub(crate) const WECHAT_MESSAGE: &str = r#"{{ template "wechat.default.message" . }}"#;
+pub(crate) const WECHAT_TO_USER: &str = r#"{{ template "wechat.default.to_user" . }}"#;
+pub(crate) const WECHAT_TO_PARTY: &str = r#"{{ template "wechat.default.to_party" . }}"#;
+pub(crate) const WECHAT_TO_TAG: &str = r#"{{ template "wechat.default.to_tag" . }}"#;
+pub(crate) const WECHAT_AGENT_ID: &str = r#"{{ template "wechat.default.agent_id" . }}"#;
+pub(crate) const VICTOROPS_MESSAGE_TYPE: &str = "CRITICAL";
+pub(crate) const VICTOROPS_STATE_MESSAGE: &str =
+    r#"{{ template "victorops.default.state_message" . }}"#;
+pub(crate) const VICTOROPS_ENTITY_DISPLAY_NAME: &str =
+    r#"{{ template "victorops.default.entity_display_name" . }}"#;
+pub(crate) const VICTOROPS_MONITORING_TOOL: &str =
+    r#"{{ template "victorops.default.monitoring_tool" . }}"#;
+pub(crate) const PUSHOVER_TITLE: &str = r#"{{ template "pushover.default.title" . }}"#;
+pub(crate) const PUSHOVER_MESSAGE: &str = r#"{{ template "pushover.default.message" . }}"#;
+pub(crate) const PUSHOVER_URL: &str = r#"{{ template "pushover.default.url" . }}"#;
+/// 2 is an emergency, which must be acknowledged; 0 is normal.
+pub(crate) const PUSHOVER_PRIORITY: &str = r#"{{ if eq .Status "firing" }}2{{ else }}0{{ end }}"#;
+pub(crate) const PUSHOVER_RETRY: Duration = MINUTE;
+pub(crate) const PUSHOVER_EXPIRE: Duration = HOUR;
+pub(crate) const SNS_SUBJECT: &str = r#"{{ template "sns.default.subject" . }}"#;
+pub(crate) const SNS_MESSAGE: &str = r#"{{ template "sns.default.message" . }}"#;
+pub(crate) const TELEGRAM_MESSAGE: &str = r#"{{ template "telegram.default.message" . }}"#;
+pub(crate) const TELEGRAM_PARSE_MODE: &str = "HTML";
+pub(crate) const DISCORD_TITLE: &str = r#"{{ template "discord.default.title" . }}"#;
+pub(crate) const DISCORD_MESSAGE: &str = r#"{{ template "discord.default.message" . }}"#;
+pub(crate) const WEBEX_MESSAGE: &str = r#"{{ template "webex.default.message" . }}"#;
+pub(crate) const MSTEAMS_TITLE: &str = r#"{{ template "msteams.default.title" . }}"#;
+pub(crate) const MSTEAMS_SUMMARY: &str = r#"{{ template "msteams.default.summary" . }}"#;
+pub(crate) const MSTEAMS_TEXT: &str = r#"{{ template "msteams.default.text" . }}"#;
+pub(crate) const MSTEAMSV2_TITLE: &str = r#"{{ template "msteamsv2.default.title" . }}"#;
+pub(crate) const MSTEAMSV2_TEXT: &str = r#"{{ template "msteamsv2.default.text" . }}"#;
+pub(crate) const JIRA_API_TYPE: &str = "auto";
+pub(crate) const JIRA_SUMMARY: &str = r#"{{ template "jira.default.summary" . }}"#;
+pub(crate) const JIRA_DESCRIPTION: &str = r#"{{ template "jira.default.description" . }}"#;
+pub(crate) const JIRA_PRIORITY: &str = r#"{{ template "jira.default.priority" . }}"#;
+pub(crate) const ROCKETCHAT_COLOR: &str =
+    r#"{{ if eq .Status "firing" }}red{{ else }}green{{ end }}"#;
+pub(crate) const ROCKETCHAT_EMOJI: &str = r#"{{ template "rocketchat.default.emoji" . }}"#;
+pub(crate) const ROCKETCHAT_ICON_URL: &str = r#"{{ template "rocketchat.default.iconurl" . }}"#;
+pub(crate) const ROCKETCHAT_TEXT: &str = r#"{{ template "rocketchat.default.text" . }}"#;
+pub(crate) const ROCKETCHAT_TITLE: &str = r#"{{ template "rocketchat.default.title" . }}"#;
+pub(crate) const ROCKETCHAT_TITLE_LINK: &str = r#"{{ template "rocketchat.default.titlelink" . }}"#;
+pub(crate) const MATTERMOST_USERNAME: &str = r#"{{ template "mattermost.default.username" . }}"#;
+pub(crate) const MATTERMOST_COLOR: &str = r#"{{ template "mattermost.default.color" . }}"#;
+pub(crate) const MATTERMOST_TEXT: &str = r#"{{ template "mattermost.default.text" . }}"#;
+pub(crate) const MATTERMOST_TITLE: &str = r#"{{ template "mattermost.default.title" . }}"#;
+pub(crate) const MATTERMOST_TITLE_LINK: &str = r#"{{ template "mattermost.default.titlelink" . }}"#;
+pub(crate) const MATTERMOST_FALLBACK: &str = r#"{{ template "mattermost.default.fallback" . }}"#;
 /// The scheme of `authorization`, and of bearer tokens.
 pub(crate) const AUTHORIZATION_TYPE: &str = "Bearer";
 

@@ -6,7 +6,7 @@ use model::go_quote::quote;
 use model::matcher_syntax::ParserMode;
 
 use crate::cursor::Cursor;
-use crate::matchers::read_matchers;
+use crate::matchers::{WrittenMatchers, read_matchers};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InhibitRule {
@@ -16,25 +16,44 @@ pub struct InhibitRule {
     pub target_matchers: Vec<Matcher>,
     /// Labels whose values source and target must share; absent counts as empty.
     pub equal: BTreeSet<String>,
+    pub written: WrittenInhibitRule,
+}
+
+/// What the dump prints.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WrittenInhibitRule {
+    pub source: WrittenMatchers,
+    pub target: WrittenMatchers,
+    /// In the order of the file.
+    pub equal: Vec<String>,
 }
 
 impl InhibitRule {
     /// An empty element of the list is a rule that never inhibits.
     pub(crate) fn read(cursor: &Cursor<'_>, mode: ParserMode) -> Self {
         let mut fields = cursor.fields("config.plain");
+        let name = fields.text("name");
+        let (source_matchers, source) = read_matchers(
+            &mut fields,
+            ["source_match", "source_match_re", "source_matchers"],
+            mode,
+        );
+        let (target_matchers, target) = read_matchers(
+            &mut fields,
+            ["target_match", "target_match_re", "target_matchers"],
+            mode,
+        );
+        let equal = fields.texts("equal");
         let rule = Self {
-            name: fields.text("name"),
-            source_matchers: read_matchers(
-                &mut fields,
-                ["source_match", "source_match_re", "source_matchers"],
-                mode,
-            ),
-            target_matchers: read_matchers(
-                &mut fields,
-                ["target_match", "target_match_re", "target_matchers"],
-                mode,
-            ),
-            equal: fields.texts("equal").into_iter().collect(),
+            name,
+            source_matchers,
+            target_matchers,
+            equal: equal.iter().cloned().collect(),
+            written: WrittenInhibitRule {
+                source,
+                target,
+                equal,
+            },
         };
         for cursor in fields.list("equal") {
             let name = cursor.text().unwrap_or_default();

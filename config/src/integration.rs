@@ -6,7 +6,7 @@ use template::TemplateSet;
 use crate::cursor::Fields;
 use crate::global::Global;
 use crate::http::HttpConfig;
-use crate::value::TemplateText;
+use crate::value::{SecretSource, TemplateText};
 use crate::watchbell::Endpoints;
 
 /// What an integration takes where its own block says nothing.
@@ -37,4 +37,32 @@ pub struct TemplateField {
     pub text: TemplateText,
     /// Whether it is expanded with the rules of html/template.
     pub html: bool,
+}
+
+impl TemplateField {
+    /// Fields of the text language, by their paths.
+    pub(crate) fn texts<'t, Path: Into<String>>(
+        texts: impl IntoIterator<Item = (Path, &'t TemplateText)>,
+    ) -> Vec<Self> {
+        let texts = texts.into_iter();
+        texts
+            .map(|(path, text)| Self {
+                path: path.into(),
+                text: text.clone(),
+                html: false,
+            })
+            .collect()
+    }
+}
+
+/// The address that Discord and Microsoft Teams are told by.
+pub(crate) fn read_webhook_url(fields: &mut Fields<'_>) -> Option<SecretSource> {
+    let url = fields.secret_url_or_file("webhook_url", "webhook_url_file");
+    if url.is_none() && !fields.has("webhook_url") {
+        fields.problem(
+            "",
+            "one of webhook_url or webhook_url_file must be configured",
+        );
+    }
+    url
 }

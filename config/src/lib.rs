@@ -8,8 +8,10 @@
 mod alertmanager;
 mod cursor;
 mod defaults;
+mod dump;
 mod files;
 mod global;
+mod go_yaml;
 mod http;
 mod inhibit;
 mod integration;
@@ -40,16 +42,23 @@ pub use http::{
     HeaderValues, HttpAuthorization, HttpConfig, OAuth2, PemSource, ProxyConfig, TlsConfig,
     TlsVersion,
 };
-pub use inhibit::InhibitRule;
+pub use inhibit::{InhibitRule, WrittenInhibitRule};
 pub use integration::TemplateField;
-pub use problem::{Place, Problem, Problems};
+pub use matchers::WrittenMatchers;
+pub use problem::{Place, Problem, Problems, Stage};
 pub use prometheus::{AlertmanagerTargets, PrometheusConfig, RelabelAction, RelabelConfig};
 pub use receiver::{
-    EmailSettings, EmailThreading, Integration, IntegrationKind, IntegrationSettings,
-    PagerDutyImage, PagerDutyKey, PagerDutyLink, PagerDutySettings, Receiver, SlackAction,
-    SlackConfirmation, SlackField, SlackSettings, SlackTarget, WebhookSettings, template_texts,
+    DiscordSettings, EmailSettings, EmailThreading, IncidentIoSettings, IncidentIoUrl, Integration,
+    IntegrationKind, IntegrationSettings, JiraApiType, JiraSettings, JiraText,
+    MattermostAttachment, MattermostField, MattermostPriority, MattermostProps, MattermostSettings,
+    MsTeamsSettings, MsTeamsV2Settings, OpsGenieResponder, OpsGenieSettings, PagerDutyImage,
+    PagerDutyKey, PagerDutyLink, PagerDutySettings, PushoverFormat, PushoverSettings, Receiver,
+    RocketChatAction, RocketChatField, RocketChatSettings, SigV4, SlackAction, SlackConfirmation,
+    SlackField, SlackSettings, SlackTarget, SnsSettings, SnsTarget, TelegramChat,
+    TelegramParseMode, TelegramSettings, VictorOpsSettings, WeChatMessageType, WeChatSettings,
+    WebexSettings, WebhookSettings, template_texts,
 };
-pub use route::{GroupBy, Route, RouteIndex, RouteTree};
+pub use route::{GroupBy, Route, RouteIndex, RouteTree, WrittenRoute};
 pub use rule_files::load_rule_files;
 pub use rules::{Placed, RawGroup, RawRule, RawRuleKind, RuleFile};
 pub use structured::structured;

@@ -1,9 +1,21 @@
 //! Matchers of routes and inhibition rules: two old forms and a new one, in one sorted list.
+use std::collections::BTreeMap;
+
 use model::go_quote::quote;
 use model::matcher_syntax::{ParserMode, Report, parse_list};
 use model::{GoRegex, MatchOp, Matcher, MatcherDialect, is_classic_label_name};
 
 use crate::cursor::{Cursor, Fields};
+
+/// The three forms as they were written, for the dump.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WrittenMatchers {
+    pub equal: BTreeMap<String, String>,
+    /// Without anchors.
+    pub regex: BTreeMap<String, String>,
+    /// Sorted.
+    pub list: Vec<Matcher>,
+}
 
 /// `keys` are those of the map of equal values, the map of expressions, and the list of matchers. Sorted by name,
 /// value and operator, because keys of routes are made of them.
@@ -11,20 +23,28 @@ pub(crate) fn read_matchers(
     fields: &mut Fields<'_>,
     keys: [&'static str; 3],
     mode: ParserMode,
-) -> Vec<Matcher> {
+) -> (Vec<Matcher>, WrittenMatchers) {
     let [equal, regex, list] = keys;
     let mut matchers = Vec::new();
+    let mut written = WrittenMatchers::default();
     for (name, value) in classic_entries(fields, equal) {
-        matchers.extend(value.text().map(|value| Matcher::equal(&name, &value)));
+        let Some(value) = value.text() else { continue };
+        matchers.push(Matcher::equal(&name, &value));
+        written.equal.insert(name, value);
     }
     for (name, value) in classic_entries(fields, regex) {
         matchers.extend(regex_matcher(&name, &value));
+        written
+            .regex
+            .insert(name, value.scalar_text().unwrap_or_default());
     }
     for cursor in fields.list(list) {
-        matchers.extend(parsed(&cursor, mode));
+        written.list.extend(parsed(&cursor, mode));
     }
+    written.list.sort();
+    matchers.extend(written.list.iter().cloned());
     matchers.sort();
-    matchers
+    (matchers, written)
 }
 
 /// The old maps know classic names only.

@@ -8,6 +8,19 @@ pub struct Place {
     pub column: u32,
 }
 
+/// When Alertmanager would have noticed a mistake. It tells the first of these that there is, and stops there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// The text is no YAML.
+    Syntax,
+    /// A value, or one block on its own, means nothing.
+    Value,
+    /// An unknown or repeated key, or a value of another type: told together.
+    Decoding,
+    /// What one block says does not go with the rest of the file.
+    File,
+}
+
 /// One mistake. The order is by file, then place, then path.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
@@ -19,6 +32,7 @@ pub struct Problem {
     pub path: String,
     /// Prometheus' or Alertmanager's own sentence, where they have one.
     pub message: String,
+    pub stage: Stage,
 }
 
 impl Problem {
@@ -30,7 +44,14 @@ impl Problem {
             column: place.map(|place| place.column),
             path: path.to_owned(),
             message: message.into(),
+            stage: Stage::Value,
         }
+    }
+
+    #[must_use]
+    pub fn at(mut self, stage: Stage) -> Self {
+        self.stage = stage;
+        self
     }
 }
 
@@ -43,6 +64,7 @@ impl fmt::Display for Problem {
             column,
             path,
             message,
+            stage: _,
         } = self;
         if !file.is_empty() {
             write!(formatter, "{file}:")?;

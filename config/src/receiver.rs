@@ -5,17 +5,49 @@ use model::go_quote::quote;
 use template::{Mode, TemplateSet};
 
 use crate::cursor::{Cursor, Fields};
+use crate::dump::entries::Entries;
+use crate::go_yaml::Yaml;
 use crate::integration::{Fallbacks, TemplateField};
 
+mod discord;
 mod email;
+mod incidentio;
+mod jira;
+mod mattermost;
+mod msteams;
+mod msteamsv2;
+mod opsgenie;
 mod pagerduty;
+mod pushover;
+mod rocketchat;
 mod slack;
+mod sns;
+mod telegram;
+mod victorops;
+mod webex;
 mod webhook;
+mod wechat;
 
+pub use discord::DiscordSettings;
 pub use email::{EmailSettings, EmailThreading};
+pub use incidentio::{IncidentIoSettings, IncidentIoUrl};
+pub use jira::{JiraApiType, JiraSettings, JiraText};
+pub use mattermost::{
+    MattermostAttachment, MattermostField, MattermostPriority, MattermostProps, MattermostSettings,
+};
+pub use msteams::MsTeamsSettings;
+pub use msteamsv2::MsTeamsV2Settings;
+pub use opsgenie::{OpsGenieResponder, OpsGenieSettings};
 pub use pagerduty::{PagerDutyImage, PagerDutyKey, PagerDutyLink, PagerDutySettings};
+pub use pushover::{PushoverFormat, PushoverSettings};
+pub use rocketchat::{RocketChatAction, RocketChatField, RocketChatSettings};
 pub use slack::{SlackAction, SlackConfirmation, SlackField, SlackSettings, SlackTarget};
+pub use sns::{SigV4, SnsSettings, SnsTarget};
+pub use telegram::{TelegramChat, TelegramParseMode, TelegramSettings};
+pub use victorops::VictorOpsSettings;
+pub use webex::WebexSettings;
 pub use webhook::WebhookSettings;
+pub use wechat::{WeChatMessageType, WeChatSettings};
 
 /// A receiver without integrations is a legal black hole.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,7 +74,21 @@ impl Integration {
             IntegrationSettings::Webhook(_) => IntegrationKind::Webhook,
             IntegrationSettings::Email(_) => IntegrationKind::Email,
             IntegrationSettings::PagerDuty(_) => IntegrationKind::PagerDuty,
+            IntegrationSettings::OpsGenie(_) => IntegrationKind::OpsGenie,
+            IntegrationSettings::WeChat(_) => IntegrationKind::WeChat,
             IntegrationSettings::Slack(_) => IntegrationKind::Slack,
+            IntegrationSettings::VictorOps(_) => IntegrationKind::VictorOps,
+            IntegrationSettings::Pushover(_) => IntegrationKind::Pushover,
+            IntegrationSettings::Sns(_) => IntegrationKind::Sns,
+            IntegrationSettings::Telegram(_) => IntegrationKind::Telegram,
+            IntegrationSettings::Discord(_) => IntegrationKind::Discord,
+            IntegrationSettings::Webex(_) => IntegrationKind::Webex,
+            IntegrationSettings::MsTeams(_) => IntegrationKind::MsTeams,
+            IntegrationSettings::MsTeamsV2(_) => IntegrationKind::MsTeamsV2,
+            IntegrationSettings::Jira(_) => IntegrationKind::Jira,
+            IntegrationSettings::IncidentIo(_) => IntegrationKind::IncidentIo,
+            IntegrationSettings::RocketChat(_) => IntegrationKind::RocketChat,
+            IntegrationSettings::Mattermost(_) => IntegrationKind::Mattermost,
         }
     }
 }
@@ -53,7 +99,21 @@ pub enum IntegrationSettings {
     Webhook(WebhookSettings),
     Email(EmailSettings),
     PagerDuty(PagerDutySettings),
+    OpsGenie(OpsGenieSettings),
+    WeChat(WeChatSettings),
     Slack(SlackSettings),
+    VictorOps(VictorOpsSettings),
+    Pushover(PushoverSettings),
+    Sns(SnsSettings),
+    Telegram(TelegramSettings),
+    Discord(DiscordSettings),
+    Webex(WebexSettings),
+    MsTeams(MsTeamsSettings),
+    MsTeamsV2(MsTeamsV2Settings),
+    Jira(JiraSettings),
+    IncidentIo(IncidentIoSettings),
+    RocketChat(RocketChatSettings),
+    Mattermost(MattermostSettings),
 }
 
 /// In the order in which Alertmanager builds and numbers them.
@@ -62,7 +122,21 @@ pub enum IntegrationKind {
     Webhook,
     Email,
     PagerDuty,
+    OpsGenie,
+    WeChat,
     Slack,
+    VictorOps,
+    Pushover,
+    Sns,
+    Telegram,
+    Discord,
+    Webex,
+    MsTeams,
+    MsTeamsV2,
+    Jira,
+    IncidentIo,
+    RocketChat,
+    Mattermost,
 }
 
 impl IntegrationKind {
@@ -73,7 +147,46 @@ impl IntegrationKind {
             Self::Webhook => "webhook",
             Self::Email => "email",
             Self::PagerDuty => "pagerduty",
+            Self::OpsGenie => "opsgenie",
+            Self::WeChat => "wechat",
             Self::Slack => "slack",
+            Self::VictorOps => "victorops",
+            Self::Pushover => "pushover",
+            Self::Sns => "sns",
+            Self::Telegram => "telegram",
+            Self::Discord => "discord",
+            Self::Webex => "webex",
+            Self::MsTeams => "msteams",
+            Self::MsTeamsV2 => "msteamsv2",
+            Self::Jira => "jira",
+            Self::IncidentIo => "incidentio",
+            Self::RocketChat => "rocketchat",
+            Self::Mattermost => "mattermost",
+        }
+    }
+
+    /// The key of the list in a receiver.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook_configs",
+            Self::Email => "email_configs",
+            Self::PagerDuty => "pagerduty_configs",
+            Self::OpsGenie => "opsgenie_configs",
+            Self::WeChat => "wechat_configs",
+            Self::Slack => "slack_configs",
+            Self::VictorOps => "victorops_configs",
+            Self::Pushover => "pushover_configs",
+            Self::Sns => "sns_configs",
+            Self::Telegram => "telegram_configs",
+            Self::Discord => "discord_configs",
+            Self::Webex => "webex_configs",
+            Self::MsTeams => "msteams_configs",
+            Self::MsTeamsV2 => "msteamsv2_configs",
+            Self::Jira => "jira_configs",
+            Self::IncidentIo => "incidentio_configs",
+            Self::RocketChat => "rocketchat_configs",
+            Self::Mattermost => "mattermost_configs",
         }
     }
 }
@@ -82,59 +195,146 @@ impl IntegrationKind {
 type ReadIntegration = fn(&mut Fields<'_>, &Fallbacks<'_>) -> Option<IntegrationSettings>;
 
 struct Kind {
-    key: &'static str,
-    name: &'static str,
+    kind: IntegrationKind,
     send_resolved: bool,
     read: ReadIntegration,
 }
 
 /// In the order in which integrations are numbered and told.
-const KINDS: [Kind; 4] = [
+const KINDS: [Kind; 18] = [
     Kind {
-        key: "webhook_configs",
-        name: "webhook",
+        kind: IntegrationKind::Webhook,
         send_resolved: true,
         read: |fields, fallbacks| {
             webhook::read(fields, fallbacks).map(IntegrationSettings::Webhook)
         },
     },
     Kind {
-        key: "email_configs",
-        name: "email",
+        kind: IntegrationKind::Email,
         send_resolved: false,
         read: |fields, fallbacks| email::read(fields, fallbacks).map(IntegrationSettings::Email),
     },
     Kind {
-        key: "pagerduty_configs",
-        name: "pagerduty",
+        kind: IntegrationKind::PagerDuty,
         send_resolved: true,
         read: |fields, fallbacks| {
             pagerduty::read(fields, fallbacks).map(IntegrationSettings::PagerDuty)
         },
     },
     Kind {
-        key: "slack_configs",
-        name: "slack",
+        kind: IntegrationKind::OpsGenie,
+        send_resolved: true,
+        read: |fields, fallbacks| {
+            opsgenie::read(fields, fallbacks).map(IntegrationSettings::OpsGenie)
+        },
+    },
+    Kind {
+        kind: IntegrationKind::WeChat,
+        send_resolved: false,
+        read: |fields, fallbacks| wechat::read(fields, fallbacks).map(IntegrationSettings::WeChat),
+    },
+    Kind {
+        kind: IntegrationKind::Slack,
         send_resolved: false,
         read: |fields, fallbacks| slack::read(fields, fallbacks).map(IntegrationSettings::Slack),
     },
+    Kind {
+        kind: IntegrationKind::VictorOps,
+        send_resolved: true,
+        read: |fields, fallbacks| {
+            victorops::read(fields, fallbacks).map(IntegrationSettings::VictorOps)
+        },
+    },
+    Kind {
+        kind: IntegrationKind::Pushover,
+        send_resolved: true,
+        read: |fields, fallbacks| {
+            pushover::read(fields, fallbacks).map(IntegrationSettings::Pushover)
+        },
+    },
+    Kind {
+        kind: IntegrationKind::Sns,
+        send_resolved: true,
+        read: |fields, fallbacks| sns::read(fields, fallbacks).map(IntegrationSettings::Sns),
+    },
+    Kind {
+        kind: IntegrationKind::Telegram,
+        send_resolved: true,
+        read: |fields, fallbacks| {
+            telegram::read(fields, fallbacks).map(IntegrationSettings::Telegram)
+        },
+    },
+    Kind {
+        kind: IntegrationKind::Discord,
+        send_resolved: true,
+        read: |fields, fallbacks| {
+            discord::read(fields, fallbacks).map(IntegrationSettings::Discord)
+        },
+    },
+    Kind {
+        kind: IntegrationKind::Webex,
+        send_resolved: true,
+        read: |fields, fallbacks| webex::read(fields, fallbacks).map(IntegrationSettings::Webex),
+    },
+    Kind {
+        kind: IntegrationKind::MsTeams,
+        send_resolved: true,
+        read: |fields, fallbacks| {
+            msteams::read(fields, fallbacks).map(IntegrationSettings::MsTeams)
+        },
+    },
+    Kind {
+        kind: IntegrationKind::MsTeamsV2,
+        send_resolved: true,
+        read: |fields, fallbacks| {
+            msteamsv2::read(fields, fallbacks).map(IntegrationSettings::MsTeamsV2)
+        },
+    },
+    Kind {
+        kind: IntegrationKind::Jira,
+        send_resolved: true,
+        read: |fields, fallbacks| jira::read(fields, fallbacks).map(IntegrationSettings::Jira),
+    },
+    Kind {
+        kind: IntegrationKind::IncidentIo,
+        send_resolved: true,
+        read: |fields, fallbacks| {
+            incidentio::read(fields, fallbacks).map(IntegrationSettings::IncidentIo)
+        },
+    },
+    Kind {
+        kind: IntegrationKind::RocketChat,
+        send_resolved: false,
+        read: |fields, fallbacks| {
+            rocketchat::read(fields, fallbacks).map(IntegrationSettings::RocketChat)
+        },
+    },
+    Kind {
+        kind: IntegrationKind::Mattermost,
+        send_resolved: true,
+        read: |fields, fallbacks| {
+            mattermost::read(fields, fallbacks).map(IntegrationSettings::Mattermost)
+        },
+    },
 ];
 
-const UNSUPPORTED: [&str; 14] = [
-    "opsgenie_configs",
-    "wechat_configs",
-    "victorops_configs",
-    "pushover_configs",
-    "sns_configs",
-    "telegram_configs",
-    "discord_configs",
-    "webex_configs",
-    "msteams_configs",
-    "msteamsv2_configs",
-    "jira_configs",
-    "incidentio_configs",
-    "rocketchat_configs",
-    "mattermost_configs",
+/// Kinds that are read and checked, but that the notifiers cannot tell yet: a configuration that is to be run with is
+/// refused where it has one.
+const UNTOLD: [IntegrationKind; 14] = [
+    IntegrationKind::OpsGenie,
+    IntegrationKind::WeChat,
+    IntegrationKind::VictorOps,
+    IntegrationKind::Pushover,
+    IntegrationKind::Sns,
+    IntegrationKind::Telegram,
+    IntegrationKind::Discord,
+    IntegrationKind::Webex,
+    IntegrationKind::MsTeams,
+    IntegrationKind::MsTeamsV2,
+    IntegrationKind::Jira,
+    IntegrationKind::IncidentIo,
+    IntegrationKind::RocketChat,
+    IntegrationKind::Mattermost,
 ];
 
 impl Receiver {
@@ -147,13 +347,15 @@ impl Receiver {
         let labels = read_labels(&mut fields, &name);
         let mut integrations = Vec::new();
         for kind in &KINDS {
-            for (index, item) in fields.list(kind.key).iter().enumerate() {
+            for (index, item) in fields.list(kind.kind.key()).iter().enumerate() {
                 integrations.extend(kind.read(item, index, fallbacks));
             }
         }
-        for key in UNSUPPORTED {
-            if fields.get(key).is_some() {
-                fields.problem(key, format!("{key} is not supported by this version"));
+        if fallbacks.templates.is_some() {
+            for key in UNTOLD.map(IntegrationKind::key) {
+                if fields.has(key) {
+                    fields.file_problem(key, format!("{key} is not supported by this version"));
+                }
             }
         }
         fields.finish();
@@ -173,7 +375,7 @@ impl Kind {
         fallbacks: &Fallbacks<'_>,
     ) -> Option<Integration> {
         if item.is_null() {
-            item.problem(format!("missing {} config", self.name));
+            item.file_problem(format!("missing {} config", self.kind.as_str()));
             return None;
         }
         let mut fields = item.fields("config.plain");
@@ -232,8 +434,49 @@ pub fn template_texts(integration: &Integration) -> Vec<TemplateField> {
         IntegrationSettings::Webhook(settings) => webhook::template_texts(settings),
         IntegrationSettings::Email(settings) => email::template_texts(settings),
         IntegrationSettings::PagerDuty(settings) => pagerduty::template_texts(settings),
+        IntegrationSettings::OpsGenie(settings) => opsgenie::template_texts(settings),
+        IntegrationSettings::WeChat(settings) => wechat::template_texts(settings),
         IntegrationSettings::Slack(settings) => slack::template_texts(settings),
+        IntegrationSettings::VictorOps(settings) => victorops::template_texts(settings),
+        IntegrationSettings::Pushover(settings) => pushover::template_texts(settings),
+        IntegrationSettings::Sns(settings) => sns::template_texts(settings),
+        IntegrationSettings::Telegram(settings) => telegram::template_texts(settings),
+        IntegrationSettings::Discord(settings) => discord::template_texts(settings),
+        IntegrationSettings::Webex(settings) => webex::template_texts(settings),
+        IntegrationSettings::MsTeams(settings) => msteams::template_texts(settings),
+        IntegrationSettings::MsTeamsV2(settings) => msteamsv2::template_texts(settings),
+        IntegrationSettings::Jira(settings) => jira::template_texts(settings),
+        IntegrationSettings::IncidentIo(settings) => incidentio::template_texts(settings),
+        IntegrationSettings::RocketChat(settings) => rocketchat::template_texts(settings),
+        IntegrationSettings::Mattermost(settings) => mattermost::template_texts(settings),
     };
     fields.retain(|field| !field.text.is_empty());
     fields
+}
+
+/// One element of an integration's list, in the dump.
+pub(crate) fn dump_integration(integration: &Integration) -> Yaml {
+    let mut entries = Entries::default();
+    entries.plain("send_resolved", integration.send_resolved);
+    match &integration.settings {
+        IntegrationSettings::Webhook(settings) => webhook::dump(settings, &mut entries),
+        IntegrationSettings::Email(settings) => email::dump(settings, &mut entries),
+        IntegrationSettings::PagerDuty(settings) => pagerduty::dump(settings, &mut entries),
+        IntegrationSettings::OpsGenie(settings) => opsgenie::dump(settings, &mut entries),
+        IntegrationSettings::WeChat(settings) => wechat::dump(settings, &mut entries),
+        IntegrationSettings::Slack(settings) => slack::dump(settings, &mut entries),
+        IntegrationSettings::VictorOps(settings) => victorops::dump(settings, &mut entries),
+        IntegrationSettings::Pushover(settings) => pushover::dump(settings, &mut entries),
+        IntegrationSettings::Sns(settings) => sns::dump(settings, &mut entries),
+        IntegrationSettings::Telegram(settings) => telegram::dump(settings, &mut entries),
+        IntegrationSettings::Discord(settings) => discord::dump(settings, &mut entries),
+        IntegrationSettings::Webex(settings) => webex::dump(settings, &mut entries),
+        IntegrationSettings::MsTeams(settings) => msteams::dump(settings, &mut entries),
+        IntegrationSettings::MsTeamsV2(settings) => msteamsv2::dump(settings, &mut entries),
+        IntegrationSettings::Jira(settings) => jira::dump(settings, &mut entries),
+        IntegrationSettings::IncidentIo(settings) => incidentio::dump(settings, &mut entries),
+        IntegrationSettings::RocketChat(settings) => rocketchat::dump(settings, &mut entries),
+        IntegrationSettings::Mattermost(settings) => mattermost::dump(settings, &mut entries),
+    }
+    entries.into_yaml()
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use model::{Labels, Matcher, match_all};
 
+use crate::matchers::WrittenMatchers;
 use crate::value::TemplateText;
 
 /// A route's number in its tree, counted in preorder; the root is 0.
@@ -32,6 +33,21 @@ pub struct Route {
     pub id: String,
     pub parent: Option<RouteIndex>,
     pub children: Vec<RouteIndex>,
+    pub written: WrittenRoute,
+}
+
+/// What a route says itself, of all that it may also inherit: the dump prints this.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WrittenRoute {
+    /// Empty where it is inherited.
+    pub receiver: String,
+    /// With `...`.
+    pub group_by: Option<Vec<String>>,
+    pub group_wait: Option<Duration>,
+    pub group_interval: Option<Duration>,
+    pub repeat_interval: Option<Duration>,
+    pub matchers: WrittenMatchers,
+    pub labels: BTreeMap<String, TemplateText>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

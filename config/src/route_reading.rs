@@ -10,8 +10,11 @@ use model::matcher_syntax::{ParserMode, PrintedList};
 use crate::cursor::{Cursor, Fields};
 use crate::defaults;
 use crate::matchers::read_matchers;
-use crate::route::{GroupBy, Route, RouteIndex, RouteTree};
+use crate::route::{GroupBy, Route, RouteIndex, RouteTree, WrittenRoute};
 use crate::value::TemplateText;
+
+/// What stands in `group_by` for every label there is.
+const ALL_LABELS: &str = "...";
 
 /// What the rest of the file defines, for routes to refer to.
 pub(crate) struct Defined {
@@ -67,45 +70,69 @@ impl Reading<'_> {
         position: usize,
     ) -> Route {
         let parent = parent_index.map(|index| &self.routes[index.0]);
-        let matchers = read_matchers(fields, ["match", "match_re", "matchers"], self.defined.mode);
+        let (matchers, written_matchers) =
+            read_matchers(fields, ["match", "match_re", "matchers"], self.defined.mode);
         let (key, id) = key_and_id(parent, &matchers, position);
-        let mut interval = |key, inherited: fn(&Route) -> Duration, default| {
-            fields.duration_or(key, parent.map_or(default, inherited))
+        let written = WrittenRoute {
+            receiver: self.receiver(fields),
+            group_by: self.group_by(fields),
+            group_wait: fields.duration("group_wait"),
+            group_interval: fields.duration("group_interval"),
+            repeat_interval: fields.duration("repeat_interval"),
+            matchers: written_matchers,
+            labels: self.labels(fields),
+        };
+        let interval = |own: Option<Duration>, inherited: fn(&Route) -> Duration, default| {
+            own.unwrap_or_else(|| parent.map_or(default, inherited))
         };
         Route {
-            group_wait: interval("group_wait", |route| route.group_wait, defaults::GROUP_WAIT),
+            group_wait: interval(
+                written.group_wait,
+                |route| route.group_wait,
+                defaults::GROUP_WAIT,
+            ),
             group_interval: interval(
-                "group_interval",
+                written.group_interval,
                 |route| route.group_interval,
                 defaults::GROUP_INTERVAL,
             ),
             repeat_interval: interval(
-                "repeat_interval",
+                written.repeat_interval,
                 |route| route.repeat_interval,
                 defaults::REPEAT_INTERVAL,
             ),
-            receiver: self.receiver(fields, parent),
-            group_by: self.group_by(fields, parent),
+            receiver: match parent {
+                Some(parent) if written.receiver.is_empty() => parent.receiver.clone(),
+                _ => written.receiver.clone(),
+            },
+            group_by: match (&written.group_by, parent) {
+                (Some(names), _) => group_by(names),
+                (None, Some(parent)) => parent.group_by.clone(),
+                (None, None) => GroupBy::Labels(Vec::new()),
+            },
             matchers,
             continues: fields.boolean_or("continue", false),
             mute_time_intervals: self.time_intervals(fields, "mute_time_intervals"),
             active_time_intervals: self.time_intervals(fields, "active_time_intervals"),
-            labels: self.labels(fields, parent),
+            labels: {
+                let mut labels = parent
+                    .map(|parent| parent.labels.clone())
+                    .unwrap_or_default();
+                labels.extend(written.labels.clone());
+                labels
+            },
             key,
             id,
             parent: parent_index,
             children: Vec::new(),
+            written,
         }
     }
 
-    fn receiver(&self, fields: &mut Fields<'_>, parent: Option<&Route>) -> String {
+    /// Empty where it is inherited.
+    fn receiver(&self, fields: &mut Fields<'_>) -> String {
         let receiver = fields.text("receiver");
-        if receiver.is_empty() {
-            return parent
-                .map(|parent| parent.receiver.clone())
-                .unwrap_or_default();
-        }
-        if !self.defined.receivers.contains(&receiver) {
+        if !receiver.is_empty() && !self.defined.receivers.contains(&receiver) {
             fields.problem(
                 "receiver",
                 format!("undefined receiver {} used in route", quote(&receiver)),
@@ -115,18 +142,13 @@ impl Reading<'_> {
     }
 
     /// An empty list resets what the parent groups by; an absent one inherits it.
-    fn group_by(&self, fields: &mut Fields<'_>, parent: Option<&Route>) -> GroupBy {
-        let Some(cursor) = fields.get("group_by") else {
-            return parent.map_or(GroupBy::Labels(Vec::new()), |parent| {
-                parent.group_by.clone()
-            });
-        };
+    fn group_by(&self, fields: &mut Fields<'_>) -> Option<Vec<String>> {
+        let cursor = fields.get("group_by")?;
         let mut names = Vec::new();
-        let mut all = false;
         for item in cursor.list() {
             let Some(name) = item.text() else { continue };
-            if name == "..." {
-                all = true;
+            if name == ALL_LABELS {
+                names.push(name);
             } else if !self.defined.mode.is_label_name(&name) {
                 item.problem(format!(
                     "invalid label name {} in group_by list",
@@ -138,15 +160,11 @@ impl Reading<'_> {
                 names.push(name);
             }
         }
-        if all && !names.is_empty() {
+        if group_by(&names) == GroupBy::All && names.iter().any(|name| name != ALL_LABELS) {
             cursor
                 .problem("cannot have wildcard group_by (`...`) and other labels at the same time");
         }
-        if all {
-            GroupBy::All
-        } else {
-            GroupBy::Labels(names)
-        }
+        Some(names)
     }
 
     fn time_intervals(&self, fields: &mut Fields<'_>, key: &'static str) -> Vec<String> {
@@ -164,14 +182,8 @@ impl Reading<'_> {
         names
     }
 
-    fn labels(
-        &self,
-        fields: &mut Fields<'_>,
-        parent: Option<&Route>,
-    ) -> BTreeMap<String, TemplateText> {
-        let mut labels = parent
-            .map(|parent| parent.labels.clone())
-            .unwrap_or_default();
+    fn labels(&self, fields: &mut Fields<'_>) -> BTreeMap<String, TemplateText> {
+        let mut labels = BTreeMap::new();
         let entries = fields.get("labels").map(|cursor| cursor.entries());
         for (name, place, value) in entries.unwrap_or_default() {
             if !self.defined.mode.is_label_name(&name) {
@@ -183,6 +195,14 @@ impl Reading<'_> {
             }
         }
         labels
+    }
+}
+
+fn group_by(names: &[String]) -> GroupBy {
+    if names.iter().any(|name| name == ALL_LABELS) {
+        GroupBy::All
+    } else {
+        GroupBy::Labels(names.to_vec())
     }
 }
 

@@ -1,7 +1,7 @@
 //! One text that is being read, and what has been found wrong with it so far.
 use std::cell::RefCell;
 
-use crate::problem::{Place, Problem, Problems};
+use crate::problem::{Place, Problem, Problems, Stage};
 use crate::yaml::{Node, YamlProblem, read};
 
 /// One text that is being read.
@@ -29,10 +29,10 @@ impl Source {
             None => {}
             Some(YamlProblem::DuplicateKey { key, place }) => {
                 let message = format!("field {key} already set in type {type_name}");
-                source.add(Problem::new(file, place, "", message));
+                source.add(Problem::new(file, place, "", message).at(Stage::Decoding));
             }
             Some(YamlProblem::Syntax { message, place }) => {
-                source.add(Problem::new(file, place, "", message));
+                source.add(Problem::new(file, place, "", message).at(Stage::Syntax));
             }
         }
         (source, node)
@@ -43,7 +43,17 @@ impl Source {
     }
 
     pub(crate) fn problem(&self, place: Option<Place>, path: &str, message: impl Into<String>) {
-        self.add(Problem::new(&self.file, place, path, message));
+        self.problem_at(Stage::Value, place, path, message);
+    }
+
+    pub(crate) fn problem_at(
+        &self,
+        stage: Stage,
+        place: Option<Place>,
+        path: &str,
+        message: impl Into<String>,
+    ) {
+        self.add(Problem::new(&self.file, place, path, message).at(stage));
     }
 
     pub(crate) fn has_problems(&self) -> bool {

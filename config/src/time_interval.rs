@@ -42,6 +42,8 @@ pub struct NumberRange {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Location {
+    /// UTC, because nothing is written.
+    Implied,
     /// The machine's own zone.
     Local,
     Utc,
@@ -54,7 +56,7 @@ pub enum Location {
 /// How an element of one of the lists is written: one value, or `begin:end`.
 type ReadElement = fn(&str) -> Result<NumberRange, String>;
 
-const WEEKDAYS: [&str; 7] = [
+pub(crate) const WEEKDAYS: [&str; 7] = [
     "sunday",
     "monday",
     "tuesday",
@@ -129,7 +131,7 @@ impl TimeInterval {
             location: fields
                 .get("location")
                 .and_then(|cursor| cursor.parsed(location))
-                .unwrap_or(Location::Utc),
+                .unwrap_or(Location::Implied),
         };
         fields.finish();
         interval

@@ -144,6 +144,16 @@ impl HttpUrl {
         &self.written
     }
 
+    /// With a slash at the end of its path, for addresses that paths are appended to.
+    pub(crate) fn as_folder(&self) -> Self {
+        let end = self.written.find(['?', '#']);
+        let (path, rest) = self.written.split_at(end.unwrap_or(self.written.len()));
+        if path.ends_with('/') {
+            return self.clone();
+        }
+        Self::parse(&format!("{path}/{rest}")).unwrap_or_else(|_| self.clone())
+    }
+
     #[must_use]
     pub fn parsed(&self) -> &url::Url {
         &self.parsed

@@ -204,7 +204,21 @@ impl Teller {
 /// How long one attempt takes at most.
 fn attempt_timeout(integration: &Integration) -> Duration {
     let configured = match &integration.settings {
-        IntegrationSettings::Email(_) => None,
+        IntegrationSettings::Email(_)
+        | IntegrationSettings::OpsGenie(_)
+        | IntegrationSettings::WeChat(_)
+        | IntegrationSettings::VictorOps(_)
+        | IntegrationSettings::Pushover(_)
+        | IntegrationSettings::Sns(_)
+        | IntegrationSettings::Telegram(_)
+        | IntegrationSettings::Discord(_)
+        | IntegrationSettings::Webex(_)
+        | IntegrationSettings::MsTeams(_)
+        | IntegrationSettings::MsTeamsV2(_)
+        | IntegrationSettings::Jira(_)
+        | IntegrationSettings::RocketChat(_)
+        | IntegrationSettings::Mattermost(_) => None,
+        IntegrationSettings::IncidentIo(settings) => settings.timeout,
         IntegrationSettings::PagerDuty(settings) => settings.timeout,
         IntegrationSettings::Slack(settings) => settings.timeout,
         IntegrationSettings::Webhook(settings) => settings.timeout,

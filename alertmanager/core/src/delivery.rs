@@ -371,8 +371,24 @@ impl Deliveries {
 #[must_use]
 pub(crate) fn repeats_harmlessly(kind: IntegrationKind) -> bool {
     match kind {
-        IntegrationKind::PagerDuty | IntegrationKind::Webhook => true,
-        IntegrationKind::Email | IntegrationKind::Slack => false,
+        IntegrationKind::IncidentIo
+        | IntegrationKind::Jira
+        | IntegrationKind::OpsGenie
+        | IntegrationKind::PagerDuty
+        | IntegrationKind::VictorOps
+        | IntegrationKind::Webhook => true,
+        IntegrationKind::Discord
+        | IntegrationKind::Email
+        | IntegrationKind::Mattermost
+        | IntegrationKind::MsTeams
+        | IntegrationKind::MsTeamsV2
+        | IntegrationKind::Pushover
+        | IntegrationKind::RocketChat
+        | IntegrationKind::Slack
+        | IntegrationKind::Sns
+        | IntegrationKind::Telegram
+        | IntegrationKind::WeChat
+        | IntegrationKind::Webex => false,
     }
 }
 

@@ -124,6 +124,7 @@ mod tests {
             source_matchers: matchers(source),
             target_matchers: matchers(target),
             equal: equal.iter().map(|name| (*name).to_owned()).collect(),
+            written: config::WrittenInhibitRule::default(),
         }
     }
 

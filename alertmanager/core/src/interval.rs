@@ -62,7 +62,7 @@ pub(crate) fn contains(interval: &NamedTimeInterval, local: &TimeZone, now: Time
     interval.intervals.iter().any(|specification| {
         let zone = match &specification.location {
             Location::Local => local,
-            Location::Utc => &TimeZone::UTC,
+            Location::Implied | Location::Utc => &TimeZone::UTC,
             Location::Zone { zone, .. } => zone,
         };
         specification_contains(specification, zone.to_datetime(instant))

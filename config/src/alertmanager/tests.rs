@@ -1,4 +1,7 @@
 //! The whole file: what is refused and in which words, and what real files mean.
+mod dump;
+mod integration_dumps;
+mod integrations;
 mod receivers;
 mod refusals;
 mod routing;

@@ -5,6 +5,8 @@ use model::go_quote::quote;
 
 use crate::cursor::Fields;
 use crate::defaults;
+use crate::dump::entries::Entries;
+use crate::dump::http::tls_config;
 use crate::global::read_host_port;
 use crate::http::TlsConfig;
 use crate::integration::{Fallbacks, TemplateField};
@@ -31,9 +33,18 @@ pub struct EmailSettings {
     pub text: TemplateText,
     pub require_tls: bool,
     pub tls: TlsConfig,
-    /// Whether TLS begins with the first byte; where it is not said, it does on port 465.
-    pub implicit_tls: bool,
+    /// Whether TLS begins with the first byte, where that is said.
+    pub force_implicit_tls: Option<bool>,
     pub threading: EmailThreading,
+}
+
+impl EmailSettings {
+    /// Whether TLS begins with the first byte; where it is not said, it does on port 465.
+    #[must_use]
+    pub fn implicit_tls(&self) -> bool {
+        self.force_implicit_tls
+            .unwrap_or(self.smarthost.port == defaults::SMTP_IMPLICIT_TLS_PORT)
+    }
 }
 
 /// Whether mails of one group form a thread in the reader's mailbox.
@@ -54,11 +65,11 @@ pub(super) fn read(fields: &mut Fields<'_>, fallbacks: &Fallbacks<'_>) -> Option
     }
     let from = fields.template_or("from", &global.from);
     if from.is_empty() {
-        fields.problem("from", "no global SMTP from set");
+        fields.file_problem("from", "no global SMTP from set");
     }
     let smarthost = read_host_port(fields, "smarthost").or_else(|| global.smarthost.clone());
     if smarthost.is_none() {
-        fields.problem("smarthost", "no global SMTP smarthost set");
+        fields.file_problem("smarthost", "no global SMTP smarthost set");
     }
     let password = fields.secret_or_file("auth_password", "auth_password_file");
     let secret = fields.secret_or_file("auth_secret", "auth_secret_file");
@@ -94,8 +105,7 @@ pub(super) fn read(fields: &mut Fields<'_>, fallbacks: &Fallbacks<'_>) -> Option
         to,
         from,
         hello: or_global(hello, &global.hello),
-        implicit_tls: force_implicit_tls
-            .unwrap_or(smarthost.port == defaults::SMTP_IMPLICIT_TLS_PORT),
+        force_implicit_tls,
         smarthost,
         auth_username: or_global(auth_username, &global.auth_username),
         auth_password: password.or_else(|| global.auth_password.clone()),
@@ -200,4 +210,33 @@ pub(super) fn template_texts(settings: &EmailSettings) -> Vec<TemplateField> {
         fields.push(field(&format!("headers.{name}"), text, false));
     }
     fields
+}
+
+pub(super) fn dump(settings: &EmailSettings, entries: &mut Entries) {
+    entries.template("to", &settings.to);
+    entries.template("from", &settings.from);
+    entries.text("hello", &settings.hello);
+    entries.text("smarthost", &settings.smarthost.to_string());
+    entries.text("auth_username", &settings.auth_username);
+    let password = settings.auth_password.as_ref();
+    entries.source("auth_password", "auth_password_file", password);
+    let secret = settings.auth_secret.as_ref();
+    entries.source("auth_secret", "auth_secret_file", secret);
+    entries.text("auth_identity", &settings.auth_identity);
+    let headers = settings.headers.iter();
+    entries.texts_by_name("headers", headers.map(|(name, text)| (name, text.as_str())));
+    entries.defaulted(&[("html", &settings.html)]);
+    entries.template("text", &settings.text);
+    entries.plain("require_tls", settings.require_tls);
+    entries.put("tls_config", tls_config(&settings.tls));
+    entries.switch("force_implicit_tls", settings.force_implicit_tls);
+    let by_date = match settings.threading {
+        EmailThreading::Off => return,
+        EmailThreading::Group => "none",
+        EmailThreading::GroupAndDay => "daily",
+    };
+    let mut threading = Entries::default();
+    threading.plain("enabled", true);
+    threading.text("thread_by_date", by_date);
+    entries.put("threading", threading.into_yaml());
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use crate::cursor::{Cursor, Fields};
 use crate::defaults;
+use crate::dump::entries::Entries;
+use crate::dump::http::http_config;
 use crate::global::known;
 use crate::http::HttpConfig;
 use crate::integration::{Fallbacks, TemplateField};
@@ -15,6 +17,8 @@ pub struct PagerDutySettings {
     pub key: PagerDutyKey,
     /// Where events of the key's API version go.
     pub url: HttpUrl,
+    /// What `url` or `pagerduty_url` says, which counts for version 2 only.
+    pub written_url: HttpUrl,
     pub client: TemplateText,
     pub client_url: TemplateText,
     pub description: TemplateText,
@@ -64,12 +68,13 @@ pub(super) fn read(
         fields.problem("", "missing service or routing key in PagerDuty config");
     }
     // Version 1 has one address for everybody; `url` and `pagerduty_url` are version 2's.
-    let url = fields.http_url("url");
+    let written_url = fields.http_url("url");
+    let written_url = written_url.unwrap_or_else(|| fallbacks.global.pagerduty_url.clone());
     let url = if service.is_some() {
         let own = fallbacks.endpoints.pagerduty_v1.clone();
         own.unwrap_or_else(|| known(defaults::PAGERDUTY_V1_URL))
     } else {
-        url.unwrap_or_else(|| fallbacks.global.pagerduty_url.clone())
+        written_url.clone()
     };
     let client = fields.template_or("client", defaults::PAGERDUTY_CLIENT);
     let http = fallbacks.http(fields);
@@ -90,6 +95,7 @@ pub(super) fn read(
         http,
         key,
         url,
+        written_url,
         client_url,
         description,
         details,
@@ -195,4 +201,43 @@ pub(super) fn template_texts(settings: &PagerDutySettings) -> Vec<TemplateField>
             html: false,
         })
         .collect()
+}
+
+pub(super) fn dump(settings: &PagerDutySettings, entries: &mut Entries) {
+    entries.put("http_config", http_config(&settings.http));
+    match &settings.key {
+        PagerDutyKey::Service(key) => entries.source("service_key", "service_key_file", Some(key)),
+        PagerDutyKey::Routing(key) => entries.source("routing_key", "routing_key_file", Some(key)),
+    }
+    entries.url("url", Some(&settings.written_url));
+    entries.defaulted(&[
+        ("client", &settings.client),
+        ("client_url", &settings.client_url),
+        ("description", &settings.description),
+    ]);
+    entries.values("details", &settings.details);
+    let images = settings.images.iter().map(|image| {
+        let mut entries = Entries::default();
+        entries.templates(&[
+            ("src", &image.src),
+            ("alt", &image.alt),
+            ("href", &image.href),
+        ]);
+        entries.into_yaml()
+    });
+    entries.list("images", images.collect());
+    let links = settings.links.iter().map(|link| {
+        let mut entries = Entries::default();
+        entries.templates(&[("href", &link.href), ("text", &link.text)]);
+        entries.into_yaml()
+    });
+    entries.list("links", links.collect());
+    entries.templates(&[
+        ("source", &settings.source),
+        ("severity", &settings.severity),
+        ("class", &settings.class),
+        ("component", &settings.component),
+        ("group", &settings.group),
+    ]);
+    entries.go_duration("timeout", settings.timeout);
 }

@@ -3,6 +3,9 @@ use std::time::Duration;
 
 use crate::cursor::{Cursor, Fields};
 use crate::defaults;
+use crate::dump::entries::Entries;
+use crate::dump::http::http_config;
+use crate::go_yaml::Yaml;
 use crate::http::HttpConfig;
 use crate::integration::{Fallbacks, TemplateField};
 use crate::value::{HttpUrl, SecretSource, TemplateText};
@@ -11,6 +14,8 @@ use crate::value::{HttpUrl, SecretSource, TemplateText};
 pub struct SlackSettings {
     pub http: HttpConfig,
     pub target: SlackTarget,
+    /// Where a bot token's messages go.
+    pub app_url: HttpUrl,
     pub channel: TemplateText,
     pub username: TemplateText,
     pub color: TemplateText,
@@ -38,8 +43,8 @@ pub struct SlackSettings {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SlackTarget {
-    /// A bot token: sent as `Authorization: Bearer`.
-    App { url: HttpUrl, token: SecretSource },
+    /// A bot token: sent as `Authorization: Bearer` to `app_url`.
+    App(SecretSource),
     /// An address that is itself the secret.
     Webhook(SecretSource),
 }
@@ -49,7 +54,7 @@ pub struct SlackField {
     pub title: TemplateText,
     pub value: TemplateText,
     /// `short_fields` where it is not written.
-    pub short: bool,
+    pub short: Option<bool>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +82,7 @@ pub(super) fn read(fields: &mut Fields<'_>, fallbacks: &Fallbacks<'_>) -> Option
     let update_message = fields.boolean_or("update_message", false);
     if update_message
         && let Some(SlackTarget::Webhook(SecretSource::Inline(url))) = &target
-        && url.reveal() != defaults::SLACK_APP_URL
+        && ![defaults::SLACK_APP_URL, "<secret>"].contains(&url.reveal())
     {
         fields.problem(
             "update_message",
@@ -87,10 +92,7 @@ pub(super) fn read(fields: &mut Fields<'_>, fallbacks: &Fallbacks<'_>) -> Option
     let short_fields = fields.boolean_or("short_fields", false);
     let list = fields.list("fields");
     let settings = SlackSettings {
-        fields: list
-            .iter()
-            .map(|field| read_field(field, short_fields))
-            .collect(),
+        fields: list.iter().map(read_field).collect(),
         short_fields,
         channel: fields.template("channel"),
         username: fields.template_or("username", defaults::SLACK_USERNAME),
@@ -112,6 +114,9 @@ pub(super) fn read(fields: &mut Fields<'_>, fallbacks: &Fallbacks<'_>) -> Option
         actions: fields.list("actions").iter().map(read_action).collect(),
         update_message,
         timeout: fields.go_timeout("timeout"),
+        app_url: fields
+            .http_url("app_url")
+            .unwrap_or_else(|| fallbacks.global.slack_app_url.clone()),
         http,
         target: target?,
     };
@@ -127,12 +132,7 @@ fn read_target(
 ) -> Option<SlackTarget> {
     let api_url = fields.secret_url_or_file("api_url", "api_url_file");
     let token = fields.secret_or_file("app_token", "app_token_file");
-    let app_url = fields.http_url("app_url");
     let global = fallbacks.global;
-    let app = |token| SlackTarget::App {
-        url: app_url.unwrap_or_else(|| global.slack_app_url.clone()),
-        token,
-    };
     if let Some(token) = token {
         if api_url.is_some() {
             fields.problem(
@@ -141,21 +141,21 @@ fn read_target(
             );
         }
         if http.authorization.is_some() {
-            fields.problem(
+            fields.file_problem(
                 "http_config",
                 "http authorization can't be set when using Slack App tokens",
             );
         }
-        return Some(app(token));
+        return Some(SlackTarget::App(token));
     }
     if let Some(api_url) = api_url {
         return Some(SlackTarget::Webhook(api_url));
     }
     match (&global.slack_app_token, &global.slack_api_url) {
-        (Some(token), _) if http.authorization.is_none() => Some(app(token.clone())),
+        (Some(token), _) if http.authorization.is_none() => Some(SlackTarget::App(token.clone())),
         (_, Some(api_url)) => Some(SlackTarget::Webhook(api_url.clone())),
         (_, None) => {
-            fields.problem(
+            fields.file_problem(
                 "",
                 "no Slack API URL nor App token set either inline or in a file",
             );
@@ -164,12 +164,12 @@ fn read_target(
     }
 }
 
-fn read_field(cursor: &Cursor<'_>, short_fields: bool) -> SlackField {
+fn read_field(cursor: &Cursor<'_>) -> SlackField {
     let mut fields = cursor.fields("config.plain");
     let field = SlackField {
         title: required(&mut fields, "title", "field"),
         value: required(&mut fields, "value", "field"),
-        short: fields.boolean_or("short", short_fields),
+        short: fields.get("short").and_then(|cursor| cursor.boolean()),
     };
     fields.finish();
     field
@@ -177,7 +177,7 @@ fn read_field(cursor: &Cursor<'_>, short_fields: bool) -> SlackField {
 
 fn read_action(cursor: &Cursor<'_>) -> SlackAction {
     let mut fields = cursor.fields("config.plain");
-    let action = SlackAction {
+    let mut action = SlackAction {
         kind: required(&mut fields, "type", "action"),
         text: required(&mut fields, "text", "action"),
         url: fields.template("url"),
@@ -190,6 +190,12 @@ fn read_action(cursor: &Cursor<'_>) -> SlackAction {
     };
     if action.name.is_empty() && action.url.is_empty() {
         fields.problem("", "missing name or url in Slack action configuration");
+    }
+    // A button that opens an address sends no message.
+    if !action.url.is_empty() {
+        action.name = TemplateText::default();
+        action.value = TemplateText::default();
+        action.confirm = None;
     }
     fields.finish();
     action
@@ -270,4 +276,74 @@ pub(super) fn template_texts(settings: &SlackSettings) -> Vec<TemplateField> {
             html: false,
         })
         .collect()
+}
+
+/// With an app token upstream prints what it derives from it too (`api_url`, `authorization`), and refuses that when it
+/// is loaded.
+pub(super) fn dump(settings: &SlackSettings, entries: &mut Entries) {
+    entries.put("http_config", http_config(&settings.http));
+    match &settings.target {
+        SlackTarget::App(token) => entries.source("app_token", "app_token_file", Some(token)),
+        SlackTarget::Webhook(url) => entries.source("api_url", "api_url_file", Some(url)),
+    }
+    entries.url("app_url", Some(&settings.app_url));
+    entries.template("channel", &settings.channel);
+    entries.defaulted(&[
+        ("username", &settings.username),
+        ("color", &settings.color),
+        ("title", &settings.title),
+        ("title_link", &settings.title_link),
+        ("pretext", &settings.pretext),
+        ("text", &settings.text),
+    ]);
+    entries.template("message_text", &settings.message_text);
+    entries.list("fields", settings.fields.iter().map(dump_field).collect());
+    entries.plain("short_fields", settings.short_fields);
+    entries.defaulted(&[
+        ("footer", &settings.footer),
+        ("fallback", &settings.fallback),
+        ("callback_id", &settings.callback_id),
+        ("icon_emoji", &settings.icon_emoji),
+        ("icon_url", &settings.icon_url),
+    ]);
+    entries.template("image_url", &settings.image_url);
+    entries.template("thumb_url", &settings.thumb_url);
+    entries.plain("link_names", settings.link_names);
+    entries.texts("mrkdwn_in", settings.mrkdwn_in.iter().map(String::as_str));
+    entries.list(
+        "actions",
+        settings.actions.iter().map(dump_action).collect(),
+    );
+    entries.plain("update_message", settings.update_message);
+    entries.go_duration("timeout", settings.timeout);
+}
+
+fn dump_field(field: &SlackField) -> Yaml {
+    let mut entries = Entries::default();
+    entries.templates(&[("title", &field.title), ("value", &field.value)]);
+    entries.switch("short", field.short);
+    entries.into_yaml()
+}
+
+fn dump_action(action: &SlackAction) -> Yaml {
+    let mut entries = Entries::default();
+    entries.templates(&[
+        ("type", &action.kind),
+        ("text", &action.text),
+        ("url", &action.url),
+        ("style", &action.style),
+        ("name", &action.name),
+        ("value", &action.value),
+    ]);
+    if let Some(confirm) = &action.confirm {
+        let mut own = Entries::default();
+        own.templates(&[
+            ("text", &confirm.text),
+            ("title", &confirm.title),
+            ("ok_text", &confirm.ok_text),
+            ("dismiss_text", &confirm.dismiss_text),
+        ]);
+        entries.put("confirm", own.into_yaml());
+    }
+    entries.into_yaml()
 }

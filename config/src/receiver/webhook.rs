@@ -2,6 +2,8 @@
 use std::time::Duration;
 
 use crate::cursor::{Cursor, Fields};
+use crate::dump::entries::{Entries, template_value};
+use crate::dump::http::http_config;
 use crate::http::HttpConfig;
 use crate::integration::{Fallbacks, TemplateField};
 use crate::value::{HttpUrl, HttpUrlError, Secret, SecretSource, TemplateText, TemplateValue};
@@ -80,4 +82,20 @@ pub(super) fn template_texts(settings: &WebhookSettings) -> Vec<TemplateField> {
             html: false,
         })
         .collect()
+}
+
+pub(super) fn dump(settings: &WebhookSettings, entries: &mut Entries) {
+    entries.put("http_config", http_config(&settings.http));
+    match &settings.url {
+        SecretSource::Inline(url) => {
+            entries.secret("url", Some(url));
+            entries.even_empty("url_file", "");
+        }
+        SecretSource::File(path) => entries.text("url_file", &path.display().to_string()),
+    }
+    entries.plain("max_alerts", settings.max_alerts);
+    entries.go_duration("timeout", settings.timeout);
+    if let Some(payload) = &settings.payload {
+        entries.put("payload", template_value(payload));
+    }
 }

@@ -74,7 +74,7 @@ impl EmailPlan {
             text: body("text", &settings.text, Mode::Text)?,
             smarthost: settings.smarthost.to_string(),
             hello: settings.hello.clone(),
-            security: match (settings.implicit_tls, settings.require_tls) {
+            security: match (settings.implicit_tls(), settings.require_tls) {
                 (true, _) => MailSecurity::Implicit,
                 (false, true) => MailSecurity::StartTls,
                 (false, false) => MailSecurity::Opportunistic,

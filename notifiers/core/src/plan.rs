@@ -50,6 +50,22 @@ impl IntegrationPlan {
                 None,
                 Plan::Email(Box::new(EmailPlan::compile(settings, set)?)),
             ),
+            IntegrationSettings::OpsGenie(_)
+            | IntegrationSettings::WeChat(_)
+            | IntegrationSettings::VictorOps(_)
+            | IntegrationSettings::Pushover(_)
+            | IntegrationSettings::Sns(_)
+            | IntegrationSettings::Telegram(_)
+            | IntegrationSettings::Discord(_)
+            | IntegrationSettings::Webex(_)
+            | IntegrationSettings::MsTeams(_)
+            | IntegrationSettings::MsTeamsV2(_)
+            | IntegrationSettings::Jira(_)
+            | IntegrationSettings::IncidentIo(_)
+            | IntegrationSettings::RocketChat(_)
+            | IntegrationSettings::Mattermost(_) => {
+                return Err(PlanError::Unsupported(integration.kind()));
+            }
         };
         Ok(Self {
             kind: integration.kind(),

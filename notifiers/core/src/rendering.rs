@@ -1,5 +1,5 @@
 //! From a notification to the data that templates see, and through templates to text.
-use config::{TemplateText, TemplateValue, structured};
+use config::{IntegrationKind, TemplateText, TemplateValue, structured};
 use model::{Alert, AlertStatus, Labels, Timestamp};
 use serde_json::Value as Json;
 use template::{
@@ -9,14 +9,19 @@ use template::{
 
 use crate::notification::Notification;
 
-/// One field's template did not parse.
+/// Why an integration cannot be told by.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: {error}")]
-pub struct PlanError {
-    /// The key below the integration: `fields[0].title`.
-    pub path: String,
-    #[source]
-    pub error: ParseError,
+pub enum PlanError {
+    /// One field's template did not parse.
+    #[error("{path}: {error}")]
+    Template {
+        /// The key below the integration: `fields[0].title`.
+        path: String,
+        #[source]
+        error: ParseError,
+    },
+    #[error("{} is not supported by this version", .0.key())]
+    Unsupported(IntegrationKind),
 }
 
 /// Compiles one field.
@@ -35,7 +40,7 @@ pub(crate) fn compile_as(
     mode: Mode,
 ) -> Result<Template, PlanError> {
     set.compile("", text.as_str(), mode)
-        .map_err(|error| PlanError {
+        .map_err(|error| PlanError::Template {
             path: path.to_owned(),
             error,
         })

@@ -46,6 +46,8 @@ const NOT_EDITABLE: [&str; 3] = [
 #[derive(Clone, Debug)]
 pub(crate) struct SlackPlan {
     target: SlackTarget,
+    /// Where a token's messages go.
+    app_url: String,
     channel: Template,
     username: Template,
     icon_emoji: Template,
@@ -87,11 +89,15 @@ impl SlackPlan {
         let fields = settings.fields.iter().enumerate().map(|(index, written)| {
             let title = field(&format!("fields[{index}].title"), &written.title)?;
             let value = field(&format!("fields[{index}].value"), &written.value)?;
-            Ok(([title, value], written.short))
+            Ok((
+                [title, value],
+                written.short.unwrap_or(settings.short_fields),
+            ))
         });
         let actions = settings.actions.iter().enumerate();
         Ok(Self {
             target: settings.target.clone(),
+            app_url: settings.app_url.as_str().to_owned(),
             channel: field("channel", &settings.channel)?,
             username: field("username", &settings.username)?,
             icon_emoji: field("icon_emoji", &settings.icon_emoji)?,
@@ -124,17 +130,11 @@ impl SlackPlan {
 
     pub(crate) fn secret_files(&self) -> Vec<&Path> {
         match &self.target {
-            SlackTarget::App {
-                token: SecretSource::File(path),
-                ..
-            }
+            SlackTarget::App(SecretSource::File(path))
             | SlackTarget::Webhook(SecretSource::File(path)) => {
                 vec![path]
             }
-            SlackTarget::App {
-                token: SecretSource::Inline(_),
-                ..
-            }
+            SlackTarget::App(SecretSource::Inline(_))
             | SlackTarget::Webhook(SecretSource::Inline(_)) => Vec::new(),
         }
     }
@@ -155,8 +155,8 @@ impl SlackPlan {
             )
         };
         let (url, token) = match &self.target {
-            SlackTarget::App { url, token } => match secrets.reveal(token) {
-                Ok(token) => (url.as_str().to_owned(), Some(token)),
+            SlackTarget::App(token) => match secrets.reveal(token) {
+                Ok(token) => (self.app_url.clone(), Some(token)),
                 Err(reason) => return unreadable(reason),
             },
             SlackTarget::Webhook(source) => match secrets.reveal(source) {

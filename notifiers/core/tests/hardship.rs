@@ -294,3 +294,39 @@ fn every_integration_has_its_own_message_id_and_every_attempt_the_same() {
     assert_eq!(id("a@x"), id("a@x"));
     assert_ne!(id("a@x"), id("b@x"));
 }
+
+#[test]
+fn what_cannot_be_told_yet_says_so() {
+    for (kind, keys) in [
+        ("discord", "webhook_url: 'http://d'"),
+        ("incidentio", "url: 'http://i'"),
+        ("jira", "api_url: 'http://j', project: p, issue_type: i"),
+        ("mattermost", "webhook_url: 'http://m'"),
+        ("msteams", "webhook_url: 'http://t'"),
+        ("msteamsv2", "webhook_url: 'http://t'"),
+        ("opsgenie", "api_key: k"),
+        ("pushover", "user_key: u, token: t"),
+        ("rocketchat", "token: t, token_id: i"),
+        ("sns", "topic_arn: t"),
+        ("telegram", "bot_token: t, chat_id: 1"),
+        ("victorops", "api_key: k, routing_key: r"),
+        (
+            "webex",
+            "room_id: r, http_config: {authorization: {credentials: c}}",
+        ),
+        ("wechat", "api_secret: s, corp_id: c"),
+    ] {
+        let text = format!(
+            "route: {{receiver: d}}\nreceivers: [{{name: d, {kind}_configs: [{{{keys}}}]}}]\n"
+        );
+        let config =
+            AlertmanagerConfig::read("a.yml", &text, &AlertmanagerOptions::default()).unwrap();
+        let integration = &config.value.receivers[0].integrations[0];
+        let error =
+            IntegrationPlan::compile(integration, &TemplateSet::alertmanager()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("{kind}_configs is not supported by this version")
+        );
+    }
+}

@@ -177,11 +177,6 @@ fn receivers_are_refused_in_alertmanagers_words() {
             "missing value in Slack field configuration",
         ),
         (
-            with_receiver("opsgenie_configs: [{}]"),
-            "2:41",
-            "opsgenie_configs is not supported by this version",
-        ),
-        (
             with_receiver("webhook_configs: [{url: 'http://a', colour: b}]"),
             "2:59",
             "field colour not found in type config.plain",
@@ -235,7 +230,7 @@ fn email_falls_back_to_the_global_block() {
     assert_eq!(email.from.as_str(), "f");
     assert_eq!(email.hello, "localhost");
     assert_eq!(email.smarthost.to_string(), "h:465");
-    assert!(email.implicit_tls);
+    assert!(email.implicit_tls());
     assert!(!email.require_tls);
     assert_eq!(
         email.auth_password,
@@ -293,10 +288,7 @@ fn pagerduty_speaks_the_version_of_its_key() {
 #[test]
 fn slack_finds_its_target() {
     let api = |url: &str| SlackTarget::Webhook(SecretSource::Inline(Secret::new(url)));
-    let app = |token: &str| SlackTarget::App {
-        url: crate::value::HttpUrl::parse("https://slack.com/api/chat.postMessage").unwrap(),
-        token: SecretSource::Inline(Secret::new(token)),
-    };
+    let app = |token: &str| SlackTarget::App(SecretSource::Inline(Secret::new(token)));
     let bearer = "http_config: {authorization: {credentials: c}}";
     for (global, own, target) in [
         ("slack_api_url: 'http://g'", "channel: c", api("http://g")),
@@ -320,6 +312,8 @@ fn slack_finds_its_target() {
             panic!()
         };
         assert_eq!(slack.target, target, "{text}");
+        let app_url = "https://slack.com/api/chat.postMessage";
+        assert_eq!(slack.app_url.as_str(), app_url, "{text}");
     }
 }
 
