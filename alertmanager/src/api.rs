@@ -1,5 +1,6 @@
 //! Alertmanager's API, version 2.
 mod alerts;
+mod document;
 mod error;
 mod filter;
 mod groups;
@@ -15,9 +16,11 @@ use runtime::{Right, Routes};
 use crate::api::error::not_allowed;
 use crate::service::AlertmanagerService;
 
+#[cfg(test)]
+pub(crate) use crate::api::document::DOCUMENT;
 pub use crate::api::version_1::version_1_routes;
 
-/// Everything under `/api/v2`.
+/// Everything under `/api/v2`, and what Watchbell adds to it.
 #[must_use]
 pub fn routes(service: &AlertmanagerService) -> Routes {
     let with = || service.clone();
@@ -78,5 +81,10 @@ pub fn routes(service: &AlertmanagerService) -> Routes {
             get(status::status)
                 .fallback(not_allowed("GET"))
                 .with_state(with()),
+        )
+        .route(
+            Right::Public,
+            "/api/watchbell/v1/openapi.json",
+            get(document::document).fallback(not_allowed("GET")),
         )
 }

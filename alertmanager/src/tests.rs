@@ -2,4 +2,5 @@
 mod amtool;
 mod api;
 mod bench;
+mod contract;
 mod durability;

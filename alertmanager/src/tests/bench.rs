@@ -19,6 +19,7 @@ use crate::deliver::{Notified, Notifier};
 use crate::journal::{SavedTenants, open_journal};
 use crate::metrics::AlertmanagerMetrics;
 use crate::service::{AlertmanagerService, ServiceParts, ServiceSettings};
+use crate::tests::contract::check;
 
 /// Groups flush at once.
 pub(crate) const AT_ONCE: &str = "
@@ -113,7 +114,9 @@ impl Bench {
             .header("content-type", "application/json")
             .body(Body::from(body.to_owned()))
             .unwrap();
-        self.send(request).await
+        let (status, answer) = self.send(request).await;
+        check(method, uri, body, status, &answer);
+        (status, answer)
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> (u16, String) {
