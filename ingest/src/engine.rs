@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use ingest_core::{DecodeError, Head, HeadStats, Limits, Report, WriteError, WriteRequest, expand};
+use ingest_core::{
+    DecodeError, Head, HeadStats, Limits, Reason, Report, WriteError, WriteRequest, expand,
+};
 use model::{Labels, Sample, TenantId};
 use parking_lot::{Mutex, RwLock};
 use runtime::log::{AppendError, Log, Receipt};
 use runtime::{Clock, Metrics, Stop};
 use tokio::sync::Semaphore;
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
 use crate::metrics::IngestMetrics;
 use crate::query_slots::{QuerySlot, QuerySlots, TooManyQueries};
@@ -191,7 +193,9 @@ impl Engine {
             .map_err(|_| IngestError::Stopping)?
         };
         let (store, staged) = staged?;
-        self.finish(&store, staged).await
+        let report = self.finish(&store, staged).await?;
+        warn_of_refused(&store, &report);
+        Ok(report)
     }
 
     /// What a query of this tenant reads. Looking at it never waits for the disk.
@@ -357,6 +361,17 @@ impl Engine {
         metrics.log_bytes.set(gauge(log.bytes_on_disk));
         metrics.log_write_failures.set(gauge(log.write_failures));
         metrics.log_sync_failures.set(gauge(log.sync_failures));
+    }
+}
+
+/// A sender whose labels are impossible is answered 204, as Prometheus does, so nobody else would tell of them.
+fn warn_of_refused(store: &TenantStore, report: &Report) {
+    for (reason, refused) in &report.refused {
+        if let Reason::Labels(_) = reason
+            && let Some(left_out) = store.refusing.happened()
+        {
+            warn!(tenant = %store.tenant(), %reason, samples = refused.samples, series = refused.first, left_out, "samples refused, though their sender was answered 204");
+        }
     }
 }
 

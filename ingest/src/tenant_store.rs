@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ingest_core::{Head, Records, Report, Staged, WriteError};
 use model::TenantId;
 use parking_lot::RwLock;
+use runtime::Trouble;
 use runtime::log::{AppendError, Log, Receipt, Record};
 
 /// Why a request is not on its way to the log.
@@ -21,6 +22,8 @@ pub(crate) struct TenantStore {
     state: RwLock<State>,
     /// Something was logged since the last snapshot began.
     is_changed: AtomicBool,
+    /// Samples that were left out and whose sender hears nothing of it.
+    pub(crate) refusing: Trouble,
 }
 
 struct State {
@@ -38,6 +41,7 @@ impl TenantStore {
                 waiting: VecDeque::new(),
             }),
             is_changed: AtomicBool::new(is_changed),
+            refusing: Trouble::new(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use model::{Labels, Sample, Timestamp};
 
 use crate::decode::Ignored;
-use crate::label_bytes::LabelError;
+use crate::label_bytes::{LabelError, shortened};
 use crate::limits::SizeError;
 
 /// What happens to a request of which one sample is refused.
@@ -121,7 +121,7 @@ pub struct Report {
 pub struct Refused {
     /// For a native histogram: histograms.
     pub samples: usize,
-    /// The first series, where its labels can be read.
+    /// The first series, as far as it can be read.
     pub first: String,
 }
 
@@ -134,7 +134,7 @@ impl Report {
     ) {
         let refused = self.refused.entry(reason).or_insert_with(|| Refused {
             samples: 0,
-            first: series(),
+            first: shortened(series()),
         });
         refused.samples += samples;
     }

@@ -16,7 +16,7 @@ use model::{Labels, Matcher, Sample, Timestamp};
 use crate::admission::{Admission, OnRefusal, Reason, WriteError};
 use crate::chunk::Chunk;
 use crate::decode::WriteRequest;
-use crate::label_bytes::{LabelError, push_labels, read_labels};
+use crate::label_bytes::{LabelError, push_labels, read_labels, shown};
 use crate::limits::Limits;
 use crate::record::{
     RecordError, RecordKind, SeriesId, push_chunks, read_chunks, read_definitions, read_samples,
@@ -99,10 +99,8 @@ impl Head {
                 Err(Reason::Labels(LabelError::Malformed)) => Err(WriteError::MalformedLabels),
                 Err(reason) => {
                     let samples = series.samples.len();
-                    stage.report.refuse(reason, samples, || {
-                        read_labels(series.label_bytes)
-                            .map_or_else(|_| String::new(), |labels| labels.to_string())
-                    });
+                    let series = || shown(series.label_bytes);
+                    stage.report.refuse(reason, samples, series);
                     Ok(())
                 }
             };

@@ -7,6 +7,7 @@
 use std::hash::{BuildHasher, Hasher};
 
 use foldhash::quality::FixedState;
+use model::go_quote::quote;
 use model::{Labels, METRIC_NAME};
 
 use crate::protobuf::{BYTES, Fields, WireError, push_varint};
@@ -15,6 +16,8 @@ use crate::protobuf::{BYTES, Fields, WireError, push_varint};
 pub(crate) const LABEL_TAG: u8 = 0x0a;
 const NAME_TAG: u8 = 0x0a;
 const VALUE_TAG: u8 = 0x12;
+/// Of a series, what tells a person which one it is: Kubernetes' longer ones whole.
+const SHOWN_CHARS_MAX: usize = 500;
 
 /// Hashes canonical bytes. Senders choose labels, so the seed must not be known to them.
 #[derive(Clone, Debug)]
@@ -72,6 +75,31 @@ pub(crate) fn read_labels(bytes: &[u8]) -> Result<Labels, LabelError> {
         return Err(LabelError::NoMetricName);
     }
     Ok(Labels::from_pairs(pairs))
+}
+
+/// What the bytes spell as far as it can be read, right or wrong, in the order in which it was sent: for people.
+pub(crate) fn shown(bytes: &[u8]) -> String {
+    let mut shown = Vec::new();
+    let mut fields = Fields::new(bytes);
+    let mut chars = 0;
+    while !fields.is_empty() && chars < SHOWN_CHARS_MAX {
+        let Ok((name, value)) = read_label(&mut fields) else {
+            break;
+        };
+        let value = String::from_utf8_lossy(value);
+        let label = format!("{}={}", String::from_utf8_lossy(name), quote(&value));
+        chars += label.chars().count();
+        shown.push(label);
+    }
+    shortened(format!("{{{}}}", shown.join(", ")))
+}
+
+/// A line of the log, or an answer, is not made longer by a label set that is too long.
+pub(crate) fn shortened(text: String) -> String {
+    match text.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
 }
 
 /// The next label of a run of label fields.
@@ -204,7 +232,7 @@ mod tests {
     use model::Labels;
     use proptest::prelude::*;
 
-    use super::{LabelError, is_spelled, push_labels, read_labels};
+    use super::{LabelError, SHOWN_CHARS_MAX, is_spelled, push_labels, read_labels, shown};
 
     fn spelled(pairs: &[(&str, &str)]) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -259,7 +287,39 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_names_no_series_is_shown_all_the_same() {
+        let long = "x".repeat(2 * SHOWN_CHARS_MAX);
+        for (bytes, text) in [
+            (spelled(&[]), "{}".to_owned()),
+            (spelled(&[("job", "x")]), "{job=\"x\"}".to_owned()),
+            (
+                spelled(&[("a", "1"), ("a", ""), ("", "2")]),
+                "{a=\"1\", a=\"\", =\"2\"}".to_owned(),
+            ),
+            (
+                [
+                    spelled(&[("a", "b")]),
+                    vec![0x0a, 6, 0x0a, 1, b'a', 0x12, 1, 0xff, 0x0a, 9],
+                ]
+                .concat(),
+                "{a=\"b\", a=\"\u{fffd}\"}".to_owned(),
+            ),
+            (
+                spelled(&[("a", &long), ("b", "1")]),
+                format!("{{a=\"{}…", &long[..SHOWN_CHARS_MAX - 4]),
+            ),
+        ] {
+            assert_eq!(shown(&bytes), text, "{bytes:?}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn no_bytes_are_shown_at_length(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+            prop_assert!(shown(&bytes).chars().count() <= SHOWN_CHARS_MAX + 1);
+        }
+
         #[test]
         fn canonical_bytes_read_back(pairs in prop::collection::btree_map(".{1,20}", ".{1,300}", 0..6), name in "[a-z]{1,9}") {
             let mut pairs = pairs;

@@ -9,7 +9,7 @@ use axum::http::Request;
 use ingest_core::Limits;
 use model::{Labels, Sample, TenantId, Timestamp};
 use runtime::log::SyncPolicy;
-use runtime::{ManualClock, Metrics};
+use runtime::{HeardLog, ManualClock, Metrics};
 use tower::ServiceExt;
 
 use crate::api::routes;
@@ -288,6 +288,25 @@ async fn mistakes_in_parameters_are_named() {
         assert_eq!(actual, status, "{address}: {body}");
         assert!(body.starts_with(&start), "{address}: {body}");
     }
+}
+
+#[tokio::test]
+async fn a_sender_who_is_not_told_of_its_impossible_labels_is_told_of() {
+    let heard = HeardLog::start();
+    let site = site();
+    for _ in 0..3 {
+        let sent = body(&[("up", 50, 1.0), ("{job=x}", 50, 1.0), ("{job=y}", 50, 1.0)]);
+        assert_eq!(site.push(&[], sent).await, (204, String::new()));
+    }
+    let mut lines = heard.lines();
+    lines.retain(|line| line.starts_with("WARN"));
+    assert_eq!(
+        lines,
+        [
+            "WARN samples refused, though their sender was answered 204 tenant=anonymous \
+             reason=invalid labels: metric name is missing samples=2 series={__name__=\"\", job=\"x\"} left_out=0"
+        ]
+    );
 }
 
 #[tokio::test]

@@ -233,7 +233,7 @@ fn impossible_series_are_left_out_and_counted_with_their_reason() {
     assert_eq!(
         refused,
         [
-            (Reason::Labels(LabelError::NoMetricName), 2, ""),
+            (Reason::Labels(LabelError::NoMetricName), 2, "{job=\"x\"}"),
             (Reason::SeriesMax, 2, "{__name__=\"three\"}"),
             (
                 Reason::Size(SizeError::Labels),
