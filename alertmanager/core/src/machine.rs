@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Alert, AlertStatus, Fingerprint, Machine, Timestamp};
-use notifiers_core::Notification;
 
 use crate::delivery::Deliveries;
 use crate::dispatch::{Dispatcher, GroupId, Schedules};
@@ -149,7 +148,7 @@ impl Alertmanager {
             return;
         };
         let wanted = stored.alert.status(now) == AlertStatus::Firing
-            || self.owes(&self.policy.targets(id.route, &id.key), stored.hash);
+            || self.concerns(&self.policy.targets(id.route, &id.key), stored.hash);
         if !wanted {
             return;
         }
@@ -172,6 +171,15 @@ impl Alertmanager {
         if self.groups.join(&self.policy, id, &alert, schedule, now) {
             self.alerts.joined(fingerprint);
         }
+    }
+
+    /// Whether one of the integrations knows the alert as firing, or may come to know it so.
+    pub(crate) fn concerns(&self, targets: &[LogKey], hash: u64) -> bool {
+        self.owes(targets, hash)
+            || targets
+                .iter()
+                .filter_map(|target| self.deliveries.waiting(target))
+                .any(|waiting| waiting.message.firing.contains(hash))
     }
 
     /// Whether one of the integrations was told, or may have been told, that the alert fires.
@@ -318,9 +326,19 @@ impl Alertmanager {
             .take_schedules(self.policy.receivers_anew(&before));
         self.regroup(&schedules, now);
         self.index_sources();
+        let unwanted: Vec<LogKey> = self
+            .deliveries
+            .all_waiting()
+            .filter(|(key, waiting)| !self.is_wanted(key, &waiting.message.notification))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in unwanted {
+            self.abandon_unwanted(&key);
+        }
         let (policy, groups) = (&self.policy, &self.groups);
-        self.deliveries
-            .retain(|key, notification| is_wanted(policy, groups, key, notification));
+        self.deliveries.forget_uncertain(|key| {
+            policy.integration(key).is_none() || groups.find(key).is_none()
+        });
         self.deliveries.reconfigure(
             |key| policy.integration(key) != before.integration(key),
             now,
@@ -391,20 +409,6 @@ impl Alertmanager {
 
 fn beginning(name: &str) -> String {
     name.chars().take(NAME_SHOWN_MAX).collect()
-}
-
-/// Whether a message may go on waiting: for an integration that is gone it may not, for a group that is gone only a
-/// resolve may, since nothing newer will ever take its place.
-pub(crate) fn is_wanted(
-    policy: &Policy,
-    groups: &Dispatcher,
-    key: &LogKey,
-    notification: Option<&Notification>,
-) -> bool {
-    policy.integration(key).is_some()
-        && (groups.find(key).is_some()
-            || notification
-                .is_some_and(|notification| notification.status() == AlertStatus::Resolved))
 }
 
 impl Machine for Alertmanager {
