@@ -1,5 +1,5 @@
 //! The Alertmanager's figures, under the names that its dashboards and alerts know.
-use alertmanager_core::MuteReason;
+use alertmanager_core::{AbandonCause, MuteReason};
 use config::IntegrationKind;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -35,6 +35,7 @@ pub struct AlertmanagerMetrics {
     pub(crate) integrations: Gauge,
     pub(crate) inhibition_rules: Gauge,
     pub(crate) persist_failures: Counter,
+    abandoned: Family<LabelSet, Counter>,
 }
 
 impl AlertmanagerMetrics {
@@ -131,6 +132,11 @@ impl AlertmanagerMetrics {
                 "Writes of alerts, silences or notifications that did not reach the log",
                 Counter::default(),
             ),
+            abandoned: metrics.register(
+                "watchbell_notifications_abandoned",
+                "Notifications that failed until there was nothing left to tell, or nobody to tell it to",
+                Family::default(),
+            ),
         };
         figures.begin_at_zero();
         figures
@@ -160,6 +166,11 @@ impl AlertmanagerMetrics {
         self.notifications_failed
             .get_or_create(&pairs(&[("integration", integration), ("reason", reason)]))
             .inc();
+    }
+
+    pub(crate) fn abandoned(&self, integration: &str, cause: AbandonCause) {
+        let labels = pairs(&[("integration", integration), ("reason", cause.as_str())]);
+        self.abandoned.get_or_create(&labels).inc();
     }
 
     pub(crate) fn request(&self, integration: &str) {
@@ -210,6 +221,10 @@ impl AlertmanagerMetrics {
             self.notifications.get_or_create(&labels).inc_by(0);
             self.requests.get_or_create(&labels).inc_by(0);
             self.requests_failed.get_or_create(&labels).inc_by(0);
+            for cause in [AbandonCause::AlertsEnded, AbandonCause::Reconfigured] {
+                let labels = pairs(&[("integration", kind.as_str()), ("reason", cause.as_str())]);
+                self.abandoned.get_or_create(&labels).inc_by(0);
+            }
             for reason in FAILURE_REASONS {
                 let labels = pairs(&[("integration", kind.as_str()), ("reason", reason)]);
                 self.notifications_failed.get_or_create(&labels).inc_by(0);

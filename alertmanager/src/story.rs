@@ -1,5 +1,5 @@
 //! What a machine reports, told to the operator: logs and figures.
-use alertmanager_core::{AttemptEnd, Event, LogKey};
+use alertmanager_core::{AbandonCause, AttemptEnd, Event, LogKey};
 use model::TenantId;
 use tracing::{debug, info, warn};
 
@@ -50,6 +50,26 @@ pub(crate) fn tell(tenant: &TenantId, metrics: &AlertmanagerMetrics, event: &Eve
         }
         Event::AttemptEnded { key, attempt, end } => tell_end(tenant, metrics, key, *attempt, end),
         Event::Configured { groups } => info!(%tenant, groups, "configuration taken over"),
+        Event::DeliveryAbandoned {
+            key,
+            cause,
+            alerts,
+            attempts,
+            reason,
+        } => {
+            metrics.abandoned(&key.integration, *cause);
+            let (integration, receiver) = (integration(key), key.receiver.as_str());
+            let group_key = key.group_key.as_str();
+            let said = match cause {
+                AbandonCause::AlertsEnded => {
+                    "notification abandoned: alerts ended before it arrived, and nobody was told of them"
+                }
+                AbandonCause::Reconfigured => {
+                    "notification abandoned: a reload took its receiver or its group away before it arrived"
+                }
+            };
+            warn!(%tenant, receiver, integration, group_key, alerts, attempts, reason, "{said}");
+        }
         Event::GroupFlushed {
             group_key,
             at,

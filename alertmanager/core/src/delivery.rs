@@ -92,6 +92,16 @@ pub(crate) enum AttemptResult {
     },
 }
 
+/// A message between two attempts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waiting<'a> {
+    pub message: &'a Message,
+    /// So many have failed.
+    pub attempts: u32,
+    /// How the last one failed.
+    pub reason: &'a str,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 enum State {
     Attempting {
@@ -111,6 +121,8 @@ enum State {
 struct Delivery {
     message: Message,
     attempts: u32,
+    /// How the last attempt failed; empty before there was one.
+    failed_because: String,
     state: State,
 }
 
@@ -157,6 +169,26 @@ impl Deliveries {
         }
     }
 
+    /// What waits for its next attempt.
+    #[must_use]
+    pub(crate) fn waiting(&self, key: &LogKey) -> Option<Waiting<'_>> {
+        let delivery = self.running.get(key)?;
+        match delivery.state {
+            State::Attempting { .. } => None,
+            State::Waiting { .. } => Some(Waiting {
+                message: &delivery.message,
+                attempts: delivery.attempts,
+                reason: &delivery.failed_because,
+            }),
+        }
+    }
+
+    pub(crate) fn all_waiting(&self) -> impl Iterator<Item = (&LogKey, Waiting<'_>)> {
+        self.waiting
+            .iter()
+            .filter_map(|(_, key)| Some((key, self.waiting(key)?)))
+    }
+
     /// Notes that a flush waits for the attempt under way; `false` where none is.
     pub(crate) fn owe(&mut self, key: &LogKey, slot: Slot) -> bool {
         match self
@@ -193,6 +225,7 @@ impl Deliveries {
                 let delivery = Delivery {
                     message,
                     attempts: 0,
+                    failed_because: String::new(),
                     state: State::Waiting { until: now },
                 };
                 self.waiting.insert((now, key.clone()));
@@ -212,21 +245,11 @@ impl Deliveries {
         }
     }
 
-    /// Drops what waits for a receiver or a group that is gone, where `keep` does not want it, and forgets what
-    /// was uncertain about it.
-    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&LogKey, Option<&Notification>) -> bool) {
-        let gone: Vec<LogKey> = self
-            .running
-            .iter()
-            .filter(|(key, delivery)| !keep(key, Some(&delivery.message.notification)))
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in gone {
-            self.withdraw(&key);
-        }
+    /// Forgets what is uncertain about receivers and groups that are gone.
+    pub(crate) fn forget_uncertain(&mut self, is_gone: impl Fn(&LogKey) -> bool) {
         let running = &self.running;
         self.uncertain
-            .retain(|key, _| running.contains_key(key) || keep(key, None));
+            .retain(|key, _| running.contains_key(key) || !is_gone(key));
     }
 
     /// What is told by integrations that were configured anew waits no longer: the new configuration may be the mend,
@@ -325,8 +348,9 @@ impl Deliveries {
             owed,
             result,
         };
-        if let AttemptResult::Retrying { until, .. } = ended.result {
-            delivery.state = State::Waiting { until };
+        if let AttemptResult::Retrying { until, reason } = &ended.result {
+            delivery.failed_because.clone_from(reason);
+            delivery.state = State::Waiting { until: *until };
             self.running.insert(key, delivery);
         }
         Some(ended)

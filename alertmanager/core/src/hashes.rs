@@ -40,6 +40,11 @@ impl AlertHashes {
         self.iter().filter(|hash| other.contains(*hash)).collect()
     }
 
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        self.iter().filter(|hash| !other.contains(*hash)).collect()
+    }
+
     /// In ascending order.
     pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
         self.0.iter().copied()
@@ -92,5 +97,6 @@ mod tests {
         assert!(!set(&[]).intersects(&set(&[1])));
         assert_eq!(set(&[1, 2]).union(&set(&[2, 3])), set(&[1, 2, 3]));
         assert_eq!(set(&[1, 2]).intersection(&set(&[2, 3])), set(&[2]));
+        assert_eq!(set(&[1, 2]).without(&set(&[2, 3])), set(&[1]));
     }
 }

@@ -38,8 +38,8 @@ pub use mute::{AlertMutes, MuteReason};
 pub use nflog::{Entry, LogKey, Nflog};
 pub use policy::Policy;
 pub use protocol::{
-    AlertsAnswer, Answer, AttemptEnd, Command, Deliver, Event, Input, Limit, Refused, Settings,
-    Ticket,
+    AbandonCause, AlertsAnswer, Answer, AttemptEnd, Command, Deliver, Event, Input, Limit, Refused,
+    Settings, Ticket,
 };
 pub use record::Record;
 pub use silence::{

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Alert, AlertStatus, Fingerprint, Machine, Timestamp};
-use notifiers_core::Notification;
 
 use crate::delivery::Deliveries;
 use crate::dispatch::{Dispatcher, GroupId, Schedules};
@@ -28,7 +27,7 @@ use crate::protocol::{
 };
 use crate::record::Record;
 use crate::silence::{Silence, SilenceDraft, SilenceId, Silences};
-use crate::store::{AlertStore, Change};
+use crate::store::{AlertStore, Change, Extension};
 use crate::view::{Tally, View};
 
 /// Flushes, and attempts, that one call of `handle_timeout` does; what is left is due again at once.
@@ -149,7 +148,7 @@ impl Alertmanager {
             return;
         };
         let wanted = stored.alert.status(now) == AlertStatus::Firing
-            || self.owes(&self.policy.targets(id.route, &id.key), stored.hash);
+            || self.concerns(&self.policy.targets(id.route, &id.key), stored.hash);
         if !wanted {
             return;
         }
@@ -174,6 +173,15 @@ impl Alertmanager {
         }
     }
 
+    /// Whether one of the integrations knows the alert as firing, or may come to know it so.
+    pub(crate) fn concerns(&self, targets: &[LogKey], hash: u64) -> bool {
+        self.owes(targets, hash)
+            || targets
+                .iter()
+                .filter_map(|target| self.deliveries.waiting(target))
+                .any(|waiting| waiting.message.firing.contains(hash))
+    }
+
     /// Whether one of the integrations was told, or may have been told, that the alert fires.
     pub(crate) fn owes(&self, targets: &[LogKey], hash: u64) -> bool {
         targets.iter().any(|target| {
@@ -189,8 +197,7 @@ impl Alertmanager {
 
     fn post(&mut self, ticket: Ticket, drafts: Vec<AlertDraft>, now: Timestamp) {
         let mut answer = AlertsAnswer::default();
-        let mut changed = Vec::new();
-        let mut extensions = Vec::new();
+        let mut records = Vec::new();
         let (mut firing, mut resolved) = (0, 0);
         for (index, draft) in drafts.into_iter().enumerate() {
             match draft.ends_at {
@@ -225,17 +232,14 @@ impl Alertmanager {
             match change {
                 Change::Changed(alert) => {
                     self.inhibitor.insert(fingerprint, &alert.labels);
-                    changed.push((*alert).clone());
+                    note_changed(&mut records, &alert);
                 }
-                Change::Extended(extension) => extensions.push(extension),
+                Change::Extended(extension) => note_extended(&mut records, extension),
             }
             self.join_all(fingerprint, now);
         }
-        if !changed.is_empty() {
-            self.persist(Record::Alerts(changed));
-        }
-        if !extensions.is_empty() {
-            self.persist(Record::Extensions(extensions));
+        for record in records {
+            self.persist(record);
         }
         self.events.push_back(Event::AlertsReceived {
             firing,
@@ -318,9 +322,19 @@ impl Alertmanager {
             .take_schedules(self.policy.receivers_anew(&before));
         self.regroup(&schedules, now);
         self.index_sources();
+        let unwanted: Vec<LogKey> = self
+            .deliveries
+            .all_waiting()
+            .filter(|(key, waiting)| !self.is_wanted(key, &waiting.message.notification))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in unwanted {
+            self.abandon_unwanted(&key);
+        }
         let (policy, groups) = (&self.policy, &self.groups);
-        self.deliveries
-            .retain(|key, notification| is_wanted(policy, groups, key, notification));
+        self.deliveries.forget_uncertain(|key| {
+            policy.integration(key).is_none() || groups.find(key).is_none()
+        });
         self.deliveries.reconfigure(
             |key| policy.integration(key) != before.integration(key),
             now,
@@ -389,22 +403,23 @@ impl Alertmanager {
     }
 }
 
-fn beginning(name: &str) -> String {
-    name.chars().take(NAME_SHOWN_MAX).collect()
+/// A request may name an alert several times, so changes and extensions are stored in the order in which they came.
+fn note_changed(records: &mut Vec<Record>, alert: &Alert) {
+    match records.last_mut() {
+        Some(Record::Alerts(alerts)) => alerts.push(alert.clone()),
+        Some(_) | None => records.push(Record::Alerts(vec![alert.clone()])),
+    }
 }
 
-/// Whether a message may go on waiting: for an integration that is gone it may not, for a group that is gone only a
-/// resolve may, since nothing newer will ever take its place.
-pub(crate) fn is_wanted(
-    policy: &Policy,
-    groups: &Dispatcher,
-    key: &LogKey,
-    notification: Option<&Notification>,
-) -> bool {
-    policy.integration(key).is_some()
-        && (groups.find(key).is_some()
-            || notification
-                .is_some_and(|notification| notification.status() == AlertStatus::Resolved))
+fn note_extended(records: &mut Vec<Record>, extension: Extension) {
+    match records.last_mut() {
+        Some(Record::Extensions(extensions)) => extensions.push(extension),
+        Some(_) | None => records.push(Record::Extensions(vec![extension])),
+    }
+}
+
+fn beginning(name: &str) -> String {
+    name.chars().take(NAME_SHOWN_MAX).collect()
 }
 
 impl Machine for Alertmanager {

@@ -181,6 +181,16 @@ pub enum Event {
     Configured {
         groups: usize,
     },
+    /// Attempts have failed, and there will be none any more: of these alerts the integration never heard.
+    DeliveryAbandoned {
+        key: LogKey,
+        cause: AbandonCause,
+        alerts: usize,
+        /// So many have failed.
+        attempts: u32,
+        /// How the last one failed.
+        reason: String,
+    },
     GroupFlushed {
         group_key: Arc<GroupKey>,
         at: Timestamp,
@@ -197,6 +207,24 @@ pub enum Event {
     SilenceChanged {
         id: SilenceId,
     },
+}
+
+/// Why something is not told any more that was never told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AbandonCause {
+    AlertsEnded,
+    /// A reload took the integration, or the group, away.
+    Reconfigured,
+}
+
+impl AbandonCause {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AlertsEnded => "alerts_ended",
+            Self::Reconfigured => "reconfigured",
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

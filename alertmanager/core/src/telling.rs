@@ -2,7 +2,7 @@
 use std::sync::Arc;
 
 use model::{AlertStatus, Fingerprint, Timestamp};
-use notifiers_core::{Memory, Outcome};
+use notifiers_core::{Memory, Notification, Outcome};
 
 use crate::dedup::{Told, Verdict, verdict};
 use crate::delivery::{Attempt, AttemptResult, DeliveryId, Ended};
@@ -10,10 +10,10 @@ use crate::dispatch::GroupId;
 use crate::flush::Flush;
 use crate::group::Slot;
 use crate::hashes::AlertHashes;
-use crate::machine::{Alertmanager, is_wanted};
+use crate::machine::Alertmanager;
 use crate::mute::interval_mute;
 use crate::nflog::{Entry, LogKey, lifetime};
-use crate::protocol::{AttemptEnd, Command, Deliver, Event};
+use crate::protocol::{AbandonCause, AttemptEnd, Command, Deliver, Event};
 use crate::record::Record;
 
 impl Alertmanager {
@@ -56,6 +56,8 @@ impl Alertmanager {
         let Some(integration) = self.policy.integration(target) else {
             return;
         };
+        let unheard = self.ended_unheard(target, flush);
+        self.events.extend(unheard);
         let route = self.policy.route(id.route);
         let (entry, perhaps) = self.told(target);
         let told = Told {
@@ -181,13 +183,8 @@ impl Alertmanager {
             attempt: attempts,
             end,
         });
-        if !is_wanted(
-            &self.policy,
-            &self.groups,
-            &key,
-            Some(&message.notification),
-        ) {
-            self.deliveries.withdraw(&key);
+        if !self.is_wanted(&key, &message.notification) {
+            self.abandon_unwanted(&key);
         }
         let Some(id) = self.groups.find(&key).cloned() else {
             return;
@@ -200,7 +197,8 @@ impl Alertmanager {
         self.release(&id, now);
     }
 
-    /// Lets go of resolved alerts of which nobody is left to be told.
+    /// Lets go of resolved alerts of which nobody is left to be told. What waits for its next attempt may still be told
+    /// as firing: only a flush withdraws it.
     fn release(&mut self, id: &GroupId, now: Timestamp) {
         let Some(group) = self.groups.get(id) else {
             return;
@@ -212,7 +210,7 @@ impl Alertmanager {
             .filter(|fingerprint| {
                 self.alerts.get(*fingerprint).is_none_or(|stored| {
                     stored.alert.status(now) == AlertStatus::Resolved
-                        && !self.owes(&group.targets, stored.hash)
+                        && !self.concerns(&group.targets, stored.hash)
                 })
             })
             .collect();
@@ -221,6 +219,52 @@ impl Alertmanager {
                 self.alerts.left(fingerprint);
             }
         }
+    }
+
+    /// Whether a message may go on waiting: for an integration that is gone it may not, for a group that is gone only a
+    /// resolve may, since nothing newer will ever take its place.
+    pub(crate) fn is_wanted(&self, key: &LogKey, notification: &Notification) -> bool {
+        self.policy.integration(key).is_some()
+            && (self.groups.find(key).is_some() || notification.status() == AlertStatus::Resolved)
+    }
+
+    /// Drops what waits and is not wanted any more.
+    pub(crate) fn abandon_unwanted(&mut self, key: &LogKey) {
+        let Some(waiting) = self.deliveries.waiting(key) else {
+            return;
+        };
+        self.events.push_back(Event::DeliveryAbandoned {
+            key: key.clone(),
+            cause: AbandonCause::Reconfigured,
+            alerts: waiting.message.notification.alerts.len(),
+            attempts: waiting.attempts,
+            reason: waiting.reason.to_owned(),
+        });
+        self.deliveries.withdraw(key);
+    }
+
+    /// The alerts of a waiting message that are over before the integration heard of them. What is muted meanwhile is
+    /// told when its mute ends.
+    fn ended_unheard(&self, target: &LogKey, flush: &Flush) -> Option<Event> {
+        let waiting = self.deliveries.waiting(target)?;
+        let (entry, perhaps) = self.told(target);
+        let told = Told {
+            entry,
+            perhaps: &perhaps,
+        };
+        let ended = waiting
+            .message
+            .firing
+            .without(&flush.hashes.firing)
+            .without(&flush.hashes.muted);
+        let unheard = ended.iter().filter(|hash| !told.as_firing(*hash)).count();
+        (unheard > 0).then(|| Event::DeliveryAbandoned {
+            key: target.clone(),
+            cause: AbandonCause::AlertsEnded,
+            alerts: unheard,
+            attempts: waiting.attempts,
+            reason: waiting.reason.to_owned(),
+        })
     }
 
     fn told(&self, target: &LogKey) -> (Option<&Entry>, AlertHashes) {

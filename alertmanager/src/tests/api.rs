@@ -7,6 +7,7 @@ use model::Timestamp;
 use notifiers_core::{NotificationReason, Outcome};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tower::ServiceExt;
 
 use crate::tests::bench::{AT_ONCE, Bench, config};
@@ -637,5 +638,32 @@ async fn figures_have_the_names_that_dashboards_know() {
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_page_that_nobody_heard_of_is_counted() {
+    let quick = AT_ONCE.replace("group_interval: 1h", "group_interval: 100ms");
+    let mut bench = Bench::with(&quick, None, |_| Outcome::Retry {
+        not_before: None,
+        reason: "503".to_owned(),
+    });
+    let line = |count: usize| {
+        format!(
+            r#"watchbell_notifications_abandoned_total{{integration="webhook",reason="alerts_ended"}} {count}"#
+        )
+    };
+    assert!(bench.metrics.text().contains(&line(0)));
+    bench.post_alerts(DOWN).await;
+    bench.hear().await;
+    let resolved = DOWN.replace("startsAt", "endsAt\":\"2026-01-02T04:00:00Z\",\"startsAt");
+    bench.post_alerts(&resolved).await;
+    let counted = async {
+        // At the group's next flush.
+        while !bench.metrics.text().contains(&line(1)) {
+            bench.get("/api/v2/alerts").await;
+        }
+    };
+    timeout(Duration::from_secs(30), counted).await.unwrap();
     bench.end().await;
 }

@@ -35,7 +35,7 @@ impl World {
         }
     }
 
-    fn silence(&mut self, name: &str, value: &str, until: i64) -> SilenceId {
+    pub(crate) fn silence(&mut self, name: &str, value: &str, until: i64) -> SilenceId {
         let from = (self.now.as_millis() - at(0).as_millis()) / 1000;
         self.set(draft(name, value, from, until)).unwrap()
     }

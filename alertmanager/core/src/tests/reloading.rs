@@ -127,3 +127,44 @@ fn no_group_wait_is_cut_short() {
     world.until(600);
     world.check(&["30 first notification +a"]);
 }
+
+/// The alert itself goes on under its new receiver; that the old one never heard of it is said.
+#[test]
+fn what_waits_for_a_receiver_that_is_gone_is_dropped_aloud() {
+    let renamed = at_address("http://y").replace("team", "crew");
+    for (failing, reload_at) in [(later(0), 100), (later(5), 32)] {
+        let mut world = World::new(PLAIN).with_script(at_x(failing));
+        world.fire(&["alertname=Down instance=a", "alertname=Down instance=b"]);
+        world.until(reload_at);
+        world.reload(&renamed);
+        world.until(7200);
+        world.check(&[&format!("{reload_at} first notification +a +b")]);
+        assert_eq!(world.heard[0].integration, 0);
+        assert_eq!(world.abandoned(), ["reconfigured: 2 alerts, 429"]);
+    }
+}
+
+#[test]
+fn a_reload_that_leaves_a_receiver_as_it_is_drops_nothing() {
+    let mut world = World::new(PLAIN).with_script(at_x(later(0)));
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(100);
+    world.reload(PLAIN);
+    world.until(3000);
+    assert_eq!(world.attempts.len(), 2);
+    assert_eq!(world.abandoned(), [""; 0]);
+}
+
+#[test]
+fn an_alert_that_ended_unheard_keeps_its_place_over_a_reload() {
+    let mut world = World::new(PLAIN).with_script(|_, _| Reaction::fail());
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(100);
+    world.resolve(&["alertname=Down instance=a"]);
+    world.reload(PLAIN);
+    world.until(300);
+    assert_eq!(world.abandoned(), [""; 0]);
+    world.until(400);
+    assert_eq!(world.abandoned(), ["alerts_ended: 1 alerts, 503"]);
+    assert_eq!(world.machine.groups_len(), 0);
+}

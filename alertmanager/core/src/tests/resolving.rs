@@ -1,6 +1,8 @@
 //! Ends of alerts: who was told that an alert fires is told that it ended, whatever happens in between.
+use model::Timestamp;
 use notifiers_core::Outcome;
 
+use crate::protocol::Deliver;
 use crate::tests::world::{PLAIN, Reaction, World, at, secs};
 
 fn ambiguous(takes: bool) -> Reaction {
@@ -125,20 +127,92 @@ fn newer_state_takes_the_place_of_what_waits() {
     world.until(7200);
     assert_eq!(world.heard.len(), 1, "{:?}", world.lines());
     assert!(world.lines()[0].ends_with("first notification +b"));
+    assert_eq!(world.abandoned(), ["alerts_ended: 1 alerts, 503"]);
 }
 
 #[test]
-fn what_was_never_taken_and_has_ended_is_dropped() {
+fn what_was_never_taken_and_has_ended_is_dropped_aloud() {
     let mut world = World::new(PLAIN).with_script(|_, _| Reaction::fail());
-    world.fire(&["alertname=Down instance=a"]);
+    world.fire(&["alertname=Down instance=a", "alertname=Down instance=b"]);
     world.until(1000);
-    world.resolve(&["alertname=Down instance=a"]);
+    assert_eq!(world.abandoned(), [""; 0]);
+    world.resolve(&["alertname=Down instance=a", "alertname=Down instance=b"]);
     world.until(2000);
     assert_eq!(world.machine.groups_len(), 0);
     let attempts = world.attempts.len();
     world.until(7200);
     assert_eq!(world.attempts.len(), attempts, "nothing is tried any more");
     world.check(&[]);
+    assert_eq!(world.abandoned(), ["alerts_ended: 2 alerts, 503"]);
+}
+
+/// A repeat of what is known, what was perhaps heard, and what is silenced is no page that nobody heard of.
+#[test]
+fn nothing_is_called_abandoned_of_which_somebody_knows() {
+    let down_from = |from: i64| {
+        move |_: &Deliver, now: Timestamp| {
+            if now >= at(from) {
+                Reaction::fail()
+            } else {
+                Reaction::take()
+            }
+        }
+    };
+    // The repeat after four hours fails; then the alert ends.
+    let mut world = World::new(PLAIN).with_script(down_from(100));
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(5 * 3600);
+    world.resolve(&["alertname=Down instance=a"]);
+    world.until(5 * 3600 + 600);
+    assert!(world.attempts.len() > 1);
+    assert_eq!(world.abandoned(), [""; 0]);
+
+    let mut world = World::new(PLAIN).with_script(|_, _| ambiguous(false));
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(100);
+    world.resolve(&["alertname=Down instance=a"]);
+    world.until(1000);
+    assert_eq!(world.abandoned(), [""; 0]);
+
+    let mut world = World::new(PLAIN).with_script(down_from(0));
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(100);
+    world.silence("alertname", "Down", 2000);
+    world.until(1000);
+    assert_eq!(world.abandoned(), [""; 0]);
+}
+
+/// The attempt that fails after the alert's end must not be the last that the group hears of it: the next one arrives.
+#[test]
+fn an_alert_that_ends_while_its_page_is_tried_again_is_resolved_and_fires_anew() {
+    let mut failures_after_the_end = 0;
+    let mut world = World::new(PLAIN).with_script(move |_, now| {
+        failures_after_the_end += i32::from(now >= at(100));
+        if failures_after_the_end <= 1 {
+            Reaction::fail()
+        } else {
+            Reaction::take()
+        }
+    });
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(100);
+    world.resolve(&["alertname=Down instance=a"]);
+    world.until(400);
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(700);
+    let lines: Vec<String> = world
+        .heard
+        .iter()
+        .map(|heard| heard.line().split_once(' ').unwrap().1.to_owned())
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "first notification +a",
+            "all alerts resolved -a",
+            "first notification +a"
+        ]
+    );
 }
 
 #[test]

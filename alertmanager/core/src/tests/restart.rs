@@ -1,8 +1,9 @@
 //! What a process that died knows when it lives again.
 use model::Timestamp;
 
+use crate::intake::AlertDraft;
 use crate::protocol::{AlertsAnswer, Answer, Limit, Refused};
-use crate::tests::world::{PLAIN, Reaction, World, at, secs};
+use crate::tests::world::{PLAIN, Reaction, World, at, labels, secs};
 
 #[test]
 fn a_restart_repeats_nothing_that_is_logged_and_keeps_the_grid() {
@@ -101,6 +102,34 @@ fn an_end_that_was_named_does_not_move_with_a_restart() {
             let view = world.machine.view(world.now);
             assert_eq!(view.alerts[0].alert.ends_at.to_rfc3339_nano(), ends_at);
         }
+    }
+}
+
+/// What a sender has queued may hold an alert several times; the log must tell it in the sender's order.
+#[test]
+fn an_alert_that_comes_twice_in_one_request_is_restored_as_it_was_said_last() {
+    for (last_end, told) in [(Some(50), &[][..]), (None, &["80 first notification +a"])] {
+        let mut world = World::new(PLAIN);
+        let said = |starts_at: i64, ends_at: i64| AlertDraft {
+            labels: labels("alertname=Down instance=a")
+                .iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+            starts_at: Some(at(starts_at)),
+            ends_at: Some(at(ends_at)),
+            ..AlertDraft::default()
+        };
+        world.until(50);
+        world.post_drafts(vec![said(50, 300)]);
+        // It goes on, ends, and perhaps begins again.
+        let mut request = vec![said(50, 310), said(50, 50)];
+        if last_end.is_none() {
+            request.push(said(50, 320));
+        }
+        world.post_drafts(request);
+        world.crash(secs(10));
+        world.until(300);
+        world.check(told);
     }
 }
 

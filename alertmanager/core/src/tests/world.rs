@@ -280,6 +280,27 @@ impl World {
         self.attempts.push((self.now, deliver));
     }
 
+    /// `alerts_ended: 2 alerts, 503`
+    pub(crate) fn abandoned(&self) -> Vec<String> {
+        self.events
+            .iter()
+            .filter_map(|event| {
+                let Event::DeliveryAbandoned {
+                    cause,
+                    alerts,
+                    attempts,
+                    reason,
+                    ..
+                } = event
+                else {
+                    return None;
+                };
+                assert!(*attempts > 0, "{event:?}");
+                Some(format!("{}: {alerts} alerts, {reason}", cause.as_str()))
+            })
+            .collect()
+    }
+
     pub(crate) fn lines(&self) -> Vec<String> {
         self.heard.iter().map(Heard::line).collect()
     }
