@@ -9,16 +9,18 @@ use template::{Mode, TemplateSet};
 
 use crate::cursor::{Cursor, Fields};
 use crate::defaults;
+use crate::event_recorder::EventRecorder;
 use crate::files::Files;
 use crate::global::Global;
 use crate::inhibit::InhibitRule;
 use crate::integration::Fallbacks;
-use crate::problem::{Place, Problem, Problems};
+use crate::problem::{Place, Problem, Problems, Stage};
 use crate::receiver::Receiver;
 use crate::route::RouteTree;
 use crate::route_reading::{Defined, read_routes};
 use crate::source::Source;
 use crate::time_interval::NamedTimeInterval;
+use crate::tracing::Tracing;
 use crate::watchbell::Endpoints;
 
 /// One file, resolved: every default and every inherited value is filled in.
@@ -31,6 +33,8 @@ pub struct AlertmanagerConfig {
     /// From `time_intervals` and from the deprecated `mute_time_intervals`; names are unique.
     pub time_intervals: Vec<NamedTimeInterval>,
     pub templates: TemplateGlobs,
+    pub tracing: Option<Tracing>,
+    pub event_recorder: Option<EventRecorder>,
 }
 
 /// Template files, as globs; relative ones are meant from the configuration file's folder.
@@ -145,7 +149,7 @@ impl<'f> Templates<'f> {
                         line: u32::try_from(error.line).unwrap_or(u32::MAX),
                         column: u32::try_from(error.column).unwrap_or(u32::MAX),
                     };
-                    Problem::new(&file, Some(place), "", error.to_string())
+                    Problem::new(&file, Some(place), "", error.to_string()).at(Stage::Template)
                 }
             },
         };
@@ -192,7 +196,8 @@ fn read_file(
         Some(node) => read_top(&Cursor::root(&source, node), base, options, templates),
         None => {
             if !source.has_problems() {
-                source.add(Problem::new(file, None, "", "no route provided in config"));
+                let message = "no route provided in config";
+                source.add(Problem::new(file, None, "", message).at(Stage::File));
             }
             None
         }
@@ -254,7 +259,7 @@ fn read_top(
     };
     let route = fields.get("route");
     if route.is_none() {
-        fields.problem("route", "no routes provided");
+        fields.file_problem("route", "no routes provided");
     }
     let routes = route.map(|cursor| {
         if let Some(set) = &template_set {
@@ -262,10 +267,26 @@ fn read_top(
         }
         read_routes(&cursor, &defined)
     });
-    for key in ["tracing", "event_recorder"] {
-        if fields.get(key).is_some() {
-            fields.problem(key, format!("{key} is not supported by this version"));
+    let tracing = fields.get("tracing");
+    let tracing = tracing.map(|cursor| Tracing::read(&cursor, base));
+    let recorder = fields.get("event_recorder");
+    let event_recorder = recorder
+        .as_ref()
+        .map(|cursor| EventRecorder::read(cursor, base));
+    if let Some(cursor) = &recorder {
+        cursor.warn("event_recorder has no effect in this version");
+        if fallbacks.is_to_run()
+            && event_recorder
+                .as_ref()
+                .is_some_and(EventRecorder::has_kafka)
+        {
+            cursor
+                .nearest("kafka_outputs")
+                .file_problem("kafka_outputs is not supported by this version");
         }
+    }
+    if fallbacks.is_to_run() && tracing.is_some() {
+        fields.file_problem("tracing", "tracing is not supported by this version");
     }
     fields.finish();
     Some(AlertmanagerConfig {
@@ -275,6 +296,8 @@ fn read_top(
         inhibit_rules,
         time_intervals,
         templates,
+        tracing,
+        event_recorder,
     })
 }
 
@@ -287,7 +310,7 @@ fn check_route_labels(route: &Cursor<'_>, set: &TemplateSet) {
                     if let Some(text) = label.scalar_text()
                         && let Err(error) = set.compile("", &text, Mode::Text)
                     {
-                        label.problem(error.to_string());
+                        label.template_problem(error.to_string());
                     }
                 }
             }
@@ -307,7 +330,7 @@ fn read_receivers(fields: &mut Fields<'_>, fallbacks: &Fallbacks<'_>) -> Vec<Rec
     for cursor in fields.list("receivers") {
         let receiver = Receiver::read(&cursor, fallbacks);
         if !receiver.name.is_empty() && !names.insert(receiver.name.clone()) {
-            cursor.problem(format!(
+            cursor.file_problem(format!(
                 "notification config name {} is not unique",
                 quote(&receiver.name)
             ));
@@ -327,7 +350,7 @@ fn read_time_intervals(fields: &mut Fields<'_>) -> Vec<NamedTimeInterval> {
         for cursor in fields.list(key) {
             let interval = NamedTimeInterval::read(&cursor, deprecated);
             if !interval.name.is_empty() && !names.insert(interval.name.clone()) {
-                cursor.problem(format!("{kind} {} is not unique", quote(&interval.name)));
+                cursor.file_problem(format!("{kind} {} is not unique", quote(&interval.name)));
             }
             intervals.push(interval);
         }

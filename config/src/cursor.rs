@@ -54,6 +54,10 @@ impl<'a> Cursor<'a> {
         self.problem_at(Stage::File, message);
     }
 
+    pub(crate) fn template_problem(&self, message: impl Into<String>) {
+        self.problem_at(Stage::Template, message);
+    }
+
     fn problem_at(&self, stage: Stage, message: impl Into<String>) {
         let place = Some(self.node.place);
         self.source.problem_at(stage, place, &self.path, message);
@@ -92,6 +96,24 @@ impl<'a> Cursor<'a> {
                 ..
             } => Some(*value),
             _ => self.mismatch("int"),
+        }
+    }
+
+    pub(crate) fn number(&self) -> Option<f64> {
+        match self.scalar("float64")? {
+            Scalar {
+                resolved: Resolved::Float(value),
+                ..
+            } => Some(*value),
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "as Go reads an integer for a float"
+            )]
+            Scalar {
+                resolved: Resolved::Integer(value),
+                ..
+            } => Some(*value as f64),
+            _ => self.mismatch("float64"),
         }
     }
 

@@ -60,6 +60,12 @@ impl AlertmanagerConfig {
             let of_key = intervals.filter(|interval| interval.deprecated == deprecated);
             entries.list(key, time_intervals(of_key));
         }
+        if let Some(tracing) = &self.tracing {
+            entries.put("tracing", tracing.dump());
+        }
+        if let Some(recorder) = &self.event_recorder {
+            entries.put("event_recorder", recorder.dump());
+        }
         print(&entries.into_list())
     }
 }

@@ -151,7 +151,7 @@ impl Global {
             } else {
                 "slack_app_token_file"
             };
-            fields.problem(
+            fields.file_problem(
                 key,
                 "at most one of slack_app_token/slack_app_token_file & slack_api_url/slack_api_url_file must be configured",
             );

@@ -2,6 +2,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use model::go_quote::quote;
+
 use crate::cursor::{Cursor, Fields};
 use crate::defaults;
 use crate::value::{HttpUrl, Secret, SecretSource};
@@ -91,6 +93,28 @@ pub enum TlsVersion {
     Tls13,
 }
 
+/// Headers that belong to the connection, or that other settings make.
+const RESERVED_HEADERS: [&str; 18] = [
+    "Accept-Encoding",
+    "Authorization",
+    "Connection",
+    "Content-Encoding",
+    "Content-Length",
+    "Content-Type",
+    "Host",
+    "Keep-Alive",
+    "Proxy-Authenticate",
+    "Proxy-Authorization",
+    "User-Agent",
+    "Www-Authenticate",
+    "X-Amz-Content-Sha256",
+    "X-Amz-Date",
+    "X-Amz-Security-Token",
+    "X-Prometheus-Remote-Read-Version",
+    "X-Prometheus-Remote-Write-Version",
+    "X-Prometheus-Scrape-Timeout-Seconds",
+];
+
 impl Default for HttpConfig {
     fn default() -> Self {
         Self {
@@ -126,7 +150,7 @@ impl HttpConfig {
             enable_http2: fields.boolean_or("enable_http2", true),
             headers: fields
                 .get("http_headers")
-                .map(|cursor| headers(&cursor, base))
+                .map(|cursor| read_headers(&cursor, base))
                 .unwrap_or_default(),
         }
     }
@@ -179,12 +203,15 @@ fn basic_auth(cursor: &Cursor<'_>, base: Option<&Path>) -> HttpAuthorization {
     let mut fields = cursor.fields("config.plain");
     let username = fields.secret("username");
     let username_file = fields.path("username_file", base);
-    let username = fields.one_source(
-        "basic_auth username",
-        username,
-        "username_file",
-        username_file,
-    );
+    if username.is_some() && username_file.is_some() {
+        fields.problem(
+            "username_file",
+            "at most one of basic_auth username, username_file & username_ref must be configured",
+        );
+    }
+    let username = username
+        .map(SecretSource::Inline)
+        .or_else(|| username_file.map(SecretSource::File));
     let password = fields.secret("password");
     let password_file = fields.path("password_file", base);
     if password.is_some() && password_file.is_some() {
@@ -241,14 +268,17 @@ fn oauth2(cursor: &Cursor<'_>, base: Option<&Path>) -> HttpAuthorization {
     let secret_file = fields.path("client_secret_file", base);
     let key = fields.secret("client_certificate_key");
     let key_file = fields.path("client_certificate_key_file", base);
+    if secret.is_some() && secret_file.is_some() {
+        fields.problem(
+            "client_secret_file",
+            "at most one of oauth2 client_secret, client_secret_file & client_secret_ref must be configured",
+        );
+    }
     let settings = OAuth2 {
         client_id,
-        client_secret: fields.one_source(
-            "oauth2 client_secret",
-            secret,
-            "client_secret_file",
-            secret_file,
-        ),
+        client_secret: secret
+            .map(SecretSource::Inline)
+            .or_else(|| secret_file.map(SecretSource::File)),
         scopes: fields.texts("scopes"),
         token_url,
         endpoint_params: fields.text_map("endpoint_params"),
@@ -295,6 +325,19 @@ fn proxy(fields: &mut Fields<'_>) -> ProxyConfig {
             })
             .unwrap_or_default(),
     };
+    let has_url = fields.has("proxy_url");
+    if !proxy.connect_headers.is_empty() && !has_url && !proxy.from_environment {
+        fields.problem(
+            "proxy_connect_header",
+            "if proxy_connect_header is configured, proxy_url or proxy_from_environment must also be configured",
+        );
+    }
+    if !proxy.no_proxy.is_empty() && !has_url && !proxy.from_environment {
+        fields.problem(
+            "no_proxy",
+            "if no_proxy is configured, proxy_url must also be configured",
+        );
+    }
     if proxy.from_environment && proxy.url.is_some() {
         fields.problem(
             "proxy_from_environment",
@@ -310,9 +353,17 @@ fn proxy(fields: &mut Fields<'_>) -> ProxyConfig {
     proxy
 }
 
-fn headers(cursor: &Cursor<'_>, base: Option<&Path>) -> BTreeMap<String, HeaderValues> {
+pub(crate) fn read_headers(
+    cursor: &Cursor<'_>,
+    base: Option<&Path>,
+) -> BTreeMap<String, HeaderValues> {
     let mut headers = BTreeMap::new();
-    for (name, _, cursor) in cursor.entries() {
+    for (name, place, cursor) in cursor.entries() {
+        let canonical = canonical_header(&name);
+        if RESERVED_HEADERS.contains(&canonical.as_str()) {
+            let message = format!("setting header {} is not allowed", quote(&canonical));
+            cursor.source().problem(Some(place), cursor.path(), message);
+        }
         let mut fields = cursor.fields("config.plain");
         let values = HeaderValues {
             values: fields.texts("values"),
@@ -330,6 +381,26 @@ fn headers(cursor: &Cursor<'_>, base: Option<&Path>) -> BTreeMap<String, HeaderV
         headers.insert(name, values);
     }
     headers
+}
+
+/// Go's canonical form: `reply-TO` is `Reply-To`; what is no header name stays as it is.
+pub(crate) fn canonical_header(name: &str) -> String {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if !name.bytes().all(is_token) {
+        return name.to_owned();
+    }
+    let mut upper = true;
+    name.chars()
+        .map(|character| {
+            let cased = if upper {
+                character.to_ascii_uppercase()
+            } else {
+                character.to_ascii_lowercase()
+            };
+            upper = character == '-';
+            cased
+        })
+        .collect()
 }
 
 fn secrets(cursor: &Cursor<'_>) -> Vec<Secret> {

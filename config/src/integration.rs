@@ -20,6 +20,11 @@ pub(crate) struct Fallbacks<'a> {
 }
 
 impl Fallbacks<'_> {
+    /// Whether the file is to be run with: then its templates are read with it, and what cannot be done yet is refused.
+    pub(crate) fn is_to_run(&self) -> bool {
+        self.templates.is_some()
+    }
+
     /// An integration's own block replaces the global one as a whole.
     pub(crate) fn http(&self, fields: &mut Fields<'_>) -> HttpConfig {
         fields.get("http_config").map_or_else(

@@ -9,8 +9,10 @@ mod alertmanager;
 mod cursor;
 mod defaults;
 mod dump;
+mod event_recorder;
 mod files;
 mod global;
+mod go_error;
 mod go_yaml;
 mod http;
 mod inhibit;
@@ -28,6 +30,7 @@ mod shared_data;
 mod source;
 mod structured;
 mod time_interval;
+mod tracing;
 mod value;
 mod watchbell;
 mod web;
@@ -36,6 +39,7 @@ mod yaml;
 pub use alertmanager::{
     AlertmanagerConfig, AlertmanagerFiles, AlertmanagerOptions, Loaded, TemplateGlobs,
 };
+pub use event_recorder::{EventBatch, EventKafka, EventRecorder, EventWebhook};
 pub use files::{Files, MemoryFiles};
 pub use global::{Global, GlobalSmtp};
 pub use http::{
@@ -63,6 +67,7 @@ pub use rule_files::load_rule_files;
 pub use rules::{Placed, RawGroup, RawRule, RawRuleKind, RuleFile};
 pub use structured::structured;
 pub use time_interval::{Location, NamedTimeInterval, NumberRange, TimeInterval, TimeRange};
+pub use tracing::{Tracing, TracingClient};
 pub use value::{
     HostPort, HostPortError, HttpUrl, HttpUrlError, Secret, SecretSource, TemplateText,
     TemplateValue,

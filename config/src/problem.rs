@@ -19,6 +19,8 @@ pub enum Stage {
     Decoding,
     /// What one block says does not go with the rest of the file.
     File,
+    /// A template does not parse.
+    Template,
 }
 
 /// One mistake. The order is by file, then place, then path.

@@ -351,7 +351,7 @@ impl Receiver {
                 integrations.extend(kind.read(item, index, fallbacks));
             }
         }
-        if fallbacks.templates.is_some() {
+        if fallbacks.is_to_run() {
             for key in UNTOLD.map(IntegrationKind::key) {
                 if fields.has(key) {
                     fields.file_problem(key, format!("{key} is not supported by this version"));
@@ -401,13 +401,12 @@ fn check_templates(item: &Cursor<'_>, integration: &Integration, set: &TemplateS
             continue;
         };
         let is_address = integration.kind() == IntegrationKind::Webhook && field.path == "url";
-        let before = if is_address {
-            "invalid template syntax: "
+        let at = item.nearest(&field.path);
+        if is_address {
+            at.problem(format!("invalid template syntax: {error}"));
         } else {
-            ""
-        };
-        item.nearest(&field.path)
-            .problem(format!("{before}{error}"));
+            at.template_problem(error.to_string());
+        }
     }
 }
 

@@ -133,7 +133,7 @@ impl Reading<'_> {
     fn receiver(&self, fields: &mut Fields<'_>) -> String {
         let receiver = fields.text("receiver");
         if !receiver.is_empty() && !self.defined.receivers.contains(&receiver) {
-            fields.problem(
+            fields.file_problem(
                 "receiver",
                 format!("undefined receiver {} used in route", quote(&receiver)),
             );
@@ -172,7 +172,7 @@ impl Reading<'_> {
         for item in fields.list(key) {
             let Some(name) = item.text() else { continue };
             if !self.defined.time_intervals.contains(&name) {
-                item.problem(format!(
+                item.file_problem(format!(
                     "undefined time interval {} used in route",
                     quote(&name)
                 ));
@@ -249,26 +249,26 @@ fn check_intervals(fields: &Fields<'_>, route: &Route, defined: &Defined) {
 
 fn check_root(fields: &Fields<'_>, route: &Route) {
     if route.receiver.is_empty() {
-        fields.problem("receiver", "root route must specify a default receiver");
+        fields.file_problem("receiver", "root route must specify a default receiver");
     }
     if route.continues {
-        fields.problem("continue", "cannot have continue in root route");
+        fields.file_problem("continue", "cannot have continue in root route");
     }
     if !route.matchers.is_empty() {
         let key = ["match", "match_re", "matchers"]
             .into_iter()
             .find(|key| fields.has(key))
             .unwrap_or_default();
-        fields.problem(key, "root route must not have any matchers");
+        fields.file_problem(key, "root route must not have any matchers");
     }
     if !route.mute_time_intervals.is_empty() {
-        fields.problem(
+        fields.file_problem(
             "mute_time_intervals",
             "root route must not have any mute time intervals",
         );
     }
     if !route.active_time_intervals.is_empty() {
-        fields.problem(
+        fields.file_problem(
             "active_time_intervals",
             "root route must not have any active time intervals",
         );

@@ -66,6 +66,10 @@ impl Entries {
         self.put(key, Yaml::Plain(value.to_string()));
     }
 
+    pub(crate) fn float(&mut self, key: &str, value: f64) {
+        self.plain(key, float(value));
+    }
+
     /// Left out where it is false.
     pub(crate) fn flag(&mut self, key: &str, flag: bool) {
         self.switch(key, flag.then_some(true));
@@ -147,13 +151,7 @@ pub(crate) fn template_value(value: &TemplateValue) -> Yaml {
         TemplateValue::Null => Yaml::Plain("null".to_owned()),
         TemplateValue::Bool(value) => Yaml::Plain(value.to_string()),
         TemplateValue::Integer(value) => Yaml::Plain(value.to_string()),
-        TemplateValue::Float(value) => Yaml::Plain(if value.is_nan() {
-            ".nan".to_owned()
-        } else if value.is_infinite() {
-            if *value > 0.0 { ".inf" } else { "-.inf" }.to_owned()
-        } else {
-            go_number::format_g(*value)
-        }),
+        TemplateValue::Float(value) => Yaml::Plain(float(*value)),
         TemplateValue::Text(text) => Yaml::Text(text.as_str().to_owned()),
         TemplateValue::List(items) => Yaml::List(items.iter().map(template_value).collect()),
         TemplateValue::Map(entries) => {
@@ -164,6 +162,16 @@ pub(crate) fn template_value(value: &TemplateValue) -> Yaml {
                     .collect(),
             ))
         }
+    }
+}
+
+fn float(value: f64) -> String {
+    if value.is_nan() {
+        ".nan".to_owned()
+    } else if value.is_infinite() {
+        if value > 0.0 { ".inf" } else { "-.inf" }.to_owned()
+    } else {
+        go_number::format_g(value)
     }
 }
 

@@ -1,10 +1,12 @@
 //! `http_config` and `tls_config` in the dump.
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::dump::entries::Entries;
 use crate::go_yaml::Yaml;
 use crate::http::{
-    HttpAuthorization, HttpConfig, OAuth2, PemSource, ProxyConfig, TlsConfig, TlsVersion,
+    HeaderValues, HttpAuthorization, HttpConfig, OAuth2, PemSource, ProxyConfig, TlsConfig,
+    TlsVersion,
 };
 use crate::value::{HttpUrl, SecretSource};
 
@@ -19,7 +21,12 @@ pub(crate) fn http_config(config: &HttpConfig) -> Yaml {
     entries.plain("follow_redirects", config.follow_redirects);
     entries.plain("enable_http2", config.enable_http2);
     put_proxy(&mut entries, &config.proxy);
-    let headers = config.headers.iter().map(|(name, header)| {
+    entries.map("http_headers", headers(&config.headers));
+    entries.into_yaml()
+}
+
+pub(crate) fn headers(headers: &BTreeMap<String, HeaderValues>) -> Vec<(String, Yaml)> {
+    let headers = headers.iter().map(|(name, header)| {
         let mut entries = Entries::default();
         entries.texts("values", header.values.iter().map(String::as_str));
         entries.secrets("secrets", &header.secrets);
@@ -27,8 +34,7 @@ pub(crate) fn http_config(config: &HttpConfig) -> Yaml {
         entries.texts("files", files.iter().map(String::as_str));
         (name.clone(), entries.into_yaml())
     });
-    entries.map("http_headers", headers.collect());
-    entries.into_yaml()
+    headers.collect()
 }
 
 fn put_authorization(entries: &mut Entries, authorization: &HttpAuthorization) {
@@ -77,7 +83,7 @@ fn put_oauth2(entries: &mut Entries, oauth2: &OAuth2) {
     entries.text("signature_algorithm", &oauth2.signature_algorithm);
     entries.text("iss", &oauth2.issuer);
     entries.text("audience", &oauth2.audience);
-    let pairs = |map: &std::collections::BTreeMap<String, String>| -> Vec<(String, Yaml)> {
+    let pairs = |map: &BTreeMap<String, String>| -> Vec<(String, Yaml)> {
         map.iter()
             .map(|(name, text)| (name.clone(), Yaml::Text(text.clone())))
             .collect()

@@ -8,7 +8,7 @@ use crate::defaults;
 use crate::dump::entries::Entries;
 use crate::dump::http::tls_config;
 use crate::global::read_host_port;
-use crate::http::TlsConfig;
+use crate::http::{TlsConfig, canonical_header};
 use crate::integration::{Fallbacks, TemplateField};
 use crate::value::{HostPort, SecretSource, TemplateText};
 
@@ -134,26 +134,6 @@ fn read_headers(fields: &mut Fields<'_>) -> BTreeMap<String, TemplateText> {
         }
     }
     headers
-}
-
-/// Go's canonical form: `reply-TO` is `Reply-To`; what is no header name stays as it is.
-fn canonical_header(name: &str) -> String {
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if !name.bytes().all(is_token) {
-        return name.to_owned();
-    }
-    let mut upper = true;
-    name.chars()
-        .map(|character| {
-            let cased = if upper {
-                character.to_ascii_uppercase()
-            } else {
-                character.to_ascii_lowercase()
-            };
-            upper = character == '-';
-            cased
-        })
-        .collect()
 }
 
 fn read_threading(

@@ -93,6 +93,13 @@ fn receivers_are_refused_in_alertmanagers_words() {
             "conflicting configuration: threading.enabled conflicts with custom References header",
         ),
         (
+            with_receiver(&format!(
+                "{mail}headers: {{in-reply-to: a}}, threading: {{enabled: true, thread_by_date: none}}}}]"
+            )),
+            "2:122",
+            "conflicting configuration: threading.enabled conflicts with custom In-Reply-To header",
+        ),
+        (
             with_receiver(&format!("{mail}threading: {{enabled: true}}}}]")),
             "2:85",
             "threading.thread_by_date must be either 'none' or 'daily'",

@@ -38,11 +38,6 @@ fn whole_files_are_refused_in_alertmanagers_words() {
             "field route already set in type config.plain",
         ),
         (
-            with_top("tracing: {endpoint: x}"),
-            "3:10",
-            "tracing is not supported by this version",
-        ),
-        (
             with_top("templates: x"),
             "3:12",
             "cannot unmarshal !!str `x` into []string",
@@ -278,6 +273,53 @@ fn global_values_are_refused_in_alertmanagers_words() {
             "3:50",
             "unknown TLS version: SSL3",
         ),
+        (
+            with_global("http_config: {tls_config: {cert: c}}"),
+            "3:36",
+            "exactly one of key or key_file must be configured when a client certificate is configured",
+        ),
+        (
+            with_global("http_config: {basic_auth: {username: a, username_file: b}}"),
+            "3:65",
+            "at most one of basic_auth username, username_file & username_ref must be configured",
+        ),
+        (
+            with_global("http_config: {authorization: {credentials: a, credentials_file: b}}"),
+            "3:74",
+            "at most one of authorization credentials & credentials_file must be configured",
+        ),
+        (
+            with_global(
+                "http_config: {oauth2: {client_id: a, token_url: 'http://t', client_secret: b, client_secret_file: c}}",
+            ),
+            "3:108",
+            "at most one of oauth2 client_secret, client_secret_file & client_secret_ref must be configured",
+        ),
+        (
+            with_global("http_config: {no_proxy: a}"),
+            "3:34",
+            "if no_proxy is configured, proxy_url must also be configured",
+        ),
+        (
+            with_global("http_config: {proxy_connect_header: {A: [b]}}"),
+            "3:46",
+            "if proxy_connect_header is configured, proxy_url or proxy_from_environment must also be configured",
+        ),
+        (
+            with_global("http_config: {proxy_url: 'http://a', proxy_from_environment: on}"),
+            "3:71",
+            "if proxy_from_environment is configured, proxy_url must not be configured",
+        ),
+        (
+            with_global("http_config: {no_proxy: a, proxy_from_environment: on}"),
+            "3:61",
+            "if proxy_from_environment is configured, no_proxy must not be configured",
+        ),
+        (
+            with_global("http_config: {http_headers: {user-AGENT: {values: [a]}}}"),
+            "3:39",
+            r#"setting header "User-Agent" is not allowed"#,
+        ),
     ]);
     let both = "slack_app_token: a, slack_api_url: 'https://slack.com/api/chat.postMessage'";
     assert_eq!(problems(&with_global(both)), Vec::<String>::new());
@@ -290,6 +332,11 @@ fn inhibit_rules_are_refused_in_alertmanagers_words() {
             with_top("inhibit_rules: [{equal: ['']}]"),
             "3:26",
             r#"invalid label name "" in equal list"#,
+        ),
+        (
+            with_top("inhibit_rules: [{target_match: {a-b: c}}]"),
+            "3:33",
+            r#"invalid label name "a-b""#,
         ),
         (
             with_top("inhibit_rules: [{source_match_re: {a: '('}}]"),
@@ -329,6 +376,11 @@ fn time_intervals_are_refused_in_alertmanagers_words() {
             with_top("mute_time_intervals: [{name: a}, {name: a}]"),
             "3:34",
             r#"mute time interval "a" is not unique"#,
+        ),
+        (
+            with_top("time_intervals: [{name: a}]\nmute_time_intervals: [{name: a}]"),
+            "3:18",
+            r#"time interval "a" is not unique"#,
         ),
         (
             with_interval("times: [{start_time: '09:00'}]"),
