@@ -12,14 +12,12 @@ fn at_address(url: &str) -> String {
 }
 
 fn address(deliver: &Deliver) -> &str {
-    match &deliver.integration.settings {
-        IntegrationSettings::Webhook(webhook) => match &webhook.url {
-            SecretSource::Inline(url) => url.reveal(),
-            SecretSource::File(_) => "",
-        },
-        IntegrationSettings::Email(_)
-        | IntegrationSettings::PagerDuty(_)
-        | IntegrationSettings::Slack(_) => "",
+    if let IntegrationSettings::Webhook(webhook) = &deliver.integration.settings
+        && let SecretSource::Inline(url) = &webhook.url
+    {
+        url.reveal()
+    } else {
+        ""
     }
 }
 
