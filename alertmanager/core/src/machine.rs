@@ -27,7 +27,7 @@ use crate::protocol::{
 };
 use crate::record::Record;
 use crate::silence::{Silence, SilenceDraft, SilenceId, Silences};
-use crate::store::{AlertStore, Change};
+use crate::store::{AlertStore, Change, Extension};
 use crate::view::{Tally, View};
 
 /// Flushes, and attempts, that one call of `handle_timeout` does; what is left is due again at once.
@@ -197,8 +197,7 @@ impl Alertmanager {
 
     fn post(&mut self, ticket: Ticket, drafts: Vec<AlertDraft>, now: Timestamp) {
         let mut answer = AlertsAnswer::default();
-        let mut changed = Vec::new();
-        let mut extensions = Vec::new();
+        let mut records = Vec::new();
         let (mut firing, mut resolved) = (0, 0);
         for (index, draft) in drafts.into_iter().enumerate() {
             match draft.ends_at {
@@ -233,17 +232,14 @@ impl Alertmanager {
             match change {
                 Change::Changed(alert) => {
                     self.inhibitor.insert(fingerprint, &alert.labels);
-                    changed.push((*alert).clone());
+                    note_changed(&mut records, &alert);
                 }
-                Change::Extended(extension) => extensions.push(extension),
+                Change::Extended(extension) => note_extended(&mut records, extension),
             }
             self.join_all(fingerprint, now);
         }
-        if !changed.is_empty() {
-            self.persist(Record::Alerts(changed));
-        }
-        if !extensions.is_empty() {
-            self.persist(Record::Extensions(extensions));
+        for record in records {
+            self.persist(record);
         }
         self.events.push_back(Event::AlertsReceived {
             firing,
@@ -404,6 +400,21 @@ impl Alertmanager {
 
     fn answer(&mut self, ticket: Ticket, answer: Answer) {
         self.commands.push_back(Command::Answer { ticket, answer });
+    }
+}
+
+/// A request may name an alert several times, so changes and extensions are stored in the order in which they came.
+fn note_changed(records: &mut Vec<Record>, alert: &Alert) {
+    match records.last_mut() {
+        Some(Record::Alerts(alerts)) => alerts.push(alert.clone()),
+        Some(_) | None => records.push(Record::Alerts(vec![alert.clone()])),
+    }
+}
+
+fn note_extended(records: &mut Vec<Record>, extension: Extension) {
+    match records.last_mut() {
+        Some(Record::Extensions(extensions)) => extensions.push(extension),
+        Some(_) | None => records.push(Record::Extensions(vec![extension])),
     }
 }
 

@@ -1,8 +1,9 @@
 //! What a process that died knows when it lives again.
 use model::Timestamp;
 
+use crate::intake::AlertDraft;
 use crate::protocol::{AlertsAnswer, Answer, Limit, Refused};
-use crate::tests::world::{PLAIN, Reaction, World, at, secs};
+use crate::tests::world::{PLAIN, Reaction, World, at, labels, secs};
 
 #[test]
 fn a_restart_repeats_nothing_that_is_logged_and_keeps_the_grid() {
@@ -101,6 +102,38 @@ fn an_end_that_was_named_does_not_move_with_a_restart() {
             let view = world.machine.view(world.now);
             assert_eq!(view.alerts[0].alert.ends_at.to_rfc3339_nano(), ends_at);
         }
+    }
+}
+
+/// What a sender has queued may hold an alert several times; the log must tell it in the sender's order.
+#[test]
+fn an_alert_that_comes_several_times_in_one_request_is_restored_as_it_was_said_last() {
+    let said = |ends_at: i64, summary: &str| AlertDraft {
+        labels: labels("alertname=Down instance=a")
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+        annotations: [("summary".to_owned(), summary.to_owned())].into(),
+        starts_at: Some(at(50)),
+        ends_at: Some(at(ends_at)),
+        ..AlertDraft::default()
+    };
+    for (request, fires) in [
+        // It goes on, and ends.
+        (vec![said(310, ""), said(50, "")], 0),
+        // It ends, twice, and begins again.
+        (vec![said(50, ""), said(50, ""), said(320, "")], 1),
+        // It goes on with other words, twice.
+        (vec![said(310, ""), said(300, "b"), said(320, "b")], 1),
+    ] {
+        let mut world = World::new(PLAIN);
+        world.until(50);
+        world.post_drafts(vec![said(300, "")]);
+        world.post_drafts(request);
+        let before = world.machine.snapshot(world.now);
+        world.crash(secs(0));
+        assert_eq!(world.machine.snapshot(world.now), before);
+        assert_eq!(world.machine.view(world.now).alerts.len(), fires);
     }
 }
 
