@@ -402,7 +402,7 @@ mod tests {
         assert_eq!(
             said("tls_server_config: {cert_file: a, key_file: b, client_ca_file: c}"),
             [
-                "web.yml:1:20: Client CA's have been configured without a Client Auth Policy (tls_server_config.client_auth_type)"
+                "web.yml:1:20: Client CA's have been configured without a Client Auth Policy (tls_server_config)"
             ]
         );
     }
