@@ -2,6 +2,7 @@
 mod alerts;
 mod document;
 mod error;
+mod explain;
 mod filter;
 mod groups;
 mod query;
@@ -79,6 +80,13 @@ pub fn routes(service: &AlertmanagerService) -> Routes {
             Right::Read,
             "/api/v2/status",
             get(status::status)
+                .fallback(not_allowed("GET"))
+                .with_state(with()),
+        )
+        .route(
+            Right::Read,
+            "/api/watchbell/v1/alerts/{fingerprint}/explain",
+            get(explain::explain)
                 .fallback(not_allowed("GET"))
                 .with_state(with()),
         )

@@ -4,6 +4,7 @@
 //! notifications go out by a [`Notifier`], and what must survive goes into the node's log (`journal`) before
 //! anything is sent or answered.
 mod api;
+mod attempts;
 mod deliver;
 mod front;
 mod journal;

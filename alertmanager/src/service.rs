@@ -233,6 +233,12 @@ impl AlertmanagerService {
         }
     }
 
+    /// The machine of a tenant, where there is one.
+    pub(crate) fn known(&self, tenant: &TenantId) -> Option<TenantHandle> {
+        let tenants = self.inner.tenants.lock();
+        tenants.get(tenant).map(|known| known.handle.clone())
+    }
+
     /// The machine of a tenant, made where there is none.
     pub(crate) fn handle_of(&self, tenant: &TenantId) -> Result<TenantHandle, TooManyTenants> {
         let mut tenants = self.inner.tenants.lock();

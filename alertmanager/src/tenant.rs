@@ -13,6 +13,7 @@ use runtime::{Clock, Shell};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
+use crate::attempts::Attempts;
 use crate::deliver::Deliverer;
 use crate::journal::save;
 use crate::metrics::{AlertmanagerMetrics, pairs};
@@ -61,6 +62,7 @@ pub(crate) struct Shared {
     /// Counts the batches after which something may look different.
     version: AtomicU64,
     published: ArcSwapOption<Published>,
+    attempts: Attempts,
 }
 
 struct Published {
@@ -75,6 +77,7 @@ impl Shared {
             waiting: Mutex::default(),
             version: AtomicU64::new(0),
             published: ArcSwapOption::empty(),
+            attempts: Attempts::default(),
         })
     }
 
@@ -135,6 +138,11 @@ impl TenantHandle {
         (ticket, Answered(answered))
     }
 
+    /// How the last attempts to tell its integrations went.
+    pub(crate) fn attempts(&self) -> &Attempts {
+        &self.shared.attempts
+    }
+
     /// What readers see: never older than the last answer that a writer got.
     pub(crate) async fn view(&self, now: Timestamp) -> Result<Arc<View>, AskError> {
         let version = self.shared.version.load(Ordering::Acquire);
@@ -148,6 +156,7 @@ impl TenantHandle {
             Answer::View(view) => Ok(view),
             Answer::Alerts(_)
             | Answer::Configured
+            | Answer::Explained(_)
             | Answer::SilenceExpired(_)
             | Answer::SilenceSet(_)
             | Answer::Snapshot(_) => Err(AskError::Stopped),
@@ -199,8 +208,10 @@ impl Shell<Alertmanager> for TenantShell {
         commands: Vec<Command>,
         events: Vec<Event>,
     ) {
+        let now = self.clock.now();
         for event in &events {
             tell(&self.tenant, &self.metrics, event);
+            self.shared.attempts.note(event, now);
         }
         let mut records = Vec::new();
         let mut orders = Vec::new();
@@ -280,7 +291,7 @@ impl TenantShell {
 
     fn answer(&self, ticket: Ticket, answer: Answer, saved: bool) {
         let answer = match answer {
-            answer @ (Answer::Configured | Answer::View(_)) => Ok(answer),
+            answer @ (Answer::Configured | Answer::Explained(_) | Answer::View(_)) => Ok(answer),
             answer @ (Answer::Alerts(_)
             | Answer::SilenceExpired(_)
             | Answer::SilenceSet(_)

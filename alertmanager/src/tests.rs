@@ -4,3 +4,4 @@ mod api;
 mod bench;
 mod contract;
 mod durability;
+mod explain;

@@ -102,6 +102,15 @@ pub(crate) struct Waiting<'a> {
     pub reason: &'a str,
 }
 
+/// A notification that has not arrived yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Undelivered {
+    /// Made so far, the one under way included.
+    pub attempts: u32,
+    /// `None` while an attempt is under way.
+    pub next_at: Option<Timestamp>,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 enum State {
     Attempting {
@@ -148,6 +157,19 @@ impl Deliveries {
             id_next: 1,
             jitter: Jitter(seed),
         }
+    }
+
+    /// What is on its way to one integration.
+    #[must_use]
+    pub(crate) fn undelivered(&self, key: &LogKey) -> Option<Undelivered> {
+        let delivery = self.running.get(key)?;
+        Some(Undelivered {
+            attempts: delivery.attempts,
+            next_at: match delivery.state {
+                State::Attempting { .. } => None,
+                State::Waiting { until } => Some(until),
+            },
+        })
     }
 
     /// Alerts that the vendor may have been told as firing by an attempt whose end nobody knows.

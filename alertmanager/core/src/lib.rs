@@ -8,6 +8,7 @@ mod codec;
 mod dedup;
 mod delivery;
 mod dispatch;
+mod explain;
 mod flush;
 mod group;
 mod hashes;
@@ -30,9 +31,14 @@ mod view;
 mod tests;
 
 pub use codec::CodecError;
-pub use delivery::DeliveryId;
+pub use delivery::{DeliveryId, Undelivered};
+pub use explain::{
+    Explanation, GroupExplanation, Inhibition, IntegrationExplanation, PathStep, RouteExplanation,
+    Told,
+};
 pub use hashes::AlertHashes;
 pub use intake::{AlertDraft, AlertError, AlertLimits, AlertPart, TooLarge};
+pub use interval::IntervalMute;
 pub use machine::Alertmanager;
 pub use mute::{AlertMutes, MuteReason};
 pub use nflog::{Entry, LogKey, Nflog};

@@ -428,7 +428,10 @@ impl Machine for Alertmanager {
     type Event = Event;
 
     fn handle(&mut self, input: Input, now: Timestamp) {
-        if !matches!(input, Input::Look { .. } | Input::SnapshotWanted { .. }) {
+        if !matches!(
+            input,
+            Input::Explain { .. } | Input::Look { .. } | Input::SnapshotWanted { .. }
+        ) {
             self.seen = None;
         }
         match input {
@@ -439,6 +442,14 @@ impl Machine for Alertmanager {
                 outcome,
                 memory,
             } => self.end_attempt(id, outcome, memory, now),
+            Input::Explain {
+                ticket,
+                fingerprint,
+                at,
+            } => {
+                let explanation = self.explain(fingerprint, at.unwrap_or(now), now);
+                self.answer(ticket, Answer::Explained(explanation.map(Box::new)));
+            }
             Input::Look { ticket } => {
                 let view = match self.seen.take() {
                     Some(seen) if now.saturating_since(seen.at) < VIEW_AGE_MAX => seen,

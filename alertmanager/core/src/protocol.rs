@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use config::Integration;
 use jiff::tz::TimeZone;
-use model::Timestamp;
+use model::{Fingerprint, Timestamp};
 use notifiers_core::{GroupKey, Memory, Notification, NotificationReason, Outcome};
 
 use crate::delivery::DeliveryId;
+use crate::explain::Explanation;
 use crate::intake::{AlertDraft, AlertError, AlertLimits, TooLarge};
 use crate::mute::MuteReason;
 use crate::nflog::LogKey;
@@ -73,6 +74,13 @@ pub enum Input {
         outcome: Outcome,
         memory: Memory,
     },
+    /// Somebody asks why.
+    Explain {
+        ticket: Ticket,
+        fingerprint: Fingerprint,
+        /// The instant to judge mutes at, if not this one.
+        at: Option<Timestamp>,
+    },
     /// Somebody wants to read.
     Look {
         ticket: Ticket,
@@ -117,6 +125,8 @@ pub struct Deliver {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
+    /// `None` for an alert that is not known.
+    Explained(Option<Box<Explanation>>),
     Alerts(AlertsAnswer),
     /// The policy, or one that came after it, is in force.
     Configured,

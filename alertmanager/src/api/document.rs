@@ -2,7 +2,7 @@
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
-/// OpenAPI 3.0. Every answer of the tests is held against it.
+/// OpenAPI 3.1. Every answer of the tests is held against it.
 pub(crate) const DOCUMENT: &str = include_str!("openapi.json");
 
 pub(crate) async fn document() -> Response {

@@ -87,6 +87,7 @@ pub(crate) async fn expire(
         Answer::SilenceExpired(Err(error)) => Err(error.into()),
         Answer::Alerts(_)
         | Answer::Configured
+        | Answer::Explained(_)
         | Answer::SilenceSet(_)
         | Answer::Snapshot(_)
         | Answer::View(_) => Err(AskError::Stopped.into()),
@@ -120,6 +121,7 @@ pub(crate) async fn post(
         Answer::SilenceSet(Err(error)) => Err(error.into()),
         Answer::Alerts(_)
         | Answer::Configured
+        | Answer::Explained(_)
         | Answer::SilenceExpired(_)
         | Answer::Snapshot(_)
         | Answer::View(_) => Err(AskError::Stopped.into()),
