@@ -86,7 +86,7 @@ impl IngestMetrics {
             ),
             log_damages: metrics.register(
                 "watchbell_ingest_log_damages",
-                "Damaged places that were found in log and snapshots at the start",
+                "Damaged or missing places that were found in log and snapshots at the start",
                 Counter::default(),
             ),
             replay_seconds: metrics.register(

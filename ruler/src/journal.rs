@@ -50,12 +50,14 @@ pub fn open_journal(folder: &Path, sync: SyncPolicy) -> Result<(Log, SavedTenant
                     return Err(JournalError::State { tenant, source });
                 }
                 Err(problem) => {
+                    saved.damages += 1;
                     if let Some(left_out) = passed_over.happened() {
                         error!(tenant = %record.tenant, error = %problem, left_out, "a record of alert state is passed over");
                     }
                 }
             },
             Err(problem) => {
+                saved.damages += 1;
                 if let Some(left_out) = damaged.happened() {
                     error!(error = %problem, left_out, "the log of alert state is damaged");
                 }
@@ -93,6 +95,8 @@ pub(crate) async fn save(
 #[derive(Clone, Debug, Default)]
 pub struct SavedTenants {
     states: BTreeMap<TenantId, SavedState>,
+    /// Places of the log that could not be read. Each is logged.
+    pub(crate) damages: u64,
 }
 
 impl SavedTenants {
@@ -123,5 +127,62 @@ impl SavedTenants {
     #[must_use]
     pub fn into_states(self) -> BTreeMap<TenantId, SavedState> {
         self.states
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use model::TenantId;
+    use runtime::HeardLog;
+    use runtime::log::{Record, SyncPolicy};
+
+    use super::{RECORD_KIND, open_journal};
+
+    /// Opens it again after `harm`: damages, and the errors that were logged.
+    fn harmed(harm: impl FnOnce(&Path)) -> (u64, Vec<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, _) = open_journal(folder.path(), SyncPolicy::default()).unwrap();
+        let malformed = Record {
+            tenant: &TenantId::anonymous(),
+            kind: RECORD_KIND,
+            payload: &[1],
+        };
+        log.append(&[malformed; 3])
+            .unwrap()
+            .wait_blocking()
+            .unwrap();
+        drop(log);
+        harm(folder.path());
+        let heard = HeardLog::start();
+        let (_, saved) = open_journal(folder.path(), SyncPolicy::default()).unwrap();
+        let mut lines = heard.lines();
+        lines.retain(|line| line.starts_with("ERROR"));
+        (saved.damages, lines)
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_counted_and_told_once() {
+        let (damages, lines) = harmed(|_| {});
+        assert_eq!((damages, lines.len()), (3, 1), "{lines:?}");
+        assert!(
+            lines[0].starts_with("ERROR a record of alert state is passed over tenant=anonymous ")
+        );
+    }
+
+    #[test]
+    fn a_log_that_was_emptied_is_noticed() {
+        let (damages, lines) =
+            harmed(|folder| fs::remove_file(folder.join("00000001.log")).unwrap());
+        assert_eq!(damages, 1);
+        assert_eq!(
+            lines,
+            [
+                "ERROR the log of alert state is damaged error=segments 00000001 to 00000001 of the log are missing \
+                 left_out=0"
+            ]
+        );
     }
 }

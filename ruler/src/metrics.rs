@@ -35,6 +35,7 @@ pub struct RulerMetrics {
     pub(crate) template_expansions: Counter,
     pub(crate) template_expansion_failures: Counter,
     pub(crate) persist_failures: Counter,
+    pub(crate) log_damages: Counter,
     notification_latency: Family<LabelSet, Histogram>,
     notification_errors: Family<LabelSet, Counter>,
     notifications_sent: Family<LabelSet, Counter>,
@@ -146,6 +147,11 @@ impl RulerMetrics {
             persist_failures: metrics.register(
                 "watchbell_ruler_persist_failures",
                 "Changes of alert state that could not be written to the log",
+                Counter::default(),
+            ),
+            log_damages: metrics.register(
+                "watchbell_ruler_log_damages",
+                "Damaged or missing places that were found in the log of alert state at the start",
                 Counter::default(),
             ),
             notification_latency,

@@ -98,6 +98,12 @@ impl RulerService {
                 views: Views::default(),
             }),
         };
+        service
+            .inner
+            .parts
+            .metrics
+            .log_damages
+            .inc_by(saved.damages);
         for (tenant, state) in saved.into_states() {
             info!(%tenant, alerts = state.alert_count(), "alert state restored");
             let handle = service.inner.spawn(&tenant, state);

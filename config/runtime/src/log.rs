@@ -10,7 +10,9 @@
 //! [`write_snapshot`]), and then calls [`Log::remove_before`]. At start it loads the snapshot and replays from that segment on ([`Log::replay`]).
 //!
 //! What a crash leaves half written at the very end is cut off when the log is opened. Damage anywhere else is
-//! reported with file and offset, and replay goes on at the next sound frame if the caller wants it to.
+//! reported with file and offset, and replay goes on at the next sound frame if the caller wants it to. Segments that
+//! were taken away are reported too, also where none is left.
+mod extent;
 mod frame;
 mod open;
 mod promise;

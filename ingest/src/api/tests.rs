@@ -751,3 +751,36 @@ async fn a_request_keeps_its_turn_until_it_is_done() {
         assert_eq!(site.get(address).await.0, 200, "{address}");
     }
 }
+
+#[tokio::test]
+async fn a_log_that_was_emptied_behind_its_snapshots_is_noticed() {
+    for (gone, damages) in [
+        (&[][..], 0),
+        (&["log"], 1),
+        (&["extent"], 0),
+        (&["log", "extent"], 1),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let site = open(settings(folder.path()));
+        site.write("anonymous", &[("up", &[(60, 1.0)])]).await;
+        site.engine.checkpoint();
+        site.write("anonymous", &[("up", &[(30, 1.0)])]).await;
+        drop(site);
+        for entry in std::fs::read_dir(folder.path().join("log")).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.extension().or(path.file_name()).unwrap();
+            if gone.iter().any(|gone| name == *gone) {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+        let heard = HeardLog::start();
+        let site = open(settings(folder.path()));
+        let line = format!("watchbell_ingest_log_damages_total {damages}\n");
+        assert!(site.metrics.text().contains(&line), "{gone:?}");
+        let mut lines = heard.lines();
+        lines.retain(|line| line.starts_with("ERROR"));
+        let missing = "ERROR the log is damaged; what follows is read error=segments 00000002 to 00000002 of the log \
+                       are missing left_out=0";
+        assert_eq!(lines, vec![missing; damages], "{gone:?}");
+    }
+}

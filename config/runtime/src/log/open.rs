@@ -8,11 +8,12 @@ use std::thread::{self, JoinHandle};
 
 use tracing::warn;
 
+use crate::log::extent::{Extent, ExtentFault, ExtentFile, extent_path, read_extent};
 use crate::log::frame::{FRAME_HEADER_BYTES, PAYLOAD_BYTES_MAX, Record, push_frame};
 use crate::log::replay::{Replay, sound_end};
 use crate::log::segment::{
-    Folder, HEADER_BYTES, SegmentHeader, SegmentNumber, VERSION, list_segments, segment_path,
-    sync_folder,
+    Disk, Folder, HEADER_BYTES, SegmentFile, SegmentHeader, SegmentNumber, VERSION, list_segments,
+    segment_path, sync_folder,
 };
 use crate::log::writer::{AppendError, Commit, Shared, SyncPolicy, Tail, run_syncer, run_writer};
 
@@ -85,6 +86,10 @@ struct Inner {
     folder: PathBuf,
     /// What there was when the log was opened.
     found: Vec<SegmentNumber>,
+    /// Which of them there had to be: from `first` on, up to the one before `end`, as far as that is known.
+    first: Option<SegmentNumber>,
+    end: Option<SegmentNumber>,
+    extent: Arc<ExtentFile>,
     torn_tail: Option<TornTail>,
     threads: Vec<JoinHandle<()>>,
     /// Held, and released by the kernel, as long as the process has the log.
@@ -131,14 +136,25 @@ impl Log {
             Some(last) => repair_tail(&segment_path(folder, *last))?,
             None => None,
         };
-        let previous_end = drop_empty_tail(folder, &mut found)?;
+        let extent = read_extent_of(folder, settings.segment_min)?;
+        let (empty_tail, previous_end) = take_empty_tail(folder, &mut found)?;
         let number = found
             .last()
             .map_or(settings.segment_min, |last| last.next())
             .max(settings.segment_min);
         let shared = Arc::new(Shared::new());
+        let kept = found.first().zip(found.last());
+        let kept = kept.map(|(first, last)| Extent {
+            first: *first,
+            newest: *last,
+        });
+        let extent_file = Arc::new(ExtentFile::new(folder, kept));
+        let segments = Segments {
+            folder: Folder(folder.to_owned()),
+            extent: extent_file.clone(),
+        };
         let tail = Tail::begin(
-            Box::new(Folder(folder.to_owned())),
+            Box::new(segments),
             settings.sync,
             settings.segment_bytes_max,
             number,
@@ -146,6 +162,10 @@ impl Log {
             &shared,
         )
         .map_err(failed(folder))?;
+        // Removed only now: a log that was ever opened has a segment at any moment.
+        if let Some(empty) = empty_tail.filter(|empty| *empty != number) {
+            fs::remove_file(segment_path(folder, empty)).map_err(failed(folder))?;
+        }
         let writer = spawn("log-writer", {
             let shared = Arc::clone(&shared);
             move || run_writer(&shared, tail)
@@ -159,7 +179,10 @@ impl Log {
         Ok(Self(Arc::new(Inner {
             shared,
             folder: folder.to_owned(),
+            end: end(empty_tail, extent),
+            first: extent.map(|extent| extent.first),
             found,
+            extent: extent_file,
             torn_tail,
             threads,
             _lock: lock,
@@ -175,7 +198,8 @@ impl Log {
     /// The records that the log held when it was opened, from segment `from` on, in the order of their appends.
     #[must_use]
     pub fn replay(&self, from: SegmentNumber) -> Replay {
-        Replay::new(&self.0.folder, &self.0.found, from)
+        let inner = &self.0;
+        Replay::new(&inner.folder, &inner.found, from, inner.first, inner.end)
     }
 
     /// Puts the records in line, all or none, behind everything that was put there before. Does not block;
@@ -221,8 +245,10 @@ impl Log {
     /// Removes the segments that a snapshot covers, oldest first; the one that is written to always stays. Blocks.
     pub fn remove_before(&self, keep: SegmentNumber) -> io::Result<()> {
         let current = SegmentNumber(self.0.shared.current.load(Ordering::Acquire));
+        let keep = keep.min(current);
+        self.0.extent.strike_before(keep)?;
         for number in list_segments(&self.0.folder)? {
-            if number < keep.min(current) {
+            if number < keep {
                 fs::remove_file(segment_path(&self.0.folder, number))?;
             }
         }
@@ -305,34 +331,82 @@ fn read_header(path: &Path) -> Result<Option<SegmentHeader>, OpenError> {
     Ok(SegmentHeader::from_bytes(&bytes))
 }
 
-/// A last segment without a record gives its number to the new one. Answers where the segment before that one ends.
-fn drop_empty_tail(
+/// All segments before this one must have been found. The empty one gave its number away, so none has it.
+fn end(empty_tail: Option<SegmentNumber>, extent: Option<Extent>) -> Option<SegmentNumber> {
+    let newest = extent.map(|extent| extent.newest);
+    match empty_tail {
+        Some(empty) if newest.is_none_or(|newest| newest <= empty) => Some(empty),
+        Some(_) | None => newest.map(SegmentNumber::next),
+    }
+}
+
+/// Where no extent was ever written, the newest snapshot names a segment that was there.
+fn read_extent_of(
+    folder: &Path,
+    named_by_snapshot: SegmentNumber,
+) -> Result<Option<Extent>, OpenError> {
+    let path = extent_path(folder);
+    match read_extent(&path) {
+        Ok(Some(Ok(extent))) => Ok(Some(extent)),
+        Ok(Some(Err(ExtentFault::NewerVersion(version)))) => {
+            Err(OpenError::NewerVersion { path, version })
+        }
+        Ok(Some(Err(ExtentFault::Damaged)) | None) => Ok((named_by_snapshot
+            > SegmentNumber::FIRST)
+            .then_some(Extent {
+                first: named_by_snapshot,
+                newest: named_by_snapshot,
+            })),
+        Err(source) => Err(OpenError::Io { path, source }),
+    }
+}
+
+/// Segments and the list of them.
+struct Segments {
+    folder: Folder,
+    extent: Arc<ExtentFile>,
+}
+
+impl Disk for Segments {
+    fn create(&self, number: SegmentNumber) -> io::Result<Arc<dyn SegmentFile>> {
+        let file = self.folder.create(number)?;
+        // Records are worth more than noticing later that they were taken away.
+        if let Err(error) = self.extent.enter(number) {
+            warn!(%error, segment = %number, "the log's list of segments could not be written");
+        }
+        Ok(file)
+    }
+}
+
+/// A last segment without a record gives its number to the new one. Answers that number, and where the segment before
+/// that one ends.
+fn take_empty_tail(
     folder: &Path,
     found: &mut Vec<SegmentNumber>,
-) -> Result<Option<u64>, OpenError> {
-    let Some(last) = found.last() else {
-        return Ok(None);
+) -> Result<(Option<SegmentNumber>, Option<u64>), OpenError> {
+    let Some(last) = found.last().copied() else {
+        return Ok((None, None));
     };
-    let path = segment_path(folder, *last);
+    let path = segment_path(folder, last);
     let io_error = |source| OpenError::Io {
         path: path.clone(),
         source,
     };
     let length = fs::metadata(&path).map_err(io_error)?.len();
     if length > HEADER_BYTES {
-        return Ok(Some(length));
+        return Ok((None, Some(length)));
     }
     let header = read_header(&path)?;
-    fs::remove_file(&path).map_err(io_error)?;
     found.pop();
-    match (header, found.last()) {
-        (Some(header), _) => Ok(header.previous_end),
-        (None, None) => Ok(None),
+    let previous_end = match (header, found.last()) {
+        (Some(header), _) => header.previous_end,
+        (None, None) => None,
         (None, Some(previous)) => {
             let bytes = fs::read(segment_path(folder, *previous)).map_err(io_error)?;
-            Ok(Some(sound_end(&bytes) as u64))
+            Some(sound_end(&bytes) as u64)
         }
-    }
+    };
+    Ok((Some(last), previous_end))
 }
 
 fn repair_tail(path: &Path) -> Result<Option<TornTail>, OpenError> {

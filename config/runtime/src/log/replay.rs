@@ -54,6 +54,8 @@ pub struct Replay {
     segments: VecDeque<SegmentNumber>,
     /// What the next segment must be numbered.
     expected: Option<SegmentNumber>,
+    /// All before this one must be there.
+    end: Option<SegmentNumber>,
     reading: Option<Segment>,
     pending: VecDeque<ReplayError>,
     tenant: Option<TenantId>,
@@ -67,19 +69,28 @@ struct Segment {
 }
 
 impl Replay {
-    pub(crate) fn new(folder: &Path, found: &[SegmentNumber], from: SegmentNumber) -> Self {
+    /// Of the segments `found`, those from `from` on. There must have been all from `first` on and before `end`, as
+    /// far as these are known.
+    pub(crate) fn new(
+        folder: &Path,
+        found: &[SegmentNumber],
+        from: SegmentNumber,
+        first: Option<SegmentNumber>,
+        end: Option<SegmentNumber>,
+    ) -> Self {
         let segments: VecDeque<_> = found
             .iter()
             .copied()
             .filter(|number| *number >= from)
             .collect();
         // Where the caller's snapshot covers the beginning, the log must begin where the snapshot ends.
-        // Without a snapshot the log may have been begun at any number.
-        let expected = (from > SegmentNumber::FIRST && !segments.is_empty()).then_some(from);
+        let by_snapshot = (from > SegmentNumber::FIRST && !segments.is_empty()).then_some(from);
+        let expected = first.map(|first| first.max(from)).or(by_snapshot);
         Self {
             folder: folder.to_owned(),
             segments,
             expected,
+            end,
             reading: None,
             pending: VecDeque::new(),
             tenant: None,
@@ -87,12 +98,7 @@ impl Replay {
     }
 
     fn open_next(&mut self, number: SegmentNumber) {
-        if let Some(expected) = self.expected.filter(|expected| *expected < number) {
-            self.pending.push_back(ReplayError::Missing {
-                first: expected,
-                last: SegmentNumber(number.0 - 1),
-            });
-        }
+        self.pending.extend(self.missing_before(number));
         self.expected = Some(number.next());
         let path = segment_path(&self.folder, number);
         let mut bytes = match std::fs::read(&path) {
@@ -126,6 +132,14 @@ impl Replay {
         });
     }
 
+    fn missing_before(&self, number: SegmentNumber) -> Option<ReplayError> {
+        let first = self.expected.filter(|expected| *expected < number)?;
+        Some(ReplayError::Missing {
+            first,
+            last: SegmentNumber(number.0 - 1),
+        })
+    }
+
     /// What the segment after the one that is being opened says about where that one ends.
     fn end_by_next_header(&self) -> Option<u64> {
         let next = self.segments.front()?;
@@ -156,7 +170,10 @@ impl Iterator for Replay {
                 return Some(Err(error));
             }
             let Some(segment) = &mut self.reading else {
-                let number = self.segments.pop_front()?;
+                let Some(number) = self.segments.pop_front() else {
+                    let end = self.end.take()?;
+                    return self.missing_before(end).map(Err);
+                };
                 self.open_next(number);
                 continue;
             };

@@ -148,7 +148,11 @@ fn numbers_never_fall_below_what_a_snapshot_covers() {
     };
     let log = Log::open(folder.path(), &settings).unwrap();
     append(&log, "a", 1, "x");
-    assert_eq!(replayed(&log, SegmentNumber(9)), Vec::<String>::new());
+    assert_eq!(
+        replayed(&log, SegmentNumber(9)),
+        ["missing 00000009 to 00000009"],
+        "there is nothing, though a snapshot says that there was"
+    );
     drop(log);
     let log = Log::open(folder.path(), &settings).unwrap();
     assert_eq!(replayed(&log, SegmentNumber(9)), ["a/1/x"]);
@@ -199,6 +203,92 @@ fn a_lost_end_or_segment_is_noticed() {
         replay_of(folder.path()),
         ["missing 00000002 to 00000002", "a/1/three"]
     );
+}
+
+/// What is reported when a log of the segments 3 to 5, of which the last one may be empty, lacks these.
+fn missing(gone: &[u64], last: &[&str]) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Log::open(folder.path(), &small()).unwrap();
+    for number in 1..=5 {
+        assert_eq!(log.rotate_blocking().unwrap(), SegmentNumber(number));
+        for payload in if number < 5 { &["x"] } else { last } {
+            append(&log, "a", 1, payload);
+        }
+    }
+    log.remove_before(SegmentNumber(3)).unwrap();
+    drop(log);
+    for number in gone {
+        fs::remove_file(segment_path(folder.path(), SegmentNumber(*number))).unwrap();
+    }
+    let mut found = replay_of(folder.path());
+    found.retain(|line| line.starts_with("missing"));
+    // What was reported is not reported again, but for a gap in the middle, which is still there.
+    let mut again = replay_of(folder.path());
+    again.retain(|line| line.starts_with("missing"));
+    assert!(again.iter().all(|line| found.contains(line)), "{again:?}");
+    if gone.len() == 3 || gone.is_empty() {
+        assert_eq!(again, [""; 0]);
+    }
+    found
+}
+
+#[test]
+fn segments_that_were_taken_away_are_missed_wherever_they_stood() {
+    for (gone, reported) in [
+        (&[][..], &[][..]),
+        (&[3], &["missing 00000003 to 00000003"]),
+        (&[3, 4], &["missing 00000003 to 00000004"]),
+        (&[4], &["missing 00000004 to 00000004"]),
+        (&[5], &["missing 00000005 to 00000005"]),
+        (&[4, 5], &["missing 00000004 to 00000005"]),
+        (
+            &[3, 5],
+            &[
+                "missing 00000003 to 00000003",
+                "missing 00000005 to 00000005",
+            ],
+        ),
+        (&[3, 4, 5], &["missing 00000003 to 00000005"]),
+    ] {
+        assert_eq!(missing(gone, &["x"]), reported, "{gone:?}");
+        assert_eq!(
+            missing(gone, &[]),
+            reported,
+            "{gone:?}, the last one was empty"
+        );
+    }
+}
+
+#[test]
+fn an_empty_log_that_is_opened_again_and_again_misses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..3 {
+        assert_eq!(replay_of(folder.path()), [""; 0]);
+    }
+    let log = Log::open(folder.path(), &small()).unwrap();
+    append(&log, "a", 1, "x");
+    let cut = log.rotate_blocking().unwrap();
+    log.remove_before(cut).unwrap();
+    drop(log);
+    for _ in 0..3 {
+        assert_eq!(replay_of(folder.path()), [""; 0]);
+    }
+}
+
+#[test]
+fn a_crash_between_making_a_segment_and_entering_it_misses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Log::open(folder.path(), &small()).unwrap();
+    append(&log, "a", 1, "x");
+    let before = fs::read(folder.path().join("extent")).unwrap();
+    log.rotate_blocking().unwrap();
+    append(&log, "a", 1, "y");
+    drop(log);
+    fs::write(folder.path().join("extent"), before).unwrap();
+    assert_eq!(replay_of(folder.path()), ["a/1/x", "a/1/y"]);
+    // A log of before there were lists has none.
+    fs::remove_file(folder.path().join("extent")).unwrap();
+    assert_eq!(replay_of(folder.path()), ["a/1/x", "a/1/y"]);
 }
 
 #[test]
