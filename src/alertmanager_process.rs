@@ -158,6 +158,15 @@ fn settings(flags: &AlertmanagerFlags, features: &Features, address: &Address) -
     let machine = &mut settings.machine;
     machine.retention = flags.retention;
     machine.garbage_interval = flags.gc_interval;
+    machine.start_delay = flags.start_delay;
+    machine.alerts_of_name_max = usize::try_from(flags.per_alertname_limit).unwrap_or(0);
+    let given = |limit: i64| usize::try_from(limit).ok().filter(|limit| *limit > 0);
+    if let Some(silences_max) = given(flags.silences_max) {
+        machine.silence.silences_max = silences_max;
+    }
+    if let Some(bytes_max) = given(flags.silence_bytes_max) {
+        machine.silence.bytes_max = bytes_max;
+    }
     settings
 }
 

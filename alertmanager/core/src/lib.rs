@@ -4,6 +4,7 @@
 //! routed (`dispatch`) and collected in groups (`group`); a group's flush (`flush`) is judged against mutes
 //! (`mute`, `silence`, `inhibit`, `interval`) and against what was told before (`dedup`, `nflog`), and what is new
 //! goes out as a delivery (`delivery`) until it has arrived or newer state has taken its place.
+mod alertname_limit;
 mod codec;
 mod dedup;
 mod delivery;

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use model::{Alert, AlertStatus, Fingerprint, Machine, Timestamp};
 
+use crate::alertname_limit::AlertnameLimit;
 use crate::delivery::Deliveries;
 use crate::dispatch::{Dispatcher, GroupId, Schedules};
 use crate::group::{GroupTiming, Schedule};
@@ -43,11 +44,14 @@ pub struct Alertmanager {
     pub(crate) policy_next: Option<NextPolicy>,
     pub(crate) alerts: AlertStore,
     pub(crate) inhibitor: Inhibitor,
+    pub(crate) of_name: AlertnameLimit,
     pub(crate) silences: Silences,
     pub(crate) nflog: Nflog,
     pub(crate) groups: Dispatcher,
     pub(crate) deliveries: Deliveries,
     pub(crate) garbage_due: Timestamp,
+    /// No group is flushed before.
+    pub(crate) dispatch_from: Timestamp,
     /// What the last reader saw, as long as nothing has happened since.
     pub(crate) seen: Option<Arc<View>>,
     pub(crate) commands: VecDeque<Command>,
@@ -104,6 +108,7 @@ impl Alertmanager {
         self.inhibitor = Inhibitor::new(&self.policy.config.inhibit_rules);
         for (fingerprint, stored) in self.alerts.iter() {
             self.inhibitor.insert(fingerprint, &stored.alert.labels);
+            self.of_name.insert(fingerprint, &stored.alert.labels);
         }
     }
 
@@ -232,6 +237,7 @@ impl Alertmanager {
             match change {
                 Change::Changed(alert) => {
                     self.inhibitor.insert(fingerprint, &alert.labels);
+                    self.of_name.insert(fingerprint, &alert.labels);
                     note_changed(&mut records, &alert);
                 }
                 Change::Extended(extension) => note_extended(&mut records, extension),
@@ -258,6 +264,9 @@ impl Alertmanager {
         }
         if known.is_none() && self.alerts.len() >= self.settings.alerts_max {
             return Some(Limit::Alerts(self.settings.alerts_max));
+        }
+        if !self.of_name.admits(alert, &self.alerts, now) {
+            return Some(Limit::AlertsOfName(self.of_name.max()));
         }
         let room = self.settings.groups_max.saturating_sub(self.groups.len());
         // No alert has more groups than there are routes, so the exact count matters only near the limit.
@@ -384,6 +393,7 @@ impl Alertmanager {
         self.silences.collect_garbage(self.settings.retention, now);
         for (fingerprint, alert) in self.alerts.collect_garbage(now) {
             self.inhibitor.remove(fingerprint, &alert.labels);
+            self.of_name.remove(fingerprint, &alert.labels);
         }
         self.garbage_due = now + self.settings.garbage_interval;
     }
@@ -480,7 +490,12 @@ impl Machine for Alertmanager {
                 None => break,
             }
         }
-        for _ in 0..WORK_MAX {
+        let flushes = if now < self.dispatch_from {
+            0
+        } else {
+            WORK_MAX
+        };
+        for _ in 0..flushes {
             match self.groups.take_due(&self.policy, now) {
                 Some((id, slot)) => self.flush(&id, slot, now),
                 None => break,
@@ -503,7 +518,9 @@ impl Machine for Alertmanager {
         let policy_came = self.policy_next.as_ref().map(|next| next.came_at);
         [
             policy_came,
-            self.groups.next_due(),
+            self.groups
+                .next_due()
+                .map(|due| due.max(self.dispatch_from)),
             self.deliveries.next_due(),
         ]
         .into_iter()

@@ -29,6 +29,10 @@ pub struct Settings {
     pub alerts_max: usize,
     /// Alerts that would open more aggregation groups than this are refused to their sender.
     pub groups_max: usize,
+    /// Firing alerts of one `alertname` beyond this are refused to their sender; 0: no limit.
+    pub alerts_of_name_max: usize,
+    /// After the start nothing is told for this long: senders get time to say all that fires.
+    pub start_delay: Duration,
     pub alert: AlertLimits,
     pub silence: SilenceLimits,
     /// The machine's own zone, for time intervals with `location: Local`.
@@ -46,6 +50,8 @@ impl Default for Settings {
             // An alert of usual size takes some 2 kB with its group: these are about one gigabyte.
             alerts_max: 500_000,
             groups_max: 500_000,
+            alerts_of_name_max: 0,
+            start_delay: Duration::ZERO,
             alert: AlertLimits::default(),
             silence: SilenceLimits::default(),
             local_zone: TimeZone::UTC,
@@ -154,6 +160,8 @@ pub struct Refused {
 pub enum Limit {
     #[error("no more than {0} alerts fit")]
     Alerts(usize),
+    #[error("no more than {0} alerts of one alertname fit")]
+    AlertsOfName(usize),
     #[error("no more than {0} aggregation groups fit")]
     Groups(usize),
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use model::{Alert, AlertStatus, Fingerprint, Timestamp};
 
+use crate::alertname_limit::AlertnameLimit;
 use crate::delivery::Deliveries;
 use crate::dispatch::{Dispatcher, Schedules};
 use crate::hashes::AlertHashes;
@@ -34,6 +35,7 @@ impl Alertmanager {
     ) -> Self {
         let mut machine = Self {
             inhibitor: Inhibitor::new(&policy.config.inhibit_rules),
+            of_name: AlertnameLimit::new(settings.alerts_of_name_max),
             policy,
             policy_next: None,
             alerts: AlertStore::default(),
@@ -42,6 +44,7 @@ impl Alertmanager {
             groups: Dispatcher::default(),
             deliveries: Deliveries::new(settings.seed),
             garbage_due: now + settings.garbage_interval,
+            dispatch_from: now + settings.start_delay,
             settings,
             seen: None,
             commands: VecDeque::new(),

@@ -187,6 +187,55 @@ fn records_of_a_snapshot_stand_for_all_records_before() {
 }
 
 #[test]
+fn nothing_is_told_before_the_start_delay_and_then_all_that_is_due() {
+    let mut world = World::new(PLAIN);
+    world.settings.start_delay = secs(120);
+    world.crash(secs(0));
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(60);
+    world.fire(&["alertname=Down instance=b"]);
+    world.until(115);
+    world.fire(&["alertname=Full instance=c"]);
+    world.until(300);
+    // The first group's wait was over long ago; the second one's lasts beyond the delay.
+    world.check(&["120 first notification +a +b", "145 first notification +c"]);
+}
+
+#[test]
+fn alerts_of_one_name_leave_room_for_the_others() {
+    let mut world = World::new(PLAIN);
+    world.settings.alerts_of_name_max = 2;
+    world.crash(secs(0));
+    world.fire(&["alertname=Wild instance=a", "alertname=Wild instance=b"]);
+    world.answers.clear();
+    let third = ["alertname=Wild instance=c"];
+    world.fire(&[
+        third[0],
+        "alertname=Wild instance=a",
+        "alertname=Calm instance=d",
+    ]);
+    let refused = |count| {
+        Answer::Alerts(AlertsAnswer {
+            invalid: Vec::new(),
+            refused: Some(Refused {
+                count,
+                limit: Limit::AlertsOfName(2),
+            }),
+        })
+    };
+    assert_eq!(world.answers, [refused(1)]);
+    // It is known again after a restart, and one that ends makes room.
+    world.crash(secs(1));
+    world.answers.clear();
+    world.fire(&third);
+    assert_eq!(world.answers, [refused(1)]);
+    world.resolve(&["alertname=Wild instance=b"]);
+    world.answers.clear();
+    world.fire(&third);
+    assert_eq!(world.answers, [Answer::Alerts(AlertsAnswer::default())]);
+}
+
+#[test]
 fn past_its_bounds_it_refuses_aloud() {
     let mut world = World::new(PLAIN);
     world.settings.alerts_max = 2;
