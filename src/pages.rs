@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use runtime::{Metrics, Right, Routes};
@@ -35,7 +35,7 @@ pub(crate) fn routes(metrics: Metrics, reloader: Arc<Reloader>) -> Routes {
         .route(
             Right::Public,
             "/metrics",
-            get(async move || metrics.response()),
+            get(async move |headers: HeaderMap| metrics.response(&headers)),
         )
         .route(Right::Admin, "/-/reload", post(reload).with_state(reloader))
 }

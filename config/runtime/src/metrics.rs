@@ -1,12 +1,22 @@
-//! Watchbell's own figures, in the text form that Prometheus scrapes.
+//! Watchbell's own figures, in the text forms that Prometheus scrapes.
+mod accept;
+mod classic;
+
 use std::fmt;
 use std::sync::Arc;
 
+use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use parking_lot::Mutex;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::{Metric, Registry};
+
+use crate::metrics::accept::TextFormat;
+use crate::metrics::classic::classic;
+
+const CLASSIC: &str = "text/plain; version=0.0.4; charset=utf-8";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// One registry for the process; cheap to copy.
 #[derive(Clone, Default)]
@@ -34,22 +44,111 @@ impl Metrics {
         text
     }
 
-    /// The answer to `GET /metrics`.
+    /// The answer to `GET /metrics`: OpenMetrics 1.0 where the request's headers ask for it, else the text format 0.0.4.
     #[must_use]
-    pub fn response(&self) -> Response {
-        (
-            [(
-                CONTENT_TYPE,
-                "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            )],
-            self.text(),
-        )
-            .into_response()
+    pub fn response(&self, headers: &HeaderMap) -> Response {
+        let (content_type, text) = match TextFormat::wanted(headers) {
+            TextFormat::Classic => (CLASSIC, classic(&self.text())),
+            TextFormat::OpenMetrics => (OPEN_METRICS, self.text()),
+        };
+        ([(CONTENT_TYPE, content_type)], text).into_response()
     }
 }
 
 impl fmt::Debug for Metrics {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::path::Path;
+    use std::process::{Command, Stdio};
+    use std::sync::atomic::AtomicU64;
+
+    use axum::body::to_bytes;
+    use axum::http::header::{ACCEPT, CONTENT_TYPE};
+    use axum::http::{HeaderMap, HeaderValue};
+    use prometheus_client::metrics::counter::Counter;
+    use prometheus_client::metrics::family::Family;
+    use prometheus_client::metrics::gauge::Gauge;
+    use prometheus_client::metrics::histogram::Histogram;
+    use prometheus_client::metrics::info::Info;
+
+    use super::{CLASSIC, Metrics, OPEN_METRICS};
+
+    const PROMTOOL: &str = "/usr/bin/promtool";
+
+    /// One of each kind that there is.
+    fn figures() -> Metrics {
+        let metrics = Metrics::new();
+        let calls: Family<Vec<(String, String)>, Counter> = Family::default();
+        let labels = |value: &str| vec![("path".to_owned(), value.to_owned())];
+        calls.get_or_create(&labels("/a \"b\" \\ # {c}\nd")).inc();
+        calls.get_or_create(&labels("")).inc_by(3);
+        metrics.register("test_calls", "Calls", calls);
+        let age: Gauge<f64, AtomicU64> = Gauge::default();
+        age.set(f64::INFINITY);
+        metrics.register("test_age_seconds", "Age", age);
+        let sizes = Histogram::new([0.5, 1e6]);
+        sizes.observe(0.25);
+        sizes.observe(1e9);
+        metrics.register("test_size_bytes", "Sizes", sizes);
+        let build = Info::new(vec![("version", "1.2.3")]);
+        metrics
+            .registry
+            .lock()
+            .register("test_build", "Build", build);
+        metrics
+    }
+
+    async fn answer(metrics: &Metrics, accept: Option<&'static str>) -> (String, String) {
+        let mut headers = HeaderMap::new();
+        if let Some(accept) = accept {
+            headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        }
+        let response = metrics.response(&headers);
+        let content_type = response.headers()[CONTENT_TYPE]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (content_type, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn the_content_type_is_that_of_the_text() {
+        let metrics = figures();
+        let (content_type, text) = answer(&metrics, Some("application/openmetrics-text")).await;
+        assert_eq!(content_type, OPEN_METRICS);
+        assert!(text.contains("# TYPE test_calls counter\n") && text.ends_with("# EOF\n"));
+        let (content_type, text) = answer(&metrics, None).await;
+        assert_eq!(content_type, CLASSIC);
+        assert!(text.contains("# TYPE test_calls_total counter\n") && !text.contains("# EOF"));
+    }
+
+    #[tokio::test]
+    async fn promtool_finds_nothing_to_say() {
+        if !Path::new(PROMTOOL).exists() {
+            assert!(std::env::var_os("CI").is_none(), "{PROMTOOL} is missing");
+            eprintln!("SKIPPED: {PROMTOOL} is not installed");
+            return;
+        }
+        let (_, text) = answer(&figures(), None).await;
+        let mut promtool = Command::new(PROMTOOL)
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = promtool.stdin.take().unwrap();
+        input.write_all(text.as_bytes()).unwrap();
+        drop(input);
+        let output = promtool.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}\n{text}");
     }
 }
