@@ -590,6 +590,12 @@ mod tests {
                 &line[..76]
             )
         );
+        // A space in column 80 does not fold, one behind it does.
+        let full = "x".repeat(77);
+        assert_eq!(
+            printed(text(&format!("{full} y z"))),
+            format!("a: {full} y\n  z\n")
+        );
         let unbroken = "x".repeat(200);
         assert_eq!(printed(text(&unbroken)), format!("a: {unbroken}\n"));
     }

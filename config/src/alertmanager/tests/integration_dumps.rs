@@ -27,7 +27,7 @@ receivers:
   msteams_configs: [{webhook_url: <secret>}]
   msteamsv2_configs: [{webhook_url_file: f, text: ''}]
   jira_configs:
-  - {api_url: 'http://j', project: P, issue_type: Bug}
+  - {api_url: 'http://j', project: P, issue_type: Bug, description: {enable_update: yes}}
   - {api_url: 'http://j', project: P, issue_type: Bug, api_type: cloud, summary: {template: t, enable_update: false}, description: x, labels: [a], priority: '', reopen_transition: a, resolve_transition: b, wont_fix_resolution: c, reopen_duration: 90m, fields: {b: {value: '{{ .x }}'}, a: [1]}}
   rocketchat_configs:
   - {token: <secret>, token_id_file: f, channel: c, fields: [{title: t, value: v}, {short: true, title: t}], actions: [{type: button, text: t, url: u, imageurl: i}], short_fields: true}
@@ -193,6 +193,7 @@ const DUMP: &str = r#"  discord_configs:
       template: '{{ template "jira.default.summary" . }}'
     description:
       template: '{{ template "jira.default.description" . }}'
+      enable_update: true
     priority: '{{ template "jira.default.priority" . }}'
     issue_type: Bug
   - send_resolved: true

@@ -52,6 +52,19 @@ const GLOBALS: &str = "global: {smtp_from: f, smtp_smarthost: 'h:25', slack_api_
 const EVERY_KIND: &str = "mattermost_configs: [{}], rocketchat_configs: [{}], incidentio_configs: [{url: 'http://i'}], jira_configs: [{project: p, issue_type: i}], msteamsv2_configs: [{webhook_url: <secret>}], msteams_configs: [{webhook_url: <secret>}], webex_configs: [{room_id: r, http_config: {authorization: {credentials: <secret>}}}], discord_configs: [{webhook_url: <secret>}], telegram_configs: [{chat_id: 1}], sns_configs: [{topic_arn: t}], pushover_configs: [{user_key: <secret>, token: <secret>}], victorops_configs: [{routing_key: r}], slack_configs: [{}], wechat_configs: [{}], opsgenie_configs: [{}, {}], pagerduty_configs: [{routing_key: <secret>}], email_configs: [{to: t}], webhook_configs: [{url: <secret>}]";
 
 #[test]
+fn a_dump_lists_them_in_an_order_of_its_own() {
+    let text = format!("{GLOBALS}{}", with_receiver(EVERY_KIND));
+    let dump = read(&text).dump();
+    let keys = dump
+        .lines()
+        .filter_map(|line| line.strip_suffix("_configs:"));
+    assert_eq!(
+        keys.map(str::trim).collect::<Vec<_>>().join(" "),
+        "discord email incidentio pagerduty slack webhook opsgenie wechat pushover victorops sns telegram webex msteams msteamsv2 jira rocketchat mattermost"
+    );
+}
+
+#[test]
 fn what_is_not_told_yet_is_refused_when_it_is_to_be_run_with() {
     let text = format!("{GLOBALS}{}", with_receiver(EVERY_KIND));
     let files: MemoryFiles = [("a.yml", text.as_str())].into_iter().collect();
