@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use alertmanager_core::{Alertmanager, Input, Policy, Record, Settings, SilenceId, View};
 use config::AlertmanagerConfig;
+use jiff::tz::TimeZone;
 use model::matcher_syntax::ParserMode;
 use model::{TenantId, Timestamp};
 use parking_lot::{Mutex, RwLock};
@@ -47,7 +48,11 @@ pub struct ServiceSettings {
 impl Default for ServiceSettings {
     fn default() -> Self {
         Self {
-            machine: Settings::default(),
+            machine: Settings {
+                // `TZ`, else the machine's own: what `location: Local` means.
+                local_zone: TimeZone::system(),
+                ..Settings::default()
+            },
             // Each costs a task and a queue.
             tenants_max: 10_000,
             // Some 30,000 alerts of usual size.

@@ -336,6 +336,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         ..SAME
     },
     Scenario {
+        name: "muted-where-the-machine-is",
+        route: "mute_time_intervals: [local]",
+        steps: &[(0.0, "fire: instance=a")],
+        ..SAME
+    },
+    Scenario {
         name: "active-never",
         route: "active_time_intervals: [never]",
         steps: &[(0.0, "fire: instance=a")],
@@ -387,10 +393,10 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         route: "group_by: [severity]",
         steps: &[
             (0.0, "fire: instance=b severity=info"),
-            (3.0, "fire: instance=a severity=page"),
+            (2.5, "fire: instance=a severity=page"),
             (4.0, "resolve: instance=b severity=info"),
         ],
-        outcome: Outcome::Told(&["2 firing +b", "5 firing +a", "6 resolved -b"]),
+        outcome: Outcome::Told(&["2 firing +b", "4 firing +a", "6 resolved -b"]),
         ..SAME
     },
     Scenario {
