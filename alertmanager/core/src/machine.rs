@@ -389,9 +389,8 @@ impl Alertmanager {
     }
 
     pub(crate) fn log(&mut self, key: LogKey, entry: Entry) {
-        if self.nflog.merge(key.clone(), entry.clone()) {
-            self.persist(Record::Notified { key, entry });
-        }
+        self.nflog.put(key.clone(), entry.clone());
+        self.persist(Record::Notified { key, entry });
     }
 
     pub(crate) fn persist(&mut self, record: Record) {

@@ -1,7 +1,7 @@
 //! What is stored so that nothing accepted is forgotten, and its bytes.
 //!
 //! A record says how something stands, not how it changed: a later record of the same alert, log entry or silence
-//! replaces or outranks an earlier one, so a snapshot may be followed by records that it already holds.
+//! replaces an earlier one, whatever times they bear, for between two lives of a process its clock may be set back.
 use std::collections::BTreeMap;
 
 use model::{Alert, Fingerprint, MatchOp, Matcher, MatcherDialect, Timestamp};
@@ -13,8 +13,8 @@ use crate::nflog::{Entry, LogKey};
 use crate::silence::{Silence, SilenceId};
 use crate::store::Extension;
 
-/// The first byte of every record.
-const VERSION: u8 = 1;
+/// The first byte of every record; those of format 1 lack the tag [`Record::Began`].
+const VERSION: u8 = 2;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
@@ -27,6 +27,8 @@ pub enum Record {
         key: LogKey,
         firing: AlertHashes,
     },
+    /// A process took over, at this instant of its clock, what stands before this record.
+    Began(Timestamp),
     Extensions(Vec<Extension>),
     Notified {
         key: LogKey,
@@ -76,6 +78,10 @@ impl Record {
                 writer.byte(5);
                 writer.time(*at);
             }
+            Self::Began(at) => {
+                writer.byte(6);
+                writer.time(*at);
+            }
         }
         writer.finish()
     }
@@ -83,7 +89,7 @@ impl Record {
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
         let mut reader = Reader::new(bytes);
         match reader.byte()? {
-            VERSION => {}
+            1..=VERSION => {}
             newer => return Err(CodecError::Version(newer)),
         }
         let record = match reader.byte()? {
@@ -99,6 +105,7 @@ impl Record {
             },
             4 => Self::Silenced(read_silence(&mut reader)?),
             5 => Self::Alive(reader.time()?),
+            6 => Self::Began(reader.time()?),
             tag => return Err(CodecError::Tag(tag)),
         };
         reader.end()?;
