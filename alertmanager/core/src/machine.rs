@@ -158,18 +158,21 @@ impl Alertmanager {
             return;
         }
         let alert = Arc::clone(&stored.alert);
-        let nflog = &self.nflog;
+        let (nflog, deliveries) = (&self.nflog, &self.deliveries);
         let receiver = &self.policy.route(id.route).receiver;
         let schedule = |timing: GroupTiming, targets: &[LogKey]| {
-            let told_at = targets
+            let told_at = |target| {
+                let entry = nflog.entry(target).filter(|entry| !entry.firing.is_empty());
+                entry.map(|entry| entry.at)
+            };
+            let last = targets.iter().filter_map(told_at).max();
+            let all_by_last = targets
                 .iter()
-                .filter_map(|target| nflog.entry(target))
-                .filter(|entry| !entry.firing.is_empty())
-                .map(|entry| entry.at)
-                .max();
-            match (schedules.get(&id.key, receiver, timing, now), told_at) {
+                .all(|target| told_at(target) == last && deliveries.uncertain(target).is_none());
+            match (schedules.get(&id.key, receiver, timing, now), last) {
                 (Some(schedule), _) => schedule,
-                (None, Some(told_at)) => Schedule::resumed(timing, told_at, now),
+                (None, Some(last)) if all_by_last => Schedule::resumed(timing, last, now),
+                (None, Some(last)) => Schedule::resumed(timing, last, now).caught_up(timing, now),
                 (None, None) => Schedule::starting(timing, alert.starts_at, now),
             }
         };
@@ -399,9 +402,8 @@ impl Alertmanager {
     }
 
     pub(crate) fn log(&mut self, key: LogKey, entry: Entry) {
-        if self.nflog.merge(key.clone(), entry.clone()) {
-            self.persist(Record::Notified { key, entry });
-        }
+        self.nflog.put(key.clone(), entry.clone());
+        self.persist(Record::Notified { key, entry });
     }
 
     pub(crate) fn persist(&mut self, record: Record) {

@@ -102,7 +102,21 @@ impl Nflog {
         self.entries.is_empty()
     }
 
-    /// Takes an entry in and says whether it was news.
+    /// Takes in this process' own word, which stands above all that it has said before.
+    pub(crate) fn put(&mut self, key: LogKey, entry: Entry) {
+        self.entries.insert(key, entry);
+    }
+
+    /// No entry is later than `now`: where the clock was set back, entries from its old time would hold back every
+    /// repeat until the new time has come as far.
+    pub(crate) fn turn_back(&mut self, now: Timestamp) {
+        for entry in self.entries.values_mut().filter(|entry| entry.at > now) {
+            entry.expires_at = now + entry.expires_at.saturating_since(entry.at);
+            entry.at = now;
+        }
+    }
+
+    /// Takes a peer's entry in and says whether it was news.
     pub fn merge(&mut self, key: LogKey, entry: Entry) -> bool {
         match self.entries.get_mut(&key) {
             Some(known) if !entry.replaces(known) => false,
@@ -175,6 +189,39 @@ mod tests {
             (hour(120), minutes, minutes * 3),
         ] {
             assert_eq!(lifetime(retention, repeat, minutes), expected, "{repeat:?}");
+        }
+    }
+
+    fn entry(at: i64, expires_at: i64) -> Entry {
+        Entry {
+            at: Timestamp::from_millis(at),
+            expires_at: Timestamp::from_millis(expires_at),
+            firing: [1].into_iter().collect(),
+            resolved: [].into_iter().collect(),
+            memory: Memory::default(),
+        }
+    }
+
+    #[test]
+    fn the_own_word_stands_whatever_time_it_bears() {
+        let mut log = Nflog::default();
+        for said in [entry(5, 10), entry(5, 10), entry(5, 9), entry(4, 20)] {
+            log.put(key(0), said.clone());
+            assert_eq!(log.entry(&key(0)), Some(&said));
+        }
+    }
+
+    #[test]
+    fn an_entry_keeps_its_length_when_the_clock_is_set_back() {
+        for (said, now, after) in [
+            (entry(5, 10), 6, entry(5, 10)),
+            (entry(5, 10), 5, entry(5, 10)),
+            (entry(50, 60), 6, entry(6, 16)),
+        ] {
+            let mut log = Nflog::default();
+            log.put(key(0), said);
+            log.turn_back(Timestamp::from_millis(now));
+            assert_eq!(log.entry(&key(0)), Some(&after));
         }
     }
 

@@ -1,8 +1,9 @@
 //! What is stored so that nothing accepted is forgotten, and its bytes.
 //!
 //! A record says how something stands, not how it changed: a later record of the same alert, log entry or silence
-//! replaces or outranks an earlier one, so a snapshot may be followed by records that it already holds. What stands
-//! before a whole snapshot counts for nothing: it may say that something fires whose end could not be stored.
+//! replaces an earlier one, whatever times they bear, for between two lives of a process its clock may be set back.
+//! So a snapshot may be followed by records that it already holds. What stands before a whole snapshot counts for
+//! nothing: it may say that something fires whose end could not be stored.
 use std::collections::BTreeMap;
 
 use model::{Alert, Fingerprint, MatchOp, Matcher, MatcherDialect, Timestamp};
@@ -14,8 +15,8 @@ use crate::nflog::{Entry, LogKey};
 use crate::silence::{Silence, SilenceId};
 use crate::store::Extension;
 
-/// The first byte of every record.
-const VERSION: u8 = 1;
+/// The first byte of every record; those of format 1 lack the tag [`Record::Began`].
+const VERSION: u8 = 2;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
@@ -28,6 +29,8 @@ pub enum Record {
         key: LogKey,
         firing: AlertHashes,
     },
+    /// A process took over, at this instant of its clock, what stands before this record.
+    Began(Timestamp),
     Extensions(Vec<Extension>),
     Notified {
         key: LogKey,
@@ -55,6 +58,7 @@ pub(crate) fn since_snapshot(records: impl IntoIterator<Item = Record>) -> Vec<R
             state @ (Record::Alerts(_)
             | Record::Alive(_)
             | Record::Attempted { .. }
+            | Record::Began(_)
             | Record::Extensions(_)
             | Record::Notified { .. }
             | Record::Silenced(_)) => kept.push(state),
@@ -106,6 +110,10 @@ impl Record {
             }
             Self::SnapshotBegins => writer.byte(6),
             Self::SnapshotEnds => writer.byte(7),
+            Self::Began(at) => {
+                writer.byte(8);
+                writer.time(*at);
+            }
         }
         writer.finish()
     }
@@ -113,7 +121,7 @@ impl Record {
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
         let mut reader = Reader::new(bytes);
         match reader.byte()? {
-            VERSION => {}
+            1..=VERSION => {}
             newer => return Err(CodecError::Version(newer)),
         }
         let record = match reader.byte()? {
@@ -131,6 +139,7 @@ impl Record {
             5 => Self::Alive(reader.time()?),
             6 => Self::SnapshotBegins,
             7 => Self::SnapshotEnds,
+            8 => Self::Began(reader.time()?),
             tag => return Err(CodecError::Tag(tag)),
         };
         reader.end()?;

@@ -52,13 +52,17 @@ impl Alertmanager {
         };
         let mut alive_until = Timestamp::MIN;
         for record in since_snapshot(records) {
-            alive_until = alive_until.max(machine.take_record(record));
+            alive_until = machine.take_record(record, alive_until);
         }
         machine.nflog.collect_garbage(now);
         machine
             .silences
             .collect_garbage(machine.settings.retention, now);
-        machine.stop_time(alive_until, now);
+        machine.begin(alive_until, now);
+        // Of a tenant that is new there is nothing to set apart.
+        if alive_until > Timestamp::MIN {
+            machine.persist(Record::Began(now));
+        }
         machine.regroup(&Schedules::default(), now);
         machine.alerts.collect_garbage(now);
         machine.index_sources();
@@ -117,63 +121,93 @@ impl Alertmanager {
         })
     }
 
-    /// Takes a stored record in; answers until when the process was surely alive.
-    fn take_record(&mut self, record: Record) -> Timestamp {
+    /// Takes a stored record in; answers until when the process was surely alive, which was `alive_until` before.
+    fn take_record(&mut self, record: Record, alive_until: Timestamp) -> Timestamp {
         match record {
-            Record::Alive(at) => at,
-            Record::SnapshotBegins | Record::SnapshotEnds => Timestamp::MIN,
+            Record::SnapshotBegins | Record::SnapshotEnds => alive_until,
+            Record::Alive(at) => {
+                if at < alive_until {
+                    self.turn_back(alive_until, at);
+                }
+                at
+            }
+            Record::Began(at) => {
+                self.begin(alive_until, at);
+                at
+            }
             Record::Alerts(alerts) => {
-                let alive = alerts.iter().map(|alert| alert.updated_at).max();
+                let said_at = alerts.iter().map(|alert| alert.updated_at).max();
                 for alert in alerts {
                     self.alerts.restore(alert);
                 }
-                alive.unwrap_or(Timestamp::MIN)
+                alive_until.max(said_at.unwrap_or(alive_until))
             }
             Record::Attempted { key, firing } => {
                 self.deliveries.set_uncertain(key, firing);
-                Timestamp::MIN
+                alive_until
             }
             Record::Extensions(extensions) => {
-                let alive = extensions
+                let said_at = extensions
                     .iter()
                     .map(|extension| extension.updated_at)
                     .max();
                 for extension in extensions {
                     self.alerts.restore_extension(extension);
                 }
-                alive.unwrap_or(Timestamp::MIN)
+                alive_until.max(said_at.unwrap_or(alive_until))
             }
             Record::Notified { key, entry } => {
                 let at = entry.at;
                 self.deliveries
                     .set_uncertain(key.clone(), AlertHashes::default());
-                self.nflog.merge(key, entry);
-                at
+                self.nflog.put(key, entry);
+                alive_until.max(at)
             }
             Record::Silenced(silence) => {
                 let at = silence.updated_at;
-                self.silences.merge(silence);
-                at
+                self.silences.restore(silence);
+                alive_until.max(at)
             }
+        }
+    }
+
+    /// A life of the process begins at `now`; the one before was surely alive until `alive_until`.
+    fn begin(&mut self, alive_until: Timestamp, now: Timestamp) {
+        if now < alive_until {
+            self.turn_back(alive_until, now);
+        } else {
+            self.stop_time(alive_until, now);
         }
     }
 
     /// While the process was down nobody could repeat an alert, so none ended meanwhile for want of repetition: what
     /// was left of an alert's time when the process ended is left of it now, up to [`STRETCH_MAX`].
     fn stop_time(&mut self, alive_until: Timestamp, now: Timestamp) {
-        let stretched: Vec<(Fingerprint, Timestamp)> = self
-            .alerts
-            .iter()
-            .filter(|(_, stored)| stored.alert.status(alive_until) == AlertStatus::Firing)
-            .map(|(fingerprint, stored)| {
-                let left = stored.alert.ends_at.saturating_since(alive_until);
-                let left = left.min(STRETCH_MAX);
-                (fingerprint, stored.alert.ends_at.max(now + left))
-            })
-            .collect();
-        for (fingerprint, ends_at) in stretched {
-            self.alerts.set_ends_at(fingerprint, ends_at);
-        }
+        self.alerts.retime(|alert| {
+            if alert.status(alive_until) == AlertStatus::Firing {
+                let left = alert.ends_at.saturating_since(alive_until);
+                alert.ends_at = alert.ends_at.max(now + left.min(STRETCH_MAX));
+            }
+        });
+    }
+
+    /// The clock was set back to `now`. What had ended in its old time is over all the same, what was left of an
+    /// alert's time is left of it, and what is said from now on is later than all that was said before.
+    fn turn_back(&mut self, alive_until: Timestamp, now: Timestamp) {
+        self.alerts.retime(|alert| {
+            alert.updated_at = alert.updated_at.min(now);
+            match alert.status(alive_until) {
+                AlertStatus::Resolved => alert.ends_at = alert.ends_at.min(now),
+                AlertStatus::Firing => {
+                    let left = alert.ends_at.saturating_since(alive_until);
+                    if left <= STRETCH_MAX {
+                        alert.ends_at = now + left;
+                    }
+                }
+            }
+        });
+        self.nflog.turn_back(now);
+        self.silences.turn_back(alive_until, now);
     }
 }
 

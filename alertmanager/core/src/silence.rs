@@ -316,7 +316,22 @@ impl Silences {
         Ok(expired)
     }
 
-    /// Takes in what a peer or the log says; answers whether it was news.
+    /// Puts back what was stored; a later record of the same silence stands for the whole of it.
+    pub(crate) fn restore(&mut self, silence: Silence) {
+        self.insert(silence);
+    }
+
+    /// What was over at `alive_until`, in the time of a clock that was set back to `now`, is over.
+    pub(crate) fn turn_back(&mut self, alive_until: Timestamp, now: Timestamp) {
+        for silence in self.silences.values_mut() {
+            if silence.state(alive_until) == SilenceState::Expired {
+                silence.ends_at = silence.ends_at.min(now);
+                silence.starts_at = silence.starts_at.min(now);
+            }
+        }
+    }
+
+    /// Takes in what a peer says; answers whether it was news.
     pub fn merge(&mut self, silence: Silence) -> bool {
         let news = self
             .silences

@@ -119,10 +119,10 @@ impl AlertStore {
         }
     }
 
-    /// Moves the end of an alert.
-    pub fn set_ends_at(&mut self, fingerprint: Fingerprint, ends_at: Timestamp) {
-        if let Some(stored) = self.alerts.get_mut(&fingerprint) {
-            Arc::make_mut(&mut stored.alert).ends_at = ends_at;
+    /// Moves times of alerts; nothing else of them may change.
+    pub fn retime(&mut self, mut retime: impl FnMut(&mut Alert)) {
+        for stored in self.alerts.values_mut() {
+            retime(Arc::make_mut(&mut stored.alert));
         }
     }
 

@@ -1,5 +1,6 @@
 //! The machine as a whole, in worlds without a clock.
 mod cadence;
+mod clock;
 mod muting;
 mod records;
 mod reloading;

@@ -166,3 +166,25 @@ fn an_alert_that_ended_unheard_keeps_its_place_over_a_reload() {
     assert_eq!(world.abandoned(), ["alerts_ended: 1 alerts, 503"]);
     assert_eq!(world.machine.groups_len(), 0);
 }
+
+/// The flush that follows a reload is outside of the grid; a restart must not wait for the next one inside.
+#[test]
+fn what_was_under_way_after_a_reload_is_made_again_after_a_restart() {
+    let mut world = World::new(PLAIN).with_script(|deliver, _| Reaction {
+        after: secs(if address(deliver) == "http://y" { 5 } else { 0 }),
+        ..Reaction::take()
+    });
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(50);
+    world.fire(&["alertname=Down instance=b"]);
+    world.until(100);
+    world.reload(&at_address("http://y"));
+    world.until(102);
+    world.crash(secs(8));
+    world.until(300);
+    world.check(&[
+        "30 first notification +a",
+        "100 new alerts added +a +b",
+        "110 new alerts added +a +b",
+    ]);
+}

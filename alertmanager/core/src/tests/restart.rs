@@ -38,6 +38,58 @@ fn a_first_notification_is_not_delayed_and_holds_the_whole_group() {
     world.check(&["110 first notification +a +b"]);
 }
 
+/// One integration was told before the process died, the other one's receiver was down.
+#[test]
+fn an_integration_that_is_behind_the_others_does_not_wait_for_the_next_flush() {
+    let both = PLAIN.replace("}]}", "}, {url: 'http://y'}]}");
+    let rows = [
+        (
+            0,
+            100,
+            &["30 first notification +a", "110 first notification +a"][..],
+        ),
+        (
+            300,
+            400,
+            &[
+                "30 first notification +a",
+                "30 first notification +a",
+                "330 new alerts added +a +b",
+                "410 new alerts added +a +b",
+            ],
+        ),
+    ];
+    // From the records as they came, and from a snapshot.
+    for ((down_from, died, lines), compacted) in
+        rows.into_iter().flat_map(|row| [(row, false), (row, true)])
+    {
+        let mut world = World::new(&both).with_script(move |deliver, now| {
+            if deliver.key.index == 1 && (at(down_from)..at(died + 10)).contains(&now) {
+                Reaction::fail()
+            } else {
+                Reaction::take()
+            }
+        });
+        world.fire(&["alertname=Down instance=a"]);
+        world.until(200.min(died));
+        if died > 200 {
+            world.fire(&["alertname=Down instance=b"]);
+        }
+        world.until(died);
+        if compacted {
+            world.compact();
+        }
+        world.crash(secs(10));
+        world.until(died + 20);
+        world.check(lines);
+        // The grid stays where it was.
+        world.fire(&["alertname=Down instance=c"]);
+        world.until(1000);
+        let next = if died > 300 { 630 } else { 330 };
+        assert_eq!(world.heard.last().map(|heard| heard.at), Some(next));
+    }
+}
+
 #[test]
 fn an_attempt_that_was_under_way_is_made_again() {
     let mut world = World::new(PLAIN).with_script(|_, _| Reaction {
@@ -173,12 +225,7 @@ fn records_of_a_snapshot_stand_for_all_records_before() {
     let mut world = World::new(PLAIN);
     world.fire(&["alertname=Down instance=a", "alertname=Full instance=b"]);
     world.until(100);
-    world.log = world
-        .machine
-        .snapshot(world.now)
-        .iter()
-        .map(crate::record::Record::encode)
-        .collect();
+    world.compact();
     let before = world.machine.snapshot(world.now);
     world.crash(secs(0));
     assert_eq!(world.machine.snapshot(world.now), before);

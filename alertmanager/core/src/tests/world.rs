@@ -235,6 +235,12 @@ impl World {
         self.carry_out();
     }
 
+    /// A snapshot takes the place of all records.
+    pub(crate) fn compact(&mut self) {
+        let snapshot = self.machine.snapshot(self.now);
+        self.log = snapshot.iter().map(Record::encode).collect();
+    }
+
     /// The process dies and begins again from its log after `down`.
     pub(crate) fn crash(&mut self, down: Duration) {
         self.outcomes.clear();
