@@ -21,7 +21,7 @@ pub mod wire;
 
 pub use alert::{Alert, AlertStatus, sort_alerts};
 pub use fingerprint::Fingerprint;
-pub use go_regex::{GoRegex, RegexError};
+pub use go_regex::{GoRegex, RegexError, quote_meta};
 pub use label_name::{is_classic_label_name, is_classic_metric_name, is_label_name};
 pub use labels::{ALERT_NAME, Labels, LabelsBuilder, METRIC_NAME};
 pub use machine::Machine;
