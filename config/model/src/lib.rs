@@ -13,6 +13,7 @@ mod labels;
 mod machine;
 mod matcher;
 pub mod matcher_syntax;
+pub mod protobuf;
 mod regex_translation;
 mod sample;
 mod tenant;
