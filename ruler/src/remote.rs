@@ -1,7 +1,8 @@
 //! An outside engine as the place where rules ask and write: Prometheus' query API and remote write 1.0.
 use std::time::Duration;
 
-use model::{Labels, TenantId, Timestamp, go_number, stale_nan};
+use model::protobuf::push_time_series;
+use model::{Labels, Sample, TenantId, Timestamp, go_number, stale_nan};
 use promql::{Query, VectorSample};
 use reqwest::{Client, RequestBuilder};
 use ruler_core::{AppendReport, SampleBatch};
@@ -183,36 +184,11 @@ fn write_request(batch: &SampleBatch) -> Result<Vec<u8>, String> {
     let ended = batch.ended.iter().map(|labels| (labels, stale_nan()));
     let mut request = Vec::new();
     for (labels, value) in samples.chain(ended) {
-        let mut series = Vec::new();
-        for (name, value) in labels {
-            let mut label = Vec::new();
-            push_bytes(&mut label, 1, name.as_bytes());
-            push_bytes(&mut label, 2, value.as_bytes());
-            push_bytes(&mut series, 1, &label);
-        }
-        let mut point = vec![0x09];
-        point.extend_from_slice(&value.to_le_bytes());
-        point.push(0x10);
-        push_varint(&mut point, batch.at.as_millis().cast_unsigned());
-        push_bytes(&mut series, 2, &point);
-        push_bytes(&mut request, 1, &series);
+        let timestamp = batch.at;
+        push_time_series(&mut request, labels, Sample { timestamp, value });
     }
     let compressed = snap::raw::Encoder::new().compress_vec(&request);
     compressed.map_err(|error| format!("the samples cannot be compressed: {error}"))
-}
-
-fn push_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
-    out.push(field << 3 | 2);
-    push_varint(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
-}
-
-fn push_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }
 
 fn excerpt(body: &[u8]) -> String {

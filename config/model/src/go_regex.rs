@@ -34,6 +34,20 @@ enum Shape {
     Other,
 }
 
+/// The text as an expression that finds it literally (Go's `regexp.QuoteMeta`). Alertmanager tells the receiver's name
+/// in this form.
+#[must_use]
+pub fn quote_meta(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len());
+    for character in text.chars() {
+        if r"\.+*?()|[]{}^$".contains(character) {
+            quoted.push('\\');
+        }
+        quoted.push(character);
+    }
+    quoted
+}
+
 impl GoRegex {
     /// Finds the expression anywhere in the text, as Go's `MatchString` does.
     pub fn unanchored(pattern: &str) -> Result<Self, RegexError> {
@@ -165,4 +179,23 @@ fn reason_of(error: &regex::Error) -> String {
         .unwrap_or("invalid expression")
         .trim_start_matches("error: ")
         .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{GoRegex, quote_meta};
+
+    #[test]
+    fn quoted_text_finds_itself() {
+        for (text, quoted) in [
+            ("team-x", "team-x"),
+            ("a.b/c", r"a\.b/c"),
+            (r"\.+*?()|[]{}^$", r"\\\.\+\*\?\(\)\|\[\]\{\}\^\$"),
+            ("é #&~", "é #&~"),
+        ] {
+            assert_eq!(quote_meta(text), quoted);
+            let itself = GoRegex::anchored(quoted).unwrap();
+            assert!(itself.is_match(text), "{text}");
+        }
+    }
 }

@@ -13,6 +13,7 @@ mod labels;
 mod machine;
 mod matcher;
 pub mod matcher_syntax;
+pub mod protobuf;
 mod regex_translation;
 mod sample;
 mod tenant;
@@ -21,7 +22,7 @@ pub mod wire;
 
 pub use alert::{Alert, AlertStatus, by_job_and_instance, sort_alerts};
 pub use fingerprint::Fingerprint;
-pub use go_regex::{GoRegex, RegexError};
+pub use go_regex::{GoRegex, RegexError, quote_meta};
 pub use label_name::{is_classic_label_name, is_classic_metric_name, is_label_name};
 pub use labels::{ALERT_NAME, Labels, LabelsBuilder, METRIC_NAME};
 pub use machine::Machine;

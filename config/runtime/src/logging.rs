@@ -1,12 +1,13 @@
 //! Logs for the operator: one line an event on standard error, in logfmt or JSON.
 use std::fmt::{self, Write as _};
 
+use model::go_number;
 use model::go_quote::quote;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -40,16 +41,20 @@ pub fn start_logging(level: LogLevel, format: LogFormat) {
     let filter = tracing_subscriber::filter::Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target("watchbell", level);
-    let lines = Lines {
-        format,
-        clock: SystemClock::new(),
-    };
-    let layer = layer::layer()
-        .with_writer(std::io::stderr)
-        .event_format(lines)
-        .with_filter(filter);
+    let layer = lines(format, std::io::stderr).with_filter(filter);
     // It fails only where logging was started before.
     let _ = tracing_subscriber::registry().with(layer).try_init();
+}
+
+fn lines<S, W>(format: LogFormat, writer: W) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let clock = SystemClock::new();
+    layer::layer()
+        .with_writer(writer)
+        .event_format(Lines { format, clock })
 }
 
 struct Lines {
@@ -75,30 +80,38 @@ where
         let component = target.strip_prefix("watchbell_").unwrap_or(target);
         let component = component.split("::").next().unwrap_or(component);
         let time = self.clock.now().to_rfc3339_millis();
+        let text = |name: &str, text: String| (name.to_owned(), Value::Text(text));
         let mut pairs = vec![
-            ("time".to_owned(), time),
-            ("level".to_owned(), level),
-            ("component".to_owned(), component.to_owned()),
-            ("msg".to_owned(), fields.message),
+            text("time", time),
+            text("level", level),
+            text("component", component.to_owned()),
+            text("msg", fields.message),
         ];
         pairs.extend(fields.rest);
         writeln!(writer, "{}", line(self.format, &pairs))
     }
 }
 
-fn line(format: LogFormat, pairs: &[(String, String)]) -> String {
+/// What a field holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Value {
+    /// A number or a boolean, as JSON writes it.
+    Bare(String),
+    Text(String),
+}
+
+fn line(format: LogFormat, pairs: &[(String, Value)]) -> String {
     let mut line = String::with_capacity(160);
     match format {
         LogFormat::Logfmt => {
             for (index, (name, value)) in pairs.iter().enumerate() {
                 let space = if index == 0 { "" } else { " " };
-                let bare = !value.is_empty()
-                    && !value.contains(|c: char| c <= ' ' || c == '"' || c == '=' || !c.is_ascii());
                 // Writing to a string cannot fail.
-                let _ = if bare {
-                    write!(line, "{space}{name}={value}")
-                } else {
-                    write!(line, "{space}{name}={}", quote(value))
+                let _ = match value {
+                    Value::Text(text) if needs_quotes(text) => {
+                        write!(line, "{space}{name}={}", quote(text))
+                    }
+                    Value::Bare(text) | Value::Text(text) => write!(line, "{space}{name}={text}"),
                 };
             }
         }
@@ -107,7 +120,11 @@ fn line(format: LogFormat, pairs: &[(String, String)]) -> String {
             for (index, (name, value)) in pairs.iter().enumerate() {
                 let comma = if index == 0 { "" } else { "," };
                 let json = |text: &str| serde_json::Value::from(text).to_string();
-                let _ = write!(line, "{comma}{}:{}", json(name), json(value));
+                let value = match value {
+                    Value::Bare(bare) => bare.clone(),
+                    Value::Text(text) => json(text),
+                };
+                let _ = write!(line, "{comma}{}:{value}", json(name));
             }
             line.push('}');
         }
@@ -115,23 +132,60 @@ fn line(format: LogFormat, pairs: &[(String, String)]) -> String {
     line
 }
 
+fn needs_quotes(text: &str) -> bool {
+    text.is_empty() || text.contains(|c: char| c <= ' ' || c == '"' || c == '=' || !c.is_ascii())
+}
+
 #[derive(Default)]
 struct Fields {
     message: String,
-    rest: Vec<(String, String)>,
+    rest: Vec<(String, Value)>,
 }
 
 impl Fields {
-    fn add(&mut self, field: &Field, value: String) {
+    fn add(&mut self, field: &Field, text: String) {
         if field.name() == "message" {
-            self.message = value;
+            self.message = text;
         } else {
-            self.rest.push((field.name().to_owned(), value));
+            self.rest.push((field.name().to_owned(), Value::Text(text)));
         }
+    }
+
+    fn add_bare(&mut self, field: &Field, value: impl fmt::Display) {
+        let value = Value::Bare(value.to_string());
+        self.rest.push((field.name().to_owned(), value));
     }
 }
 
 impl Visit for Fields {
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add_bare(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        // JSON has no others.
+        match serde_json::Number::from_f64(value) {
+            Some(number) => self.add_bare(field, number),
+            None => self.add(field, go_number::format_f(value)),
+        }
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add_bare(field, value);
+    }
+
+    fn record_i128(&mut self, field: &Field, value: i128) {
+        self.add_bare(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add_bare(field, value);
+    }
+
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        self.add_bare(field, value);
+    }
+
     fn record_str(&mut self, field: &Field, value: &str) {
         self.add(field, value.to_owned());
     }
@@ -153,24 +207,87 @@ impl Visit for Fields {
 
 #[cfg(test)]
 mod tests {
-    use super::{LogFormat, line};
+    use std::io;
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+    use tracing_subscriber::fmt::MakeWriter;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::{LogFormat, lines};
+
+    #[derive(Clone, Default)]
+    struct Paper(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'p> MakeWriter<'p> for Paper {
+        type Writer = Self;
+
+        fn make_writer(&'p self) -> Self {
+            self.clone()
+        }
+    }
+
+    /// What is written of the events, each without its time.
+    fn written(format: LogFormat, tell: impl FnOnce()) -> String {
+        let paper = Paper::default();
+        let subscriber = tracing_subscriber::registry().with(lines(format, paper.clone()));
+        tracing::subscriber::with_default(subscriber, tell);
+        let bytes = paper.0.lock().clone();
+        let text = String::from_utf8(bytes).unwrap();
+        let (time_at, level_at) = (text.find("time").unwrap(), text.find("level").unwrap());
+        let before_level = if text.starts_with('{') { 1 } else { 0 };
+        format!(
+            "{}{}",
+            &text[..time_at - before_level],
+            &text[level_at - before_level..]
+        )
+    }
 
     #[test]
     fn writes_a_line_that_tools_can_read() {
-        let pairs = [
-            ("level", "info"),
-            ("msg", "Listening on"),
-            ("address", "127.0.0.1:9093"),
-            ("err", "a=\"b\"\n"),
-        ];
-        let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let tell = || {
+            tracing::warn!(
+                address = "127.0.0.1:9093",
+                err = "a=\"b\"\n",
+                empty = "",
+                rules = 3_usize,
+                change = -4_i64,
+                large = u128::from(u64::MAX),
+                took = 0.25,
+                whole = 2.0,
+                never = f64::NAN,
+                always = f64::INFINITY,
+                well = true,
+                shown = %"5",
+                "Listening on"
+            );
+        };
         assert_eq!(
-            line(LogFormat::Logfmt, &pairs),
-            r#"level=info msg="Listening on" address=127.0.0.1:9093 err="a=\"b\"\n""#
+            written(LogFormat::Logfmt, tell),
+            concat!(
+                r#"level=warn component=runtime msg="Listening on" address=127.0.0.1:9093 err="a=\"b\"\n" empty="" "#,
+                "rules=3 change=-4 large=18446744073709551615 took=0.25 whole=2.0 never=NaN always=+Inf well=true shown=5\n"
+            )
         );
         assert_eq!(
-            line(LogFormat::Json, &pairs),
-            r#"{"level":"info","msg":"Listening on","address":"127.0.0.1:9093","err":"a=\"b\"\n"}"#
+            written(LogFormat::Json, tell),
+            concat!(
+                r#"{"level":"warn","component":"runtime","msg":"Listening on","address":"127.0.0.1:9093","#,
+                r#""err":"a=\"b\"\n","empty":"","rules":3,"change":-4,"large":18446744073709551615,"took":0.25,"whole":2.0,"#,
+                r#""never":"NaN","always":"+Inf","well":true,"shown":"5"}"#,
+                "\n"
+            )
         );
     }
 }

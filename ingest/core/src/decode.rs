@@ -209,12 +209,13 @@ fn read_sample(message: &[u8]) -> Result<Sample, WireError> {
 
 #[cfg(test)]
 mod tests {
+    use model::protobuf::push_varint;
     use model::{Labels, STALE_NAN};
     use proptest::prelude::*;
 
     use super::{DecodeError, Ignored, WriteRequest, expand};
     use crate::label_bytes::{push_labels, read_labels};
-    use crate::protobuf::{WireError, push_varint};
+    use crate::protobuf::WireError;
 
     fn field(number: u64, content: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();

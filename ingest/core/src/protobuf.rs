@@ -132,14 +132,6 @@ impl<'a> Fields<'a> {
     }
 }
 
-pub(crate) fn push_varint(bytes: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        bytes.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-}
-
 /// Small numbers of either sign as small varints.
 pub(crate) const fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)) as u64
@@ -153,7 +145,8 @@ pub(crate) const fn unzigzag(value: u64) -> i64 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Fields, WireError, push_varint, unzigzag, zigzag};
+    use super::{Fields, WireError, unzigzag, zigzag};
+    use model::protobuf::push_varint;
 
     #[test]
     fn refuses_what_is_no_varint() {

@@ -14,10 +14,11 @@
 //! takes 3 to 6 bytes.
 use std::sync::Arc;
 
+use model::protobuf::push_varint;
 use model::{Sample, Timestamp};
 
 use crate::chunk::Chunk;
-use crate::protobuf::{Fields, WireError, push_varint, unzigzag, zigzag};
+use crate::protobuf::{Fields, WireError, unzigzag, zigzag};
 
 /// A series' number within its tenant; never used again for another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,7 +3,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use config::{SecretSource, TemplateText, WebhookSettings};
-use model::{Labels, Timestamp, go_json};
+use model::{Labels, Timestamp, go_json, quote_meta};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use template::{AlertData, Template, TemplateSet};
@@ -222,16 +222,4 @@ fn as_map<S: Serializer>(labels: &&Labels, serializer: S) -> Result<S::Ok, S::Er
         map.serialize_entry(name, value)?;
     }
     map.end()
-}
-
-/// Alertmanager quotes the receiver's name for regular expressions before it tells it.
-fn quote_meta(name: &str) -> String {
-    let mut quoted = String::with_capacity(name.len());
-    for character in name.chars() {
-        if r"\.+*?()|[]{}^$".contains(character) {
-            quoted.push('\\');
-        }
-        quoted.push(character);
-    }
-    quoted
 }

@@ -1,4 +1,6 @@
 //! A sender of samples: what a Prometheus' remote write puts on the wire (version 1.0, snappy).
+use model::protobuf::push_time_series;
+use model::{Sample, Timestamp};
 
 /// One sample of one series; labels in any order.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,39 +40,18 @@ pub const REMOTE_WRITE_HEADERS: [(&str, &str); 3] = [
 #[must_use]
 pub fn write_request(samples: &[SentSample]) -> Vec<u8> {
     let mut request = Vec::new();
-    for sample in samples {
-        let mut series = Vec::new();
-        for (name, value) in &sample.labels {
-            let mut label = Vec::new();
-            push_bytes(&mut label, 1, name.as_bytes());
-            push_bytes(&mut label, 2, value.as_bytes());
-            push_bytes(&mut series, 1, &label);
-        }
-        let mut point = Vec::new();
-        point.push(0x09);
-        point.extend_from_slice(&sample.value.to_le_bytes());
-        point.push(0x10);
-        push_varint(&mut point, sample.timestamp_millis.cast_unsigned());
-        push_bytes(&mut series, 2, &point);
-        push_bytes(&mut request, 1, &series);
+    for sent in samples {
+        let labels = sent.labels.iter();
+        let labels = labels.map(|(name, value)| (name.as_str(), value.as_str()));
+        let sample = Sample {
+            timestamp: Timestamp::from_millis(sent.timestamp_millis),
+            value: sent.value,
+        };
+        push_time_series(&mut request, labels, sample);
     }
     snap::raw::Encoder::new()
         .compress_vec(&request)
         .expect("a request of samples is far below snappy's 4 GiB")
-}
-
-fn push_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
-    out.push(field << 3 | 2);
-    push_varint(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
-}
-
-fn push_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! A notification's data as the objects that templates see.
 use std::sync::Arc;
 
+use model::quote_meta;
+
 use crate::alertmanager::data::{AlertData, NotificationData};
 use crate::go_time::GoTime;
 use crate::value::{List, ListKind, Map, Object, Value};
@@ -106,16 +108,4 @@ impl Object for AlertObject {
             _ => return None,
         })
     }
-}
-
-/// Go's `regexp.QuoteMeta`, which Alertmanager applies to the receiver's name.
-fn quote_meta(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len());
-    for c in text.chars() {
-        if r"\.+*?()|[]{}^$".contains(c) {
-            quoted.push('\\');
-        }
-        quoted.push(c);
-    }
-    quoted
 }

@@ -2,6 +2,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use model::protobuf::push_varint;
 use model::{Labels, MatchOp, Matcher, MatcherDialect, STALE_NAN, Sample, Timestamp};
 use proptest::prelude::*;
 
@@ -10,7 +11,6 @@ use crate::decode::WriteRequest;
 use crate::head::{Head, SnapshotCursor};
 use crate::label_bytes::{LabelError, push_labels};
 use crate::limits::{Limits, SizeError};
-use crate::protobuf::push_varint;
 use crate::record::RecordKind;
 use crate::stage::{Records, Staged};
 
