@@ -136,9 +136,14 @@ impl Writer {
             Yaml::Map(entries) if !entries.is_empty() => {
                 self.map(entries, indent + INDENT, false);
             }
-            other => {
+            Yaml::FlowList(_)
+            | Yaml::FlowMap(_)
+            | Yaml::List(_)
+            | Yaml::Map(_)
+            | Yaml::Plain(_)
+            | Yaml::Text(_) => {
                 self.put(' ');
-                self.inline(other, indent + INDENT);
+                self.inline(value, indent + INDENT);
             }
         }
     }
@@ -155,7 +160,12 @@ impl Writer {
                 Yaml::Map(entries) if !entries.is_empty() => {
                     self.map(entries, indent + INDENT, true);
                 }
-                other => self.inline(other, indent + INDENT),
+                Yaml::FlowList(_)
+                | Yaml::FlowMap(_)
+                | Yaml::List(_)
+                | Yaml::Map(_)
+                | Yaml::Plain(_)
+                | Yaml::Text(_) => self.inline(item, indent + INDENT),
             }
         }
     }
@@ -364,7 +374,7 @@ fn style(text: &str, context: Context) -> Style {
         Style::Literal if shape.literal && context == Context::Block => Style::Literal,
         Style::Plain if shape.plain_in(context) => Style::Plain,
         Style::Plain if shape.single => Style::Single,
-        _ => Style::Double,
+        Style::Double | Style::Literal | Style::Plain | Style::Single => Style::Double,
     }
 }
 

@@ -448,15 +448,16 @@ fn teams_workflows_take_the_global_proxy_into_their_own_block() {
             "msteamsv2_configs: [{webhook_url: <secret>, http_config: {enable_http2: no}}], msteams_configs: [{webhook_url: <secret>, http_config: {enable_http2: no}}]",
         );
     let config = read(&text);
-    let proxies: Vec<_> = config.receivers[0]
-        .integrations
-        .iter()
-        .map(|integration| match &integration.settings {
-            IntegrationSettings::MsTeams(settings) => settings.http.proxy.url.is_some(),
-            IntegrationSettings::MsTeamsV2(settings) => settings.http.proxy.url.is_some(),
-            other => panic!("{other:?}"),
-        })
-        .collect();
+    let [connector, workflow] = &config.receivers[0].integrations[..] else {
+        panic!()
+    };
+    let IntegrationSettings::MsTeams(connector) = &connector.settings else {
+        panic!()
+    };
+    let IntegrationSettings::MsTeamsV2(workflow) = &workflow.settings else {
+        panic!()
+    };
+    let proxies = [&connector.http, &workflow.http].map(|http| http.proxy.url.is_some());
     assert_eq!(proxies, [false, true]);
 }
 
