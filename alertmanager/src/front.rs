@@ -1,7 +1,7 @@
 //! What stands before every address of an Alertmanager that is alone on its port: a bound on readers, a deadline, the
 //! word that browsers of other sites may ask, and figures of it all.
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{
@@ -18,6 +18,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use runtime::{Metrics, Routes};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::metrics::pairs;
 

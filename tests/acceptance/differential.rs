@@ -140,8 +140,9 @@ struct Alertmanager {
 impl Alertmanager {
     async fn start(command: &mut Command, folder: &Path) -> Self {
         let log = folder.join("alertmanager.log");
+        let name = command.get_program().to_string_lossy().into_owned();
         let mut process = Process::start(
-            &command.get_program().to_string_lossy().into_owned(),
+            &name,
             command
                 .arg(format!(
                     "--config.file={}",
