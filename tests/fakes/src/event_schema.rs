@@ -66,6 +66,9 @@ pub(crate) fn read_v2(body: &Value) -> Result<Event, Vec<String>> {
             made.details = details.clone();
         }
         errors.images_and_links(&event);
+    } else if let Some(summary) = event.get("payload").map(|payload| &payload["summary"]) {
+        // Nobody asks for it there; who sends it says what has happened.
+        made.summary = summary.as_str().unwrap_or_default().to_owned();
     }
     errors.or(made)
 }
@@ -95,6 +98,8 @@ pub(crate) fn read_v1(body: &Value) -> Result<Event, Vec<String>> {
         for name in ["client", "client_url"] {
             errors.optional_text(&event, name, name);
         }
+    } else if let Some(description) = event.get("description") {
+        summary = description.as_str().unwrap_or_default().to_owned();
     }
     let details = event.get("details").cloned().unwrap_or(Value::Null);
     if !details.is_null() {
