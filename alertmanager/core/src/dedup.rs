@@ -4,7 +4,7 @@ use std::time::Duration;
 use model::Timestamp;
 use notifiers_core::NotificationReason;
 
-use crate::hashes::AlertHashes;
+use crate::hashes::{AlertHashes, Uncertain};
 use crate::nflog::Entry;
 
 /// What a group holds at one flush, by its alerts' hashes.
@@ -24,15 +24,22 @@ pub(crate) struct FlushHashes {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Told<'a> {
     pub entry: Option<&'a Entry>,
-    /// Alerts of attempts that nobody knows the end of: the vendor may have been told that they fire.
-    pub perhaps: &'a AlertHashes,
+    pub uncertain: &'a Uncertain,
 }
 
 impl Told<'_> {
     /// Whether the vendor knows, or may know, the alert as firing.
     #[must_use]
     pub(crate) fn as_firing(&self, hash: u64) -> bool {
-        self.perhaps.contains(hash) || self.entry.is_some_and(|entry| entry.firing.contains(hash))
+        self.uncertain.firing.contains(hash)
+            || self.entry.is_some_and(|entry| entry.firing.contains(hash))
+    }
+
+    /// What the vendor surely knows as firing.
+    fn surely_firing(&self) -> AlertHashes {
+        self.entry
+            .map(|entry| entry.firing.without(&self.uncertain.ended))
+            .unwrap_or_default()
     }
 }
 
@@ -57,9 +64,8 @@ pub(crate) fn verdict(
     repeat_interval: Duration,
 ) -> Verdict {
     let resolved_told = flush.resolved.iter().any(|hash| told.as_firing(hash));
-    let none = AlertHashes::default();
-    let known = told.entry.map_or(&none, |entry| &entry.firing);
-    if !flush.firing.is_subset(known) {
+    let known = told.surely_firing();
+    if !flush.firing.is_subset(&known) {
         return Verdict::Notify(if known.is_empty() {
             NotificationReason::FirstNotification
         } else {
@@ -92,13 +98,12 @@ pub(crate) fn verdict(
 /// told. When nothing unmuted fires the vendor has been told that all is over: a muted alert that
 /// outlives its mute must then be a first notification again.
 #[must_use]
-pub(crate) fn firing_after(entry: Option<&Entry>, flush: &FlushHashes) -> AlertHashes {
-    match entry {
-        Some(entry) if !flush.firing.is_empty() => {
-            flush.firing.union(&entry.firing.intersection(&flush.muted))
-        }
-        Some(_) | None => flush.firing.clone(),
+pub(crate) fn firing_after(told: Told<'_>, flush: &FlushHashes) -> AlertHashes {
+    if flush.firing.is_empty() {
+        return AlertHashes::default();
     }
+    let muted = told.surely_firing().intersection(&flush.muted);
+    flush.firing.union(&muted)
 }
 
 #[cfg(test)]
@@ -109,7 +114,7 @@ mod tests {
     use notifiers_core::{Memory, NotificationReason};
 
     use super::{FlushHashes, Told, Verdict, firing_after, verdict};
-    use crate::hashes::AlertHashes;
+    use crate::hashes::{AlertHashes, Uncertain};
     use crate::nflog::Entry;
 
     const MINUTE: Duration = Duration::from_secs(60);
@@ -181,7 +186,7 @@ mod tests {
         for (row, (entry, firing, resolved, sending, not_sending)) in rows.iter().enumerate() {
             let told = Told {
                 entry: entry.as_ref(),
-                perhaps: &hashes(&[]),
+                uncertain: &Uncertain::default(),
             };
             let flush = flush(firing, &[], resolved);
             assert_eq!(
@@ -199,10 +204,13 @@ mod tests {
 
     #[test]
     fn what_was_perhaps_told_is_told_again_or_resolved() {
-        let perhaps = hashes(&[1]);
+        let uncertain = Uncertain {
+            firing: hashes(&[1]),
+            ended: hashes(&[]),
+        };
         let told = Told {
             entry: None,
-            perhaps: &perhaps,
+            uncertain: &uncertain,
         };
         assert_eq!(verdict(told, &flush(&[1], &[], &[]), true, MINUTE), FIRST);
         assert_eq!(verdict(told, &flush(&[], &[], &[1]), true, MINUTE), ALL);
@@ -210,18 +218,58 @@ mod tests {
     }
 
     #[test]
+    fn what_was_perhaps_told_as_over_is_told_again_or_resolved() {
+        let uncertain = Uncertain {
+            firing: hashes(&[]),
+            ended: hashes(&[1]),
+        };
+        for (known, firing, resolved, expected) in [
+            (&[1_u64][..], &[1_u64][..], &[][..], FIRST),
+            (&[1, 2], &[1, 2], &[], ADDED),
+            (&[1, 2], &[2], &[], NOTHING),
+            (&[1, 2], &[2], &[1], SOME),
+            (&[1], &[], &[1], ALL),
+        ] {
+            let entry = logged(1, known, &[]);
+            let told = Told {
+                entry: Some(&entry),
+                uncertain: &uncertain,
+            };
+            let flush = flush(firing, &[], resolved);
+            assert_eq!(
+                verdict(told, &flush, true, MINUTE * 10),
+                expected,
+                "{known:?} {firing:?} {resolved:?}"
+            );
+        }
+    }
+
+    #[test]
     fn a_told_alert_that_is_muted_stays_noted_while_something_fires() {
         let entry = logged(1, &[1, 2], &[]);
-        for (firing, muted, expected) in [
-            (&[2_u64][..], &[1_u64][..], &[1_u64, 2][..]),
-            (&[2], &[3], &[2]),
-            (&[], &[1], &[]),
+        let told = |ended: &[u64]| Uncertain {
+            firing: hashes(&[]),
+            ended: hashes(ended),
+        };
+        for (ended, firing, muted, expected) in [
+            (&[][..], &[2_u64][..], &[1_u64][..], &[1_u64, 2][..]),
+            (&[1], &[2], &[1], &[2]),
+            (&[], &[2], &[3], &[2]),
+            (&[], &[], &[1], &[]),
         ] {
+            let told = Told {
+                entry: Some(&entry),
+                uncertain: &told(ended),
+            };
             assert_eq!(
-                firing_after(Some(&entry), &flush(firing, muted, &[])),
+                firing_after(told, &flush(firing, muted, &[])),
                 hashes(expected)
             );
         }
-        assert_eq!(firing_after(None, &flush(&[2], &[1], &[])), hashes(&[2]));
+        let nothing = Told {
+            entry: None,
+            uncertain: &told(&[]),
+        };
+        assert_eq!(firing_after(nothing, &flush(&[2], &[1], &[])), hashes(&[2]));
     }
 }

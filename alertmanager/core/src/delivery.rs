@@ -20,7 +20,7 @@ use model::Timestamp;
 use notifiers_core::{Memory, Notification, Outcome};
 
 use crate::group::Slot;
-use crate::hashes::AlertHashes;
+use crate::hashes::{AlertHashes, Uncertain};
 use crate::nflog::LogKey;
 
 /// The first wait after a failed attempt; each further one is half as long again, give or take half.
@@ -43,6 +43,8 @@ pub(crate) struct Message {
     /// Everything that the vendor will know as firing.
     pub firing: AlertHashes,
     pub resolved: AlertHashes,
+    /// What the log has as firing, and the vendor will no longer.
+    pub ended: AlertHashes,
     pub memory: Memory,
     /// How long the log entry lives once this was delivered.
     pub expires_in: Duration,
@@ -58,8 +60,8 @@ pub(crate) struct Attempt {
     pub deadline: Timestamp,
     /// Counts from 1.
     pub number: u32,
-    /// Alerts that the vendor may know as firing from here on, where that is news.
-    pub newly_uncertain: Option<AlertHashes>,
+    /// What is uncertain from here on, where that is news.
+    pub newly_uncertain: Option<Uncertain>,
 }
 
 /// How an attempt ended.
@@ -69,6 +71,8 @@ pub(crate) struct Ended {
     pub message: Message,
     pub attempts: u32,
     pub result: AttemptResult,
+    /// What is uncertain again as before the attempt, where the attempt had changed it and surely did not arrive.
+    pub uncertain_again: Option<Uncertain>,
     /// A flush came while the attempt was under way.
     pub owed: Option<Slot>,
 }
@@ -117,7 +121,7 @@ enum State {
         id: DeliveryId,
         owed: Option<Slot>,
         /// What was uncertain before this attempt.
-        uncertain_before: AlertHashes,
+        uncertain_before: Uncertain,
         /// The integration was configured anew meanwhile: how the old one failed is nothing to the new one.
         reconfigured: bool,
     },
@@ -140,7 +144,7 @@ pub(crate) struct Deliveries {
     running: BTreeMap<LogKey, Delivery>,
     ids: BTreeMap<DeliveryId, LogKey>,
     waiting: BTreeSet<(Timestamp, LogKey)>,
-    uncertain: BTreeMap<LogKey, AlertHashes>,
+    uncertain: BTreeMap<LogKey, Uncertain>,
     id_next: u64,
     jitter: Jitter,
 }
@@ -172,22 +176,22 @@ impl Deliveries {
         })
     }
 
-    /// Alerts that the vendor may have been told as firing by an attempt whose end nobody knows.
+    /// What the vendor may have been told by attempts whose end nobody knows.
     #[must_use]
-    pub(crate) fn uncertain(&self, key: &LogKey) -> Option<&AlertHashes> {
+    pub(crate) fn uncertain(&self, key: &LogKey) -> Option<&Uncertain> {
         self.uncertain.get(key)
     }
 
-    pub(crate) fn all_uncertain(&self) -> impl Iterator<Item = (&LogKey, &AlertHashes)> {
+    pub(crate) fn all_uncertain(&self) -> impl Iterator<Item = (&LogKey, &Uncertain)> {
         self.uncertain.iter()
     }
 
     /// Restores what an earlier life of the process was about to tell.
-    pub(crate) fn set_uncertain(&mut self, key: LogKey, firing: AlertHashes) {
-        if firing.is_empty() {
+    pub(crate) fn set_uncertain(&mut self, key: LogKey, uncertain: Uncertain) {
+        if uncertain.is_empty() {
             self.uncertain.remove(&key);
         } else {
-            self.uncertain.insert(key, firing);
+            self.uncertain.insert(key, uncertain);
         }
     }
 
@@ -340,15 +344,16 @@ impl Deliveries {
             self.waiting.insert((until, key.clone()));
             AttemptResult::Retrying { until, reason }
         };
+        let surely_failed = match outcome {
+            Outcome::Rejected { .. } | Outcome::Retry { .. } => true,
+            Outcome::Ambiguous { .. } | Outcome::Delivered { .. } => false,
+        };
         let result = match outcome {
             Outcome::Delivered { id } => {
                 self.uncertain.remove(&key);
                 AttemptResult::Delivered { id, memory }
             }
-            Outcome::Rejected { reason } => {
-                self.set_uncertain(key.clone(), uncertain_before);
-                AttemptResult::Rejected { reason }
-            }
+            Outcome::Rejected { reason } => AttemptResult::Rejected { reason },
             Outcome::Ambiguous { reason } if !kind.is_none_or(repeats_harmlessly) => {
                 AttemptResult::LeftOpen { reason }
             }
@@ -358,15 +363,17 @@ impl Deliveries {
             }
             Outcome::Retry { not_before, reason } => {
                 delivery.message.memory = memory;
-                let result = wait(not_before, reason);
-                self.set_uncertain(key.clone(), uncertain_before);
-                result
+                wait(not_before, reason)
             }
         };
+        let uncertain_again = surely_failed
+            .then(|| self.take_back(&key, uncertain_before))
+            .flatten();
         let ended = Ended {
             key: key.clone(),
             message: delivery.message.clone(),
             attempts: delivery.attempts,
+            uncertain_again,
             owed,
             result,
         };
@@ -376,6 +383,15 @@ impl Deliveries {
             self.running.insert(key, delivery);
         }
         Some(ended)
+    }
+
+    /// Answers what is uncertain again, where that is news.
+    fn take_back(&mut self, key: &LogKey, before: Uncertain) -> Option<Uncertain> {
+        let changed = self.uncertain.get(key).is_some_and(|now| *now != before);
+        changed.then(|| {
+            self.set_uncertain(key.clone(), before.clone());
+            before
+        })
     }
 
     fn attempt(&mut self, key: &LogKey, now: Timestamp) -> Option<Attempt> {
@@ -388,7 +404,10 @@ impl Deliveries {
         self.id_next += 1;
         self.ids.insert(id, key.clone());
         let before = self.uncertain.get(key).cloned().unwrap_or_default();
-        let after = before.union(&delivery.message.firing);
+        let after = before.union(&Uncertain {
+            firing: delivery.message.firing.clone(),
+            ended: delivery.message.ended.clone(),
+        });
         let newly_uncertain = (after != before).then(|| after.clone());
         if newly_uncertain.is_some() {
             self.uncertain.insert(key.clone(), after);

@@ -9,6 +9,7 @@ use notifiers_core::GroupKey;
 use crate::delivery::Undelivered;
 use crate::dispatch::Dispatcher;
 use crate::group::{GroupTiming, Schedule};
+use crate::hashes::{AlertHashes, Uncertain};
 use crate::interval::IntervalMute;
 use crate::machine::Alertmanager;
 use crate::mute::{Mutes, interval_mute};
@@ -82,6 +83,8 @@ pub enum Told {
     },
     /// An attempt to say that it fires ended, and nobody knows whether it arrived.
     PerhapsFires,
+    /// The same, of the word that it is over.
+    PerhapsResolved,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -180,12 +183,15 @@ impl Alertmanager {
     }
 
     fn told_of(&self, key: &LogKey, hash: u64) -> Told {
-        let is_uncertain = self
-            .deliveries
-            .uncertain(key)
-            .is_some_and(|uncertain| uncertain.contains(hash));
-        if is_uncertain {
+        let uncertain = self.deliveries.uncertain(key);
+        let perhaps = |of: fn(&Uncertain) -> &AlertHashes| {
+            uncertain.is_some_and(|uncertain| of(uncertain).contains(hash))
+        };
+        if perhaps(|uncertain| &uncertain.firing) {
             return Told::PerhapsFires;
+        }
+        if perhaps(|uncertain| &uncertain.ended) {
+            return Told::PerhapsResolved;
         }
         match self.nflog.entry(key) {
             Some(entry) if entry.firing.contains(hash) => Told::Fires { at: entry.at },

@@ -93,6 +93,11 @@ impl Flush {
             .map(|alert| (**alert).clone())
             .collect();
         sort_alerts(&mut alerts);
+        let firing = firing_after(told, &self.hashes);
+        let ended = told
+            .entry
+            .map(|entry| entry.firing.without(&firing))
+            .unwrap_or_default();
         Message {
             notification: Notification {
                 receiver: policy.route(id.route).receiver.clone(),
@@ -105,8 +110,9 @@ impl Flush {
                 external_url: policy.external_url.clone(),
             },
             slot: self.slot,
-            firing: firing_after(told.entry, &self.hashes),
+            firing,
             resolved: self.hashes.resolved.clone(),
+            ended,
             memory: told
                 .entry
                 .map(|entry| entry.memory.clone())

@@ -1,4 +1,4 @@
-//! A set of alerts as the notification log knows them: by the xxHash64 of their labels.
+//! Sets of alerts as the notification log knows them: by the xxHash64 of their labels.
 
 /// Sorted, each hash once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,6 +57,30 @@ impl FromIterator<u64> for AlertHashes {
         hashes.sort_unstable();
         hashes.dedup();
         Self(hashes)
+    }
+}
+
+/// What one integration may have been told about one group by attempts of which nobody knows the end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Uncertain {
+    /// These it may know as firing, whatever the log says.
+    pub firing: AlertHashes,
+    /// These it may have heard to be over, although the log has them as firing.
+    pub ended: AlertHashes,
+}
+
+impl Uncertain {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.firing.is_empty() && self.ended.is_empty()
+    }
+
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        Self {
+            firing: self.firing.union(&other.firing),
+            ended: self.ended.union(&other.ended),
+        }
     }
 }
 

@@ -199,7 +199,7 @@ impl Alertmanager {
                 || self
                     .deliveries
                     .uncertain(target)
-                    .is_some_and(|uncertain| uncertain.contains(hash))
+                    .is_some_and(|uncertain| uncertain.firing.contains(hash))
         })
     }
 

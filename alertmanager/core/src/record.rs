@@ -10,12 +10,12 @@ use model::{Alert, Fingerprint, MatchOp, Matcher, MatcherDialect, Timestamp};
 use notifiers_core::{GroupKey, Memory, Remembered};
 
 use crate::codec::{CodecError, Reader, Writer};
-use crate::hashes::AlertHashes;
+use crate::hashes::{AlertHashes, Uncertain};
 use crate::nflog::{Entry, LogKey};
 use crate::silence::{Silence, SilenceId};
 use crate::store::Extension;
 
-/// The first byte of every record; those of format 1 lack the tag [`Record::Began`].
+/// The first byte of every record. Format 1 has no [`Record::Began`], and attempts end nothing in it.
 const VERSION: u8 = 2;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -24,10 +24,10 @@ pub enum Record {
     Alerts(Vec<Alert>),
     /// The process lived at this instant.
     Alive(Timestamp),
-    /// An attempt is about to tell that these fire. Where its end was never recorded, the vendor may know them.
+    /// An attempt is about to tell this. Where its end was never recorded, the vendor may know it.
     Attempted {
         key: LogKey,
-        firing: AlertHashes,
+        uncertain: Uncertain,
     },
     /// A process took over, at this instant of its clock, what stands before this record.
     Began(Timestamp),
@@ -80,10 +80,11 @@ impl Record {
                     write_alert(&mut writer, alert);
                 }
             }
-            Self::Attempted { key, firing } => {
+            Self::Attempted { key, uncertain } => {
                 writer.byte(1);
                 write_key(&mut writer, key);
-                write_hashes(&mut writer, firing);
+                write_hashes(&mut writer, &uncertain.firing);
+                write_hashes(&mut writer, &uncertain.ended);
             }
             Self::Extensions(extensions) => {
                 writer.byte(2);
@@ -120,15 +121,21 @@ impl Record {
 
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
         let mut reader = Reader::new(bytes);
-        match reader.byte()? {
-            1..=VERSION => {}
+        let version = match reader.byte()? {
+            known @ 1..=VERSION => known,
             newer => return Err(CodecError::Version(newer)),
-        }
+        };
         let record = match reader.byte()? {
             0 => Self::Alerts(reader.list(read_alert)?),
             1 => Self::Attempted {
                 key: read_key(&mut reader)?,
-                firing: read_hashes(&mut reader)?,
+                uncertain: Uncertain {
+                    firing: read_hashes(&mut reader)?,
+                    ended: match version {
+                        1 => AlertHashes::default(),
+                        _ => read_hashes(&mut reader)?,
+                    },
+                },
             },
             2 => Self::Extensions(reader.list(read_extension)?),
             3 => Self::Notified {

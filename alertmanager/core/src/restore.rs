@@ -7,7 +7,7 @@ use model::{Alert, AlertStatus, Fingerprint, Timestamp};
 use crate::alertname_limit::AlertnameLimit;
 use crate::delivery::Deliveries;
 use crate::dispatch::{Dispatcher, Schedules};
-use crate::hashes::AlertHashes;
+use crate::hashes::Uncertain;
 use crate::inhibit::Inhibitor;
 use crate::machine::Alertmanager;
 use crate::nflog::Nflog;
@@ -95,9 +95,9 @@ impl Alertmanager {
         let uncertain = self
             .deliveries
             .all_uncertain()
-            .map(|(key, firing)| Record::Attempted {
+            .map(|(key, uncertain)| Record::Attempted {
                 key: key.clone(),
-                firing: firing.clone(),
+                uncertain: uncertain.clone(),
             });
         let silences = self.silences.iter().cloned().map(Record::Silenced);
         [Record::SnapshotBegins, Record::Alive(now)]
@@ -142,8 +142,8 @@ impl Alertmanager {
                 }
                 alive_until.max(said_at.unwrap_or(alive_until))
             }
-            Record::Attempted { key, firing } => {
-                self.deliveries.set_uncertain(key, firing);
+            Record::Attempted { key, uncertain } => {
+                self.deliveries.set_uncertain(key, uncertain);
                 alive_until
             }
             Record::Extensions(extensions) => {
@@ -159,7 +159,7 @@ impl Alertmanager {
             Record::Notified { key, entry } => {
                 let at = entry.at;
                 self.deliveries
-                    .set_uncertain(key.clone(), AlertHashes::default());
+                    .set_uncertain(key.clone(), Uncertain::default());
                 self.nflog.put(key, entry);
                 alive_until.max(at)
             }

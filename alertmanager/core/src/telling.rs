@@ -9,7 +9,7 @@ use crate::delivery::{Attempt, AttemptResult, DeliveryId, Ended};
 use crate::dispatch::GroupId;
 use crate::flush::Flush;
 use crate::group::Slot;
-use crate::hashes::AlertHashes;
+use crate::hashes::{AlertHashes, Uncertain};
 use crate::machine::Alertmanager;
 use crate::mute::interval_mute;
 use crate::nflog::{Entry, LogKey, lifetime};
@@ -59,10 +59,10 @@ impl Alertmanager {
         let unheard = self.ended_unheard(target, flush);
         self.events.extend(unheard);
         let route = self.policy.route(id.route);
-        let (entry, perhaps) = self.told(target);
+        let (entry, uncertain) = self.told(target);
         let told = Told {
             entry,
-            perhaps: &perhaps,
+            uncertain: &uncertain,
         };
         let expires_in = lifetime(
             self.settings.retention,
@@ -97,7 +97,7 @@ impl Alertmanager {
                 };
                 self.deliveries.withdraw(target);
                 self.deliveries
-                    .set_uncertain(target.clone(), AlertHashes::default());
+                    .set_uncertain(target.clone(), Uncertain::default());
                 self.log(target.clone(), entry);
             }
             Verdict::Notify(reason) => {
@@ -115,10 +115,10 @@ impl Alertmanager {
             debug_assert!(false, "nothing waits for an integration that is gone");
             return;
         };
-        if let Some(firing) = attempt.newly_uncertain {
+        if let Some(uncertain) = attempt.newly_uncertain {
             self.persist(Record::Attempted {
                 key: attempt.key.clone(),
-                firing,
+                uncertain,
             });
         }
         self.events.push_back(Event::AttemptStarted {
@@ -157,8 +157,13 @@ impl Alertmanager {
             message,
             attempts,
             result,
+            uncertain_again,
             owed,
         } = ended;
+        if let Some(uncertain) = uncertain_again {
+            let key = key.clone();
+            self.persist(Record::Attempted { key, uncertain });
+        }
         let end = match result {
             AttemptResult::Delivered { id, memory } => {
                 let entry = Entry {
@@ -247,10 +252,10 @@ impl Alertmanager {
     /// told when its mute ends.
     fn ended_unheard(&self, target: &LogKey, flush: &Flush) -> Option<Event> {
         let waiting = self.deliveries.waiting(target)?;
-        let (entry, perhaps) = self.told(target);
+        let (entry, uncertain) = self.told(target);
         let told = Told {
             entry,
-            perhaps: &perhaps,
+            uncertain: &uncertain,
         };
         let ended = waiting
             .message
@@ -267,7 +272,7 @@ impl Alertmanager {
         })
     }
 
-    fn told(&self, target: &LogKey) -> (Option<&Entry>, AlertHashes) {
+    fn told(&self, target: &LogKey) -> (Option<&Entry>, Uncertain) {
         (
             self.nflog.entry(target),
             self.deliveries

@@ -262,6 +262,7 @@ impl IntegrationBody {
             Told::Fires { at } => ("fires", Some(at)),
             Told::Resolved { at } => ("resolved", Some(at)),
             Told::PerhapsFires => ("perhaps fires", None),
+            Told::PerhapsResolved => ("perhaps resolved", None),
         };
         Self {
             integration: name(&integration.key),
@@ -365,7 +366,9 @@ fn verdict(
                 (None, Told::Resolved { at }, AlertStatus::Resolved) => {
                     format!("{name} was told of the end at {}", at.to_rfc3339_millis())
                 }
-                (None, Told::PerhapsFires, _) => format!("{name} may or may not know"),
+                (None, Told::PerhapsFires | Told::PerhapsResolved, _) => {
+                    format!("{name} may or may not know")
+                }
                 (None, Told::Never | Told::Resolved { .. }, AlertStatus::Firing) => {
                     format!("{name} is told at the next flush")
                 }

@@ -4,6 +4,7 @@ use notifiers_core::{GroupKey, Memory, Remembered};
 use proptest::prelude::*;
 
 use crate::codec::CodecError;
+use crate::hashes::Uncertain;
 use crate::nflog::{Entry, LogKey};
 use crate::record::Record;
 use crate::silence::{Silence, SilenceId};
@@ -119,7 +120,10 @@ fn records() -> impl Strategy<Value = Record> {
         );
     prop_oneof![
         proptest::collection::vec(alerts(), 0..3).prop_map(Record::Alerts),
-        (keys(), hashes()).prop_map(|(key, firing)| Record::Attempted { key, firing }),
+        (keys(), hashes(), hashes()).prop_map(|(key, firing, ended)| {
+            let uncertain = Uncertain { firing, ended };
+            Record::Attempted { key, uncertain }
+        }),
         proptest::collection::vec(extension, 0..3).prop_map(Record::Extensions),
         (keys(), entry).prop_map(|(key, entry)| Record::Notified { key, entry }),
         silence.prop_map(Record::Silenced),
@@ -174,6 +178,20 @@ fn bytes_of_the_first_format_are_readable() {
         \x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\x01u\x01";
     let record = Record::Alerts(vec![alert]);
     assert_eq!(record.encode()[1..], bytes[1..]);
+    assert_eq!(Record::decode(bytes), Ok(record));
+    let bytes = b"\x01\x01\x02{}\x04team\x05email\0\0\0\0\0\0\0\0\x01\x07\0\0\0\0\0\0\0";
+    let record = Record::Attempted {
+        key: LogKey {
+            group_key: GroupKey::from_text("{}".to_owned()),
+            receiver: "team".to_owned(),
+            integration: "email".to_owned(),
+            index: 0,
+        },
+        uncertain: Uncertain {
+            firing: [7].into_iter().collect(),
+            ended: [].into_iter().collect(),
+        },
+    };
     assert_eq!(Record::decode(bytes), Ok(record));
     assert!(
         Record::decode(&[0, 0, 0]).is_err(),

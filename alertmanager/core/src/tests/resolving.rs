@@ -3,7 +3,7 @@ use model::Timestamp;
 use notifiers_core::Outcome;
 
 use crate::protocol::Deliver;
-use crate::tests::world::{PLAIN, Reaction, World, at, secs};
+use crate::tests::world::{Heard, PLAIN, Reaction, World, at, secs};
 
 fn ambiguous(takes: bool) -> Reaction {
     Reaction {
@@ -200,11 +200,7 @@ fn an_alert_that_ends_while_its_page_is_tried_again_is_resolved_and_fires_anew()
     world.until(400);
     world.fire(&["alertname=Down instance=a"]);
     world.until(700);
-    let lines: Vec<String> = world
-        .heard
-        .iter()
-        .map(|heard| heard.line().split_once(' ').unwrap().1.to_owned())
-        .collect();
+    let lines: Vec<String> = world.heard.iter().map(Heard::words).collect();
     assert_eq!(
         lines,
         [
@@ -235,6 +231,94 @@ fn what_was_perhaps_told_is_resolved() {
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(lines[1].ends_with("all alerts resolved -a"), "{lines:?}");
     assert_eq!(world.machine.groups_len(), 0);
+}
+
+/// The vendor has perhaps closed the incident: the next firing must not count as known.
+#[test]
+fn what_was_perhaps_told_as_resolved_fires_anew() {
+    let mail = "
+global: {smtp_smarthost: 'mail:25', smtp_from: 'a@b'}
+route: {receiver: team, group_by: [alertname]}
+receivers: [{name: team, email_configs: [{to: 'x@y', send_resolved: true}]}]
+";
+    for yaml in [PLAIN, mail] {
+        // The first resolve arrives, but its answer is lost; then the receiver is down for a while.
+        let mut world = World::new(yaml).with_script(|deliver, now| {
+            if now < at(330) || now >= at(630) {
+                Reaction::take()
+            } else if deliver.attempt == 1 {
+                ambiguous(true)
+            } else {
+                Reaction::fail()
+            }
+        });
+        world.fire(&["alertname=Down instance=a", "alertname=Down instance=b"]);
+        world.until(100);
+        world.resolve(&["alertname=Down instance=a"]);
+        world.until(400);
+        world.fire(&["alertname=Down instance=a"]);
+        world.until(1000);
+        let lines: Vec<String> = world.heard.iter().map(Heard::words).collect();
+        assert_eq!(
+            lines,
+            [
+                "first notification +a +b",
+                "some alerts resolved +b -a",
+                "new alerts added +a +b",
+            ]
+        );
+    }
+}
+
+#[test]
+fn what_was_perhaps_told_as_resolved_before_a_restart_fires_anew() {
+    let mut world = World::new(PLAIN).with_script(|_, now| Reaction {
+        after: secs(if now == at(330) { 5 } else { 0 }),
+        ..Reaction::take()
+    });
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(100);
+    world.resolve(&["alertname=Down instance=a"]);
+    world.until(332);
+    world.crash(secs(1));
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(1000);
+    world.check(&[
+        "30 first notification +a",
+        "330 all alerts resolved -a",
+        "333 first notification +a",
+    ]);
+}
+
+/// While it is silenced nobody is told that it fires again, but afterwards.
+#[test]
+fn what_was_perhaps_told_as_resolved_fires_anew_after_its_silence() {
+    let mut world = World::new(PLAIN).with_script(|deliver, now| {
+        if now < at(330) || now >= at(630) {
+            Reaction::take()
+        } else if deliver.attempt == 1 {
+            ambiguous(true)
+        } else {
+            Reaction::fail()
+        }
+    });
+    world.fire(&["alertname=Down instance=a", "alertname=Down instance=b"]);
+    world.until(100);
+    world.resolve(&["alertname=Down instance=a"]);
+    world.until(400);
+    world.fire(&["alertname=Down instance=a", "alertname=Down instance=c"]);
+    world.silence("instance", "a", 1000);
+    world.until(2000);
+    let lines: Vec<String> = world.heard.iter().map(Heard::words).collect();
+    assert_eq!(
+        lines,
+        [
+            "first notification +a +b",
+            "some alerts resolved +b -a",
+            "new alerts added +b +c",
+            "new alerts added +a +b +c"
+        ]
+    );
 }
 
 #[test]

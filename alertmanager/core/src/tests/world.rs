@@ -59,7 +59,12 @@ pub(crate) struct Heard {
 impl Heard {
     /// `30 first notification +a +b -c`
     pub(crate) fn line(&self) -> String {
-        let mut line = format!("{} {}", self.at, self.reason.as_str());
+        format!("{} {}", self.at, self.words())
+    }
+
+    /// `first notification +a +b -c`
+    pub(crate) fn words(&self) -> String {
+        let mut line = self.reason.as_str().to_owned();
         for instance in &self.firing {
             line.push_str(&format!(" +{instance}"));
         }
@@ -206,11 +211,20 @@ impl World {
         self.now = end;
     }
 
-    /// Messages that their receivers took and whose outcome the process does not know yet.
-    pub(crate) fn arrivals_under_way(&self) -> usize {
+    /// Messages whose outcome the process does not know yet: those that their receivers took, and those that would
+    /// have told an end. Of both it must believe that they may have arrived.
+    pub(crate) fn hidden_by_a_crash(&self) -> usize {
         self.outcomes
             .iter()
-            .filter(|(.., outcome)| matches!(outcome, Outcome::Delivered { .. }))
+            .filter(|(_, id, outcome)| {
+                matches!(outcome, Outcome::Delivered { .. })
+                    || self
+                        .attempts
+                        .iter()
+                        .rev()
+                        .find(|(_, order)| order.id == *id)
+                        .is_some_and(|(_, order)| tells_an_end(order))
+            })
             .count()
     }
 
@@ -245,18 +259,23 @@ impl World {
     pub(crate) fn crash(&mut self, down: Duration) {
         self.outcomes.clear();
         self.now = self.now + down;
+        self.machine = self.restored();
+        self.carry_out();
+    }
+
+    /// What a process that began now would know.
+    pub(crate) fn restored(&self) -> Alertmanager {
         let records: Vec<Record> = self
             .log
             .iter()
             .map(|bytes| Record::decode(bytes).unwrap())
             .collect();
-        self.machine = Alertmanager::restore(
+        Alertmanager::restore(
             self.settings.clone(),
             self.policy.clone(),
             records,
             self.now,
-        );
-        self.carry_out();
+        )
     }
 
     fn carry_out(&mut self) {
@@ -314,6 +333,14 @@ impl World {
     pub(crate) fn check(&self, lines: &[&str]) {
         assert_eq!(self.lines(), lines);
     }
+}
+
+pub(crate) fn tells_an_end(deliver: &Deliver) -> bool {
+    let notification = &deliver.notification;
+    notification
+        .alerts
+        .iter()
+        .any(|alert| alert.status(notification.at) == AlertStatus::Resolved)
 }
 
 fn heard(deliver: &Deliver, now: Timestamp) -> Heard {
