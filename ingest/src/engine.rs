@@ -215,7 +215,7 @@ impl Engine {
     pub fn checkpoint(&self) {
         let inner = &self.0;
         let _alone = inner.checkpointing.lock();
-        match wal::checkpoint(&inner.settings.folder, &inner.log, &self.stores()) {
+        match wal::checkpoint(&inner.settings.folder, &inner.log, || self.stores()) {
             Ok(bytes) => {
                 inner.metrics.checkpoints.inc();
                 inner.snapshot_bytes.store(bytes, Ordering::Relaxed);
