@@ -424,7 +424,14 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
             let matchers = [model::Matcher::equal("job", "")];
             let named = [model::Matcher::equal("job", "a")];
             let newest = |matchers: &[model::Matcher]| {
-                crate::reader::newest_samples(&reader, matchers, Timestamp::MIN, Timestamp::MAX)
+                crate::reader::newest_samples(
+                    &reader,
+                    matchers,
+                    Timestamp::MIN,
+                    Timestamp::MAX,
+                    100,
+                )
+                .unwrap()
             };
             let both = newest(&matchers).into_iter().chain(newest(&named));
             both.map(|(labels, sample)| {
@@ -857,4 +864,32 @@ async fn a_body_is_read_no_further_than_it_may_be_kept() {
         // What it had is free again.
         assert_eq!(others.grow(left_bytes), Ok(()));
     }
+}
+
+#[tokio::test]
+async fn what_looks_at_too_much_is_refused() {
+    let site = site_with(|settings| settings.query.samples_max = 2);
+    site.write(
+        "anonymous",
+        &[("a", &[(1, 1.0)]), ("b", &[(2, 1.0), (1, 1.0)])],
+    )
+    .await;
+    let (status, text) = site.get("/federate?match[]=a").await;
+    assert_eq!(status, 200, "{text}");
+    let (status, text) = site.get("/federate?match[]=%7B__name__!=%22%22%7D").await;
+    assert_eq!(
+        (status, text.as_str()),
+        (
+            422,
+            "query processing would load too many samples into memory in query execution\n"
+        )
+    );
+    let selectors = "match[]=a&".repeat(1000);
+    let (status, text) = site.form("/api/v1/series", &selectors).await;
+    assert_eq!(status, 200, "{text}");
+    let (status, text) = site
+        .form("/api/v1/series", &format!("{selectors}match[]=a"))
+        .await;
+    assert_eq!(status, 400, "{text}");
+    assert!(text.contains(r#"invalid parameter \"match[]\": more than 1000 selectors"#));
 }
