@@ -15,6 +15,7 @@ use runtime::{Clock, Metrics, Stop};
 use tokio::sync::Semaphore;
 use tracing::{debug, error, info, warn};
 
+use crate::memory_budget::{BudgetSpent, MemoryBudget, REQUEST_BYTES_MAX, Reserved};
 use crate::metrics::IngestMetrics;
 use crate::query_slots::{QuerySlot, QuerySlots, TooManyQueries};
 use crate::reader::HeadReader;
@@ -24,10 +25,6 @@ use crate::wal::{self, LOG_BYTES_BEFORE_CHECKPOINT, StartError};
 
 /// A tenant takes some 10 kB before its first series, and whoever may write may name tenants.
 const TENANTS_MAX: usize = 10_000;
-/// Bytes of requests, as sent and expanded, that are in memory at once; past this senders are told to come later.
-const REQUEST_BYTES_MAX: usize = 1024 * 1024 * 1024;
-/// Permits are counted in this unit, because a semaphore's number is 32 bits.
-const PERMIT_BYTES: usize = 1024;
 /// A request below this is decoded where it arrives; above it on a thread that may take its time.
 const INLINE_BYTES_MAX: usize = 512 * 1024;
 /// More would not be faster, and the threads that may take their time evaluate rules as well.
@@ -67,7 +64,8 @@ struct Inner {
     metrics: IngestMetrics,
     log: Log,
     stores: RwLock<BTreeMap<TenantId, Arc<TenantStore>>>,
-    request_bytes: Arc<Semaphore>,
+    /// Requests, as sent and expanded, that are in memory at once.
+    request_bytes: MemoryBudget,
     /// Large requests that are decoded at once.
     decoding: Arc<Semaphore>,
     query_slots: QuerySlots,
@@ -100,7 +98,7 @@ impl Engine {
             })
             .collect();
         let engine = Self(Arc::new(Inner {
-            request_bytes: Arc::new(Semaphore::new(REQUEST_BYTES_MAX / PERMIT_BYTES)),
+            request_bytes: MemoryBudget::new(REQUEST_BYTES_MAX),
             decoding: Arc::new(Semaphore::new(DECODING_MAX)),
             query_slots: QuerySlots::new(
                 settings.query.concurrency_max,
@@ -170,16 +168,35 @@ impl Engine {
 
     /// Writes the body of a remote write 1.0 request: all of it or nothing, but for series that cannot be kept.
     pub async fn push(&self, tenant: &TenantId, body: bytes::Bytes) -> Result<Report, IngestError> {
+        let mut reserved = self.reserve();
+        self.grow(&mut reserved, body.len())?;
+        self.push_reserved(tenant, body, reserved).await
+    }
+
+    /// Memory for a request that is to be read, none of it taken yet.
+    pub(crate) fn reserve(&self) -> Reserved {
+        self.0.request_bytes.reserve()
+    }
+
+    /// So many bytes more.
+    pub(crate) fn grow(&self, reserved: &mut Reserved, bytes: usize) -> Result<(), IngestError> {
+        reserved.grow(bytes).map_err(|BudgetSpent| {
+            self.0.metrics.count_refused_request_for("overloaded");
+            IngestError::Overloaded
+        })
+    }
+
+    /// As [`Engine::push`], where memory for the body itself is reserved already.
+    pub(crate) async fn push_reserved(
+        &self,
+        tenant: &TenantId,
+        body: bytes::Bytes,
+        mut reserved: Reserved,
+    ) -> Result<Report, IngestError> {
         let limits = &self.0.settings.limits;
         let expanded_bytes = ingest_core::expanded_len(&body, limits.expanded_bytes_max)
             .inspect_err(|_| self.0.metrics.count_refused_request_for("malformed"))?;
-        let permits = permits(body.len() + expanded_bytes);
-        let _permit = Arc::clone(&self.0.request_bytes)
-            .try_acquire_many_owned(permits)
-            .map_err(|_| {
-                self.0.metrics.count_refused_request_for("overloaded");
-                IngestError::Overloaded
-            })?;
+        self.grow(&mut reserved, expanded_bytes)?;
         let staged = if expanded_bytes <= INLINE_BYTES_MAX {
             self.stage_body(tenant, &body)
         } else {
@@ -194,6 +211,7 @@ impl Engine {
         };
         let (store, staged) = staged?;
         let report = self.finish(&store, staged).await?;
+        drop(reserved);
         warn_of_refused(&store, &report);
         Ok(report)
     }
@@ -215,7 +233,7 @@ impl Engine {
     pub fn checkpoint(&self) {
         let inner = &self.0;
         let _alone = inner.checkpointing.lock();
-        match wal::checkpoint(&inner.settings.folder, &inner.log, &self.stores()) {
+        match wal::checkpoint(&inner.settings.folder, &inner.log, || self.stores()) {
             Ok(bytes) => {
                 inner.metrics.checkpoints.inc();
                 inner.snapshot_bytes.store(bytes, Ordering::Relaxed);
@@ -381,10 +399,6 @@ fn new_head(limits: &Limits) -> Head {
     Head::new(limits.clone(), seed)
 }
 
-fn permits(bytes: usize) -> u32 {
-    u32::try_from(bytes.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX)
-}
-
 fn gauge(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
@@ -397,7 +411,7 @@ mod tests {
     use model::{TenantId, Timestamp};
     use runtime::{ManualClock, Metrics};
 
-    use super::{DECODING_MAX, Engine, IngestError, TENANTS_MAX};
+    use super::{DECODING_MAX, Engine, IngestError, REQUEST_BYTES_MAX, TENANTS_MAX};
     use crate::settings::{Build, IngestSettings};
 
     fn engine(folder: &std::path::Path) -> Engine {
@@ -414,17 +428,31 @@ mod tests {
     /// A snappy block of nothing: a request without series.
     const EMPTY: &[u8] = &[0];
 
+    /// Snappy says in front what it expands to, here a megabyte; that it is no request is seen when it is decoded.
+    fn large() -> Vec<u8> {
+        let mut large = vec![0x80, 0x80, 0x40];
+        large.resize(64, 0);
+        large
+    }
+
     #[tokio::test]
     async fn past_the_bound_of_bytes_senders_are_told_to_come_later() {
         let folder = tempfile::tempdir().unwrap();
         let engine = engine(folder.path());
         let tenant = TenantId::anonymous();
-        let all = engine.0.request_bytes.available_permits() as u32;
-        let taken = engine.0.request_bytes.try_acquire_many(all).unwrap();
+        let mut taken = engine.reserve();
+        taken.grow(REQUEST_BYTES_MAX).unwrap();
         let refused = engine.push(&tenant, EMPTY.into()).await;
         assert!(matches!(refused, Err(IngestError::Overloaded)));
         drop(taken);
         engine.push(&tenant, EMPTY.into()).await.unwrap();
+        let mut taken = engine.reserve();
+        taken.grow(REQUEST_BYTES_MAX - 4096).unwrap();
+        let refused = engine.push(&tenant, large().into()).await;
+        assert!(
+            matches!(refused, Err(IngestError::Overloaded)),
+            "it expands"
+        );
     }
 
     #[tokio::test]
@@ -451,13 +479,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let engine = engine(folder.path());
         let tenant = TenantId::anonymous();
-        // Snappy says what it expands to in front; that it is no request is seen when it is decoded.
-        let mut large = vec![0x80, 0x80, 0x40];
-        large.resize(64, 0);
         runtime.block_on(async {
             let turns = engine.0.decoding.clone();
             let taken = turns.acquire_many(DECODING_MAX as u32).await.unwrap();
-            let mut pushing = std::pin::pin!(engine.push(&tenant, large.into()));
+            let mut pushing = std::pin::pin!(engine.push(&tenant, large().into()));
             for _ in 0..2 {
                 let is_pending = std::future::poll_fn(|context| {
                     std::task::Poll::Ready(pushing.as_mut().poll(context).is_pending())

@@ -2,15 +2,19 @@
 //!
 //! What the headers say is looked at before anything is expanded, so that a wrong type is answered with 415 even
 //! where the body is broken too. 204 means that the log has every sample that can be kept.
-use axum::body::{Body, to_bytes};
+use std::future::poll_fn;
+
+use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use bytes::{Bytes, BytesMut};
 use ingest_core::{DecodeError, Reason, Report, WriteError};
 use runtime::Tenant;
 
 use crate::engine::{Engine, IngestError};
+use crate::memory_budget::Reserved;
 
 const MEDIA_TYPE: &str = "application/x-protobuf";
 const MESSAGE_1: &str = "prometheus.WriteRequest";
@@ -25,13 +29,21 @@ pub(crate) async fn push(
     if let Err(reason) = check_headers(&parts.headers) {
         return plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, &reason);
     }
-    let bytes_max = engine.settings().limits.body_bytes_max;
-    let Some(body) = read_body(&parts.headers, body, bytes_max).await else {
-        engine.metrics().count_refused_request_for("body_too_large");
-        let reason = format!("request body is larger than the limit of {bytes_max} bytes");
-        return plain(StatusCode::PAYLOAD_TOO_LARGE, &reason);
+    let mut reserved = engine.reserve();
+    let body = match read_body(&engine, &parts.headers, body, &mut reserved).await {
+        Ok(body) => body,
+        Err(BodyProblem::Broken) => {
+            engine.metrics().count_refused_request_for("body_broken");
+            return plain(StatusCode::BAD_REQUEST, "request body could not be read");
+        }
+        Err(BodyProblem::Refused(error)) => return answer_error(&error),
+        Err(BodyProblem::TooLarge { bytes_max }) => {
+            engine.metrics().count_refused_request_for("body_too_large");
+            let reason = format!("request body is larger than the limit of {bytes_max} bytes");
+            return plain(StatusCode::PAYLOAD_TOO_LARGE, &reason);
+        }
     };
-    match engine.push(&tenant, body).await {
+    match engine.push_reserved(&tenant, body, reserved).await {
         Ok(report) => answer_report(&report),
         Err(error) => answer_error(&error),
     }
@@ -73,16 +85,48 @@ fn check_headers(headers: &HeaderMap) -> Result<(), String> {
     Ok(())
 }
 
-/// `None` where the body is larger than it may be.
-async fn read_body(headers: &HeaderMap, body: Body, bytes_max: usize) -> Option<bytes::Bytes> {
+/// Why there is no body.
+enum BodyProblem {
+    /// Its sender has gone, or was too slow.
+    Broken,
+    Refused(IngestError),
+    TooLarge {
+        bytes_max: usize,
+    },
+}
+
+/// Each piece is accounted for before the next one is read: many large bodies that come slowly must not fill the memory
+/// before the first of them is there.
+async fn read_body(
+    engine: &Engine,
+    headers: &HeaderMap,
+    body: Body,
+    reserved: &mut Reserved,
+) -> Result<Bytes, BodyProblem> {
+    let bytes_max = engine.settings().limits.body_bytes_max;
     let announced = headers
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok())
         .and_then(|text| text.parse::<usize>().ok());
     if announced.is_some_and(|bytes| bytes > bytes_max) {
-        return None;
+        return Err(BodyProblem::TooLarge { bytes_max });
     }
-    to_bytes(body, bytes_max).await.ok()
+    let mut body = std::pin::pin!(body);
+    let mut read = BytesMut::new();
+    while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
+        // What is no data are trailers, and they say nothing here.
+        let Ok(piece) = frame.map_err(|_| BodyProblem::Broken)?.into_data() else {
+            continue;
+        };
+        if read.len() + piece.len() > bytes_max {
+            return Err(BodyProblem::TooLarge { bytes_max });
+        }
+        engine
+            .grow(reserved, piece.len())
+            .map_err(BodyProblem::Refused)?;
+        read.extend_from_slice(&piece);
+    }
+    Ok(read.freeze())
 }
 
 /// Impossible labels are passed over in silence (and counted), as Prometheus does; what our own limits keep out

@@ -57,21 +57,21 @@ impl SeriesReader for HeadReader {
     }
 }
 
-/// The newest sample of each series in the window, for those who want nothing else.
+/// The newest sample of each series in the window, for those who want nothing else. At most `samples_max` are looked at.
 pub(crate) fn newest_samples(
     reader: &HeadReader,
     matchers: &[model::Matcher],
     after: Timestamp,
     until: Timestamp,
-) -> Vec<(model::Labels, Sample)> {
+    samples_max: usize,
+) -> Result<Vec<(model::Labels, Sample)>, ReadError> {
     let selection = Selection {
         matchers,
         after,
         until,
     };
-    let series = reader.select(&selection, usize::MAX).unwrap_or_default();
-    series
-        .into_iter()
+    let series = reader.select(&selection, samples_max)?.into_iter();
+    Ok(series
         .filter_map(|series| Some((series.labels, *series.samples.last()?)))
-        .collect()
+        .collect())
 }

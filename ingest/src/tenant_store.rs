@@ -20,7 +20,7 @@ pub(crate) enum StageError {
 pub(crate) struct TenantStore {
     tenant: TenantId,
     state: RwLock<State>,
-    /// Something was logged since the last snapshot began.
+    /// Something was logged, or came into the head, since the last snapshot began.
     is_changed: AtomicBool,
     /// Samples that were left out and whose sender hears nothing of it.
     pub(crate) refusing: Trouble,
@@ -93,7 +93,11 @@ impl TenantStore {
         while let Some(outcome) = waiting.front().and_then(|(receipt, _)| receipt.outcome()) {
             if let Some((_, staged)) = waiting.pop_front() {
                 match outcome {
-                    Ok(()) => head.commit(staged),
+                    Ok(()) => {
+                        head.commit(staged);
+                        // A snapshot that has begun may not hold it, and the next one takes its records away.
+                        self.is_changed.store(true, Ordering::SeqCst);
+                    }
                     Err(_) => head.abort(staged),
                 }
             }
@@ -115,5 +119,42 @@ impl TenantStore {
 
     pub(crate) fn mark_changed(&self) {
         self.is_changed.store(true, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ingest_core::{Head, Limits};
+    use model::{Labels, Sample, TenantId, Timestamp};
+    use runtime::log::{Log, LogSettings};
+
+    use super::TenantStore;
+
+    /// Its records are behind the snapshot's beginning, and the snapshot does not hold it: without the next snapshot
+    /// it would be gone with the segment that holds them.
+    #[test]
+    fn what_comes_in_while_a_snapshot_is_written_is_for_the_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Log::open(folder.path(), &LogSettings::default()).unwrap();
+        let now = Timestamp::from_secs(1_000_000);
+        let head = Head::new(Limits::default(), 0);
+        let store = TenantStore::new(TenantId::anonymous(), head, false);
+        let up = Labels::from_pairs([("__name__", "up")]);
+        let sample = Sample {
+            timestamp: now,
+            value: 1.0,
+        };
+        let staged = store.stage(&log, |head| head.stage_samples([(&up, sample)], now));
+        let (receipt, _) = staged.unwrap();
+        assert!(store.take_changed(), "a snapshot begins");
+        assert_eq!(
+            store.read(|head| head.stats().max_time),
+            None,
+            "and does not hold it"
+        );
+        receipt.unwrap().wait_blocking().unwrap();
+        store.settle();
+        assert!(store.take_changed(), "so there must be another one");
+        assert!(!store.take_changed(), "which holds it");
     }
 }

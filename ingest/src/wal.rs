@@ -150,21 +150,26 @@ pub(crate) fn restore(
     })
 }
 
-/// Writes the snapshots of all tenants that have changed and shortens the log. Answers the bytes written. When it
+/// Writes the snapshots of all tenants of `stores` that have changed and shortens the log. Answers the bytes written. When it
 /// fails, nothing is lost: the log keeps what the missing snapshots would hold. Blocks.
 pub(crate) fn checkpoint(
     folder: &Path,
     log: &Log,
-    stores: &[Arc<TenantStore>],
+    stores: impl FnOnce() -> Vec<Arc<TenantStore>>,
 ) -> Result<u64, CheckpointError> {
     let covers = log.rotate_blocking()?;
+    // Only now: whoever comes after this has its records in segments that stay.
+    let stores = stores();
     let snapshots = snapshots_folder(folder);
     let mut bytes = 0;
-    for store in stores.iter().filter(|store| store.take_changed()) {
+    for store in stores {
         // What stands in older segments has its outcome, so that after this it is in the head.
         store.settle();
+        if !store.take_changed() {
+            continue;
+        }
         let path = snapshot_path(&snapshots, store.tenant());
-        let written = write_records(&path, covers, store.tenant(), SnapshotParts::of(store));
+        let written = write_records(&path, covers, store.tenant(), SnapshotParts::of(&store));
         bytes += written.map_err(|source| {
             store.mark_changed();
             CheckpointError::Snapshot { path, source }
@@ -284,12 +289,16 @@ fn list_snapshots(snapshots: &Path) -> io::Result<Vec<(TenantId, PathBuf)>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::sync::Arc;
+
     use ingest_core::{Head, Limits, RecordKind};
-    use model::TenantId;
+    use model::{Labels, Sample, TenantId, Timestamp};
     use runtime::HeardLog;
     use runtime::log::{Log, LogSettings, Record, SyncPolicy};
 
-    use super::restore;
+    use super::{checkpoint, restore};
+    use crate::tenant_store::TenantStore;
 
     #[test]
     fn a_lost_definition_is_told_once_and_counted_for_every_record() {
@@ -315,5 +324,31 @@ mod tests {
                 "INFO samples were read back tenants=1 series=0 damages=3",
             ]
         );
+    }
+
+    /// A tenant whose first samples come between the two would lose them with the segment.
+    #[test]
+    fn tenants_are_listed_when_the_log_was_rotated() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = LogSettings::default();
+        let log = Log::open(&folder.path().join("log"), &settings).unwrap();
+        fs::create_dir(folder.path().join("snapshots")).unwrap();
+        let now = Timestamp::from_secs(1_000_000);
+        let up = Labels::from_pairs([("__name__", "up")]);
+        let sample = Sample {
+            timestamp: now,
+            value: 1.0,
+        };
+        let head = || Head::new(Limits::default(), 0);
+        let newcomer = Arc::new(TenantStore::new(TenantId::anonymous(), head(), false));
+        checkpoint(folder.path(), &log, || {
+            let staged = newcomer.stage(&log, |head| head.stage_samples([(&up, sample)], now));
+            staged.unwrap().0.unwrap().wait_blocking().unwrap();
+            Vec::new()
+        })
+        .unwrap();
+        drop(log);
+        let restored = restore(folder.path(), settings.sync, &Limits::default(), |_| head());
+        assert_eq!(restored.unwrap().heads.len(), 1);
     }
 }

@@ -9,6 +9,7 @@ use model::{
     Labels, METRIC_NAME, Sample, go_number, is_classic_label_name, is_classic_metric_name,
     is_stale_nan,
 };
+use promql::{EvalError, ReadError};
 use runtime::Tenant;
 
 use crate::api::envelope::ApiError;
@@ -29,21 +30,31 @@ pub(crate) async fn federate(
         let after = until - engine.settings().query.lookback;
         let reader = engine.reader(&tenant);
         let external = engine.settings().external_labels.clone();
+        let samples_max = engine.settings().query.samples_max;
         let slot = engine.query_slot(&tenant).await?;
         let text = tokio::task::spawn_blocking(move || {
             let _slot = slot;
             let mut newest = BTreeMap::new();
             for matchers in &selectors {
-                newest.extend(newest_samples(&reader, matchers, after, until));
+                let found = newest_samples(&reader, matchers, after, until, samples_max);
+                newest.extend(found.map_err(error_of)?);
             }
-            exposition(newest, &external)
+            Ok::<_, ApiError>(exposition(newest, &external))
         });
         text.await
-            .map_err(|_| ApiError::internal("request failed unexpectedly"))
+            .map_err(|_| ApiError::internal("request failed unexpectedly"))?
     };
     match text.await {
         Ok(text) => ([(CONTENT_TYPE, TEXT)], text).into_response(),
         Err(error) => (error.status(), format!("{}\n", error.message())).into_response(),
+    }
+}
+
+/// As the query API says it.
+fn error_of(error: ReadError) -> ApiError {
+    match error {
+        ReadError::TooManySamples => ApiError::execution(EvalError::TooManySamples.to_string()),
+        ReadError::Storage(reason) => ApiError::internal(reason),
     }
 }
 

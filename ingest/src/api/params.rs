@@ -12,6 +12,8 @@ use crate::api::envelope::ApiError;
 
 /// Go's bound for a form.
 const FORM_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// Each of them may look at every series. A federation that names its metrics one by one has some hundred.
+const SELECTORS_MAX: usize = 1000;
 const FORM: &str = "application/x-www-form-urlencoded";
 
 #[derive(Debug, Default)]
@@ -105,6 +107,10 @@ impl Params {
 
     /// The selectors of all `match[]`, each a list of matchers of which one at least does not match the empty string.
     pub(crate) fn selectors(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
+        if self.all("match[]").nth(SELECTORS_MAX).is_some() {
+            let detail = format!("more than {SELECTORS_MAX} selectors");
+            return Err(ApiError::parameter("match[]", detail));
+        }
         self.all("match[]").map(parse_selector).collect()
     }
 }

@@ -1,11 +1,15 @@
 //! The API as a client sees it: the router over an engine in a folder of its own, with a clock that stands still.
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::http::Request;
+use hyper::body::Frame;
 use ingest_core::Limits;
 use model::{Labels, Sample, TenantId, Timestamp};
 use runtime::log::SyncPolicy;
@@ -14,6 +18,7 @@ use tower::ServiceExt;
 
 use crate::api::routes;
 use crate::engine::Engine;
+use crate::memory_budget::REQUEST_BYTES_MAX;
 use crate::query::QueryTimes;
 use crate::settings::{Build, IngestSettings, QuerySettings};
 
@@ -419,7 +424,14 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
             let matchers = [model::Matcher::equal("job", "")];
             let named = [model::Matcher::equal("job", "a")];
             let newest = |matchers: &[model::Matcher]| {
-                crate::reader::newest_samples(&reader, matchers, Timestamp::MIN, Timestamp::MAX)
+                crate::reader::newest_samples(
+                    &reader,
+                    matchers,
+                    Timestamp::MIN,
+                    Timestamp::MAX,
+                    100,
+                )
+                .unwrap()
             };
             let both = newest(&matchers).into_iter().chain(newest(&named));
             both.map(|(labels, sample)| {
@@ -783,4 +795,101 @@ async fn a_log_that_was_emptied_behind_its_snapshots_is_noticed() {
                        are missing left_out=0";
         assert_eq!(lines, vec![missing; damages], "{gone:?}");
     }
+}
+
+/// A body that never ends by itself: it counts the pieces that are asked for, and breaks off after so many.
+struct Pieces {
+    asked_for: Arc<AtomicUsize>,
+    breaks_after: usize,
+}
+
+const PIECE_BYTES: usize = 64 * 1024;
+
+impl HttpBody for Pieces {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        let before = self.asked_for.fetch_add(1, Ordering::SeqCst);
+        let piece = if before < self.breaks_after {
+            Ok(Frame::data(vec![0; PIECE_BYTES].into()))
+        } else {
+            Err(std::io::ErrorKind::ConnectionReset.into())
+        };
+        Poll::Ready(Some(piece))
+    }
+}
+
+#[tokio::test]
+async fn a_body_is_read_no_further_than_it_may_be_kept() {
+    let site = site_with(|settings| settings.limits.body_bytes_max = 10 * PIECE_BYTES);
+    for (left_bytes, breaks_after, status, text, pieces) in [
+        (
+            3 * PIECE_BYTES,
+            usize::MAX,
+            503,
+            "too many requests are being written; try again\n",
+            4,
+        ),
+        (
+            REQUEST_BYTES_MAX,
+            usize::MAX,
+            413,
+            "request body is larger than the limit of 655360 bytes\n",
+            11,
+        ),
+        (
+            REQUEST_BYTES_MAX,
+            2,
+            400,
+            "request body could not be read\n",
+            3,
+        ),
+    ] {
+        let mut others = site.engine.reserve();
+        others.grow(REQUEST_BYTES_MAX - left_bytes).unwrap();
+        let asked_for = Arc::new(AtomicUsize::new(0));
+        let body = Pieces {
+            asked_for: asked_for.clone(),
+            breaks_after,
+        };
+        let request = Request::post("/api/v1/write")
+            .body(Body::new(body))
+            .unwrap();
+        assert_eq!(site.ask(request).await, (status, text.to_owned()));
+        assert_eq!(asked_for.load(Ordering::SeqCst), pieces, "{text}");
+        // What it had is free again.
+        assert_eq!(others.grow(left_bytes), Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn what_looks_at_too_much_is_refused() {
+    let site = site_with(|settings| settings.query.samples_max = 2);
+    site.write(
+        "anonymous",
+        &[("a", &[(1, 1.0)]), ("b", &[(2, 1.0), (1, 1.0)])],
+    )
+    .await;
+    let (status, text) = site.get("/federate?match[]=a").await;
+    assert_eq!(status, 200, "{text}");
+    let (status, text) = site.get("/federate?match[]=%7B__name__!=%22%22%7D").await;
+    assert_eq!(
+        (status, text.as_str()),
+        (
+            422,
+            "query processing would load too many samples into memory in query execution\n"
+        )
+    );
+    let selectors = "match[]=a&".repeat(1000);
+    let (status, text) = site.form("/api/v1/series", &selectors).await;
+    assert_eq!(status, 200, "{text}");
+    let (status, text) = site
+        .form("/api/v1/series", &format!("{selectors}match[]=a"))
+        .await;
+    assert_eq!(status, 400, "{text}");
+    assert!(text.contains(r#"invalid parameter \"match[]\": more than 1000 selectors"#));
 }
