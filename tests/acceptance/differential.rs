@@ -1,6 +1,6 @@
 //! The same script of alerts, ends and silences for Debian's Alertmanager and for Watchbell: every notification is
 //! compared, in its order, with its text and its time. Where Watchbell differs on purpose the scenario says how, and
-//! `docs/differences.md` says why.
+//! `docs/differences-from-alertmanager.md` says why.
 //!
 //! All scenarios run at once, each below a route of its own, in two processes beside each other. Groups wait for two
 //! seconds and are flushed every four (2, 6, 10 and 14 seconds after the start), and things happen between flushes, so
