@@ -7,7 +7,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use alertmanager::{
-    AlertmanagerMetrics, AlertmanagerService, FrontSettings, ServiceParts, ServiceSettings,
+    AlertmanagerMetrics, AlertmanagerService, DataFolder, FrontSettings, ServiceParts,
+    ServiceSettings,
 };
 use anyhow::{Context, anyhow};
 use axum::Router;
@@ -77,12 +78,14 @@ pub(crate) async fn run(flags: AlertmanagerFlags) -> anyhow::Result<()> {
     let mut tasks = Tasks::new(stopper.clone());
     let clock = Arc::new(SystemClock::new());
     let telling = Arc::new(Telling::new(tellers, clock.clone()));
-    let folder = flags.storage_path.join("alertmanager");
-    let (log, saved) = tokio::task::spawn_blocking(move || {
-        alertmanager::open_journal(&folder, SyncPolicy::default())
-    })
-    .await
-    .context("the storage could not be opened")??;
+    let folder = flags.storage_path.clone();
+    let opening = tokio::task::spawn_blocking(move || {
+        let log = folder.join("alertmanager");
+        let (log, mut saved) = alertmanager::open_journal(&log, SyncPolicy::default())?;
+        alertmanager::take_over(&folder, &mut saved)?;
+        Ok::<_, anyhow::Error>((log, saved))
+    });
+    let (log, saved) = opening.await.context("the storage could not be opened")??;
     let parts = ServiceParts {
         notifier: telling.clone(),
         log: Some(log),
@@ -153,6 +156,10 @@ fn settings(flags: &AlertmanagerFlags, features: &Features, address: &Address) -
         parser_mode: features.parser_mode,
         version: UPSTREAM_VERSION.to_owned(),
         tenants_max: 1,
+        data_folder: Some(DataFolder {
+            path: flags.storage_path.clone(),
+            maintenance_interval: flags.maintenance_interval,
+        }),
         ..ServiceSettings::default()
     };
     let machine = &mut settings.machine;

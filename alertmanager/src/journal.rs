@@ -123,6 +123,11 @@ impl SavedTenants {
         Ok(())
     }
 
+    /// What is known of the tenant of an Alertmanager that has but one.
+    pub(crate) fn anonymous(&mut self) -> &mut Vec<Record> {
+        self.records.entry(TenantId::anonymous()).or_default()
+    }
+
     pub(crate) fn into_records(self) -> BTreeMap<TenantId, Vec<Record>> {
         self.records
     }

@@ -5,6 +5,7 @@
 //! anything is sent or answered.
 mod api;
 mod attempts;
+mod data_folder;
 mod deliver;
 mod front;
 mod journal;
@@ -18,9 +19,12 @@ mod tests;
 
 pub use alertmanager_core::{Deliver, Settings};
 pub use api::{routes, version_1_routes};
+pub use data_folder::{DataFolderError, take_over};
 pub use deliver::{Notified, Notifier};
 pub use front::{FrontSettings, front};
 pub use journal::{JournalError, RECORD_KIND, SavedTenants, open_journal};
 pub use metrics::AlertmanagerMetrics;
-pub use service::{AlertmanagerService, CheckpointError, ServiceParts, ServiceSettings};
+pub use service::{
+    AlertmanagerService, CheckpointError, DataFolder, ServiceParts, ServiceSettings,
+};
 pub use tenant::AskError;

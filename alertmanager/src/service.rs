@@ -1,10 +1,11 @@
 //! The Alertmanagers of all tenants in this process: one machine each.
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alertmanager_core::{Alertmanager, Input, Policy, Record, Settings, SilenceId, View};
+use alertmanager_core::{Alertmanager, Answer, Input, Policy, Record, Settings, SilenceId, View};
 use config::AlertmanagerConfig;
 use jiff::tz::TimeZone;
 use model::matcher_syntax::ParserMode;
@@ -13,8 +14,9 @@ use parking_lot::{Mutex, RwLock};
 use runtime::log::{Log, keep_short};
 use runtime::{Clock, Stop, Stopper, Tasks, drive};
 use tokio::sync::{Semaphore, mpsc};
-use tracing::{info, warn};
+use tracing::{debug, error, info, warn};
 
+use crate::data_folder;
 use crate::deliver::{Deliverer, Lanes, Notifier};
 use crate::journal::SavedTenants;
 use crate::metrics::AlertmanagerMetrics;
@@ -43,6 +45,16 @@ pub struct ServiceSettings {
     pub parser_mode: ParserMode,
     /// As `GET /api/v2/status` tells it.
     pub version: String,
+    /// Where an Alertmanager's files are kept too, for the tenant of requests that name none.
+    pub data_folder: Option<DataFolder>,
+}
+
+/// An Alertmanager's `--storage.path`.
+#[derive(Clone, Debug)]
+pub struct DataFolder {
+    pub path: PathBuf,
+    /// How often its files are written, besides at the end.
+    pub maintenance_interval: Duration,
 }
 
 impl Default for ServiceSettings {
@@ -62,6 +74,7 @@ impl Default for ServiceSettings {
             external_url: "http://localhost:9093".to_owned(),
             parser_mode: ParserMode::default(),
             version: "0.34.0".to_owned(),
+            data_folder: None,
         }
     }
 }
@@ -153,6 +166,7 @@ impl AlertmanagerService {
             .spawn("alertmanager-drain", async move {
                 stop.stopped().await;
                 inner.drain().await;
+                inner.export().await;
                 inner.machines_stopper.stop();
             });
         service
@@ -207,11 +221,15 @@ impl AlertmanagerService {
         Ok(())
     }
 
-    /// Keeps a log that holds nothing but this service's records short, until the end.
+    /// Keeps a log that holds nothing but this service's records short, and the data folder's files young, until the
+    /// end.
     pub async fn maintain(self, stop: Stop) {
-        if let Some(log) = self.inner.parts.log.clone() {
-            keep_short(log, stop, || self.checkpoint()).await;
-        }
+        let shortening = async {
+            if let Some(log) = self.inner.parts.log.clone() {
+                keep_short(log, stop.clone(), || self.checkpoint()).await;
+            }
+        };
+        tokio::join!(shortening, self.inner.keep_exported(stop.clone()));
     }
 
     /// Waits until every machine has ended, after the signal to stop. Says whether all ended well.
@@ -325,6 +343,49 @@ impl Inner {
         metrics
             .config_success_seconds
             .set(self.parts.clock.now().as_millis() / 1000);
+    }
+
+    async fn keep_exported(&self, mut stop: Stop) {
+        let Some(folder) = &self.settings.data_folder else {
+            return;
+        };
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(folder.maintenance_interval) => self.export().await,
+                // The last word is written when deliveries have come home.
+                () = stop.stopped() => return,
+            }
+        }
+    }
+
+    /// Writes the data folder's files, where there is one.
+    async fn export(&self) {
+        let Some(folder) = &self.settings.data_folder else {
+            return;
+        };
+        let known = self.tenants.lock().get(&TenantId::anonymous()).cloned();
+        let Some(tenant) = known else {
+            return;
+        };
+        let answer = tenant
+            .handle
+            .ask(|ticket| Input::ExportWanted { ticket })
+            .await;
+        let Ok(Answer::Exported(export)) = answer else {
+            warn!("the data folder's files are not written: the Alertmanager did not answer");
+            return;
+        };
+        let path = folder.path.clone();
+        let writing = tokio::task::spawn_blocking(move || {
+            data_folder::write(&path, &export.nflog, &export.silences)
+        });
+        match writing.await {
+            Ok(Ok(())) => debug!("the data folder's files are written"),
+            Ok(Err(problem)) => {
+                error!(error = %problem, "the data folder's files could not be written; the log has everything");
+            }
+            Err(failure) => error!(%failure, "writing the data folder's files failed"),
+        }
     }
 
     /// Waits for attempts under way, so that what has arrived is also logged.

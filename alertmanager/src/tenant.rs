@@ -157,6 +157,7 @@ impl TenantHandle {
             Answer::Alerts(_)
             | Answer::Configured
             | Answer::Explained(_)
+            | Answer::Exported(_)
             | Answer::SilenceExpired(_)
             | Answer::SilenceSet(_)
             | Answer::Snapshot(_) => Err(AskError::Stopped),
@@ -291,7 +292,10 @@ impl TenantShell {
 
     fn answer(&self, ticket: Ticket, answer: Answer, saved: bool) {
         let answer = match answer {
-            answer @ (Answer::Configured | Answer::Explained(_) | Answer::View(_)) => Ok(answer),
+            answer @ (Answer::Configured
+            | Answer::Explained(_)
+            | Answer::Exported(_)
+            | Answer::View(_)) => Ok(answer),
             answer @ (Answer::Alerts(_)
             | Answer::SilenceExpired(_)
             | Answer::SilenceSet(_)

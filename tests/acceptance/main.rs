@@ -6,6 +6,7 @@ mod demo;
 mod differential;
 mod files;
 mod full_disk;
+mod handover;
 mod kill;
 mod layout;
 mod pages;

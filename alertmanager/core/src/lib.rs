@@ -24,6 +24,7 @@ mod protocol;
 mod record;
 mod restore;
 mod silence;
+mod snapshot_files;
 mod store;
 mod telling;
 mod view;
@@ -45,12 +46,15 @@ pub use mute::{AlertMutes, MuteReason};
 pub use nflog::{Entry, LogKey, Nflog};
 pub use policy::Policy;
 pub use protocol::{
-    AbandonCause, AlertsAnswer, Answer, AttemptEnd, Command, Deliver, Event, Input, Limit, Refused,
-    Settings, Ticket,
+    AbandonCause, AlertsAnswer, Answer, AttemptEnd, Command, Deliver, Event, Export, Input, Limit,
+    Refused, Settings, Ticket,
 };
 pub use record::Record;
 pub use silence::{
     MatcherDraft, Silence, SilenceDraft, SilenceError, SilenceId, SilenceLimits, SilenceState,
     Silences,
+};
+pub use snapshot_files::{
+    SnapshotError, SnapshotFile, news, read_nflog, read_silences, write_nflog, write_silences,
 };
 pub use view::{AlertView, GroupView, ReceiverView, Tally, View};

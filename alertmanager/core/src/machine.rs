@@ -24,10 +24,11 @@ use crate::mute::Mutes;
 use crate::nflog::{Entry, LogKey, Nflog};
 use crate::policy::Policy;
 use crate::protocol::{
-    AlertsAnswer, Answer, Command, Event, Input, Limit, Refused, Settings, Ticket,
+    AlertsAnswer, Answer, Command, Event, Export, Input, Limit, Refused, Settings, Ticket,
 };
 use crate::record::Record;
 use crate::silence::{Silence, SilenceDraft, SilenceId, Silences};
+use crate::snapshot_files::{write_nflog, write_silences};
 use crate::store::{AlertStore, Change, Extension};
 use crate::view::{Tally, View};
 
@@ -442,7 +443,10 @@ impl Machine for Alertmanager {
     fn handle(&mut self, input: Input, now: Timestamp) {
         if !matches!(
             input,
-            Input::Explain { .. } | Input::Look { .. } | Input::SnapshotWanted { .. }
+            Input::Explain { .. }
+                | Input::ExportWanted { .. }
+                | Input::Look { .. }
+                | Input::SnapshotWanted { .. }
         ) {
             self.seen = None;
         }
@@ -461,6 +465,13 @@ impl Machine for Alertmanager {
             } => {
                 let explanation = self.explain(fingerprint, at.unwrap_or(now), now);
                 self.answer(ticket, Answer::Explained(explanation.map(Box::new)));
+            }
+            Input::ExportWanted { ticket } => {
+                let export = Export {
+                    nflog: write_nflog(self.nflog.iter()),
+                    silences: write_silences(self.silences.iter(), self.settings.retention),
+                };
+                self.answer(ticket, Answer::Exported(Box::new(export)));
             }
             Input::Look { ticket } => {
                 let view = match self.seen.take() {

@@ -87,6 +87,10 @@ pub enum Input {
         /// The instant to judge mutes at, if not this one.
         at: Option<Timestamp>,
     },
+    /// The files of an Alertmanager's data folder are to be written.
+    ExportWanted {
+        ticket: Ticket,
+    },
     /// Somebody wants to read.
     Look {
         ticket: Ticket,
@@ -133,6 +137,7 @@ pub struct Deliver {
 pub enum Answer {
     /// `None` for an alert that is not known.
     Explained(Option<Box<Explanation>>),
+    Exported(Box<Export>),
     Alerts(AlertsAnswer),
     /// The policy, or one that came after it, is in force.
     Configured,
@@ -140,6 +145,13 @@ pub enum Answer {
     SilenceSet(Result<SilenceId, SilenceError>),
     Snapshot(Vec<Record>),
     View(Arc<View>),
+}
+
+/// The contents of an Alertmanager's `nflog` and `silences`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Export {
+    pub nflog: Vec<u8>,
+    pub silences: Vec<u8>,
 }
 
 /// What became of a batch: the alerts that are neither invalid nor refused were taken in.

@@ -2,7 +2,7 @@
 mod cadence;
 mod clock;
 mod muting;
-mod records;
+pub(crate) mod records;
 mod reloading;
 mod resolving;
 mod restart;

@@ -88,6 +88,7 @@ pub(crate) async fn expire(
         Answer::Alerts(_)
         | Answer::Configured
         | Answer::Explained(_)
+        | Answer::Exported(_)
         | Answer::SilenceSet(_)
         | Answer::Snapshot(_)
         | Answer::View(_) => Err(AskError::Stopped.into()),
@@ -122,6 +123,7 @@ pub(crate) async fn post(
         Answer::Alerts(_)
         | Answer::Configured
         | Answer::Explained(_)
+        | Answer::Exported(_)
         | Answer::SilenceExpired(_)
         | Answer::Snapshot(_)
         | Answer::View(_) => Err(AskError::Stopped.into()),

@@ -10,11 +10,10 @@
 //! ```
 use std::sync::Arc;
 
-use model::protobuf::push_varint;
+use model::protobuf::{push_varint, unzigzag, zigzag};
 use model::{Sample, Timestamp};
 
 use crate::bits::{BitReader, BitWriter};
-use crate::protobuf::{unzigzag, zigzag};
 
 /// Samples after which a chunk is closed (Prometheus' `samplesPerChunk`).
 pub const SAMPLES_PER_CHUNK: u16 = 120;

@@ -7,7 +7,7 @@ use std::ops::Range;
 use model::{Sample, Timestamp};
 
 use crate::label_bytes::LABEL_TAG;
-use crate::protobuf::{BYTES, FIXED64, Fields, VARINT, WireError};
+use model::protobuf::{BYTES, FIXED64, Fields, VARINT, WireError};
 
 /// Why a body is no write request.
 #[derive(Debug, thiserror::Error)]
@@ -209,13 +209,12 @@ fn read_sample(message: &[u8]) -> Result<Sample, WireError> {
 
 #[cfg(test)]
 mod tests {
-    use model::protobuf::push_varint;
+    use model::protobuf::{WireError, push_varint};
     use model::{Labels, STALE_NAN};
     use proptest::prelude::*;
 
     use super::{DecodeError, Ignored, WriteRequest, expand};
     use crate::label_bytes::{push_labels, read_labels};
-    use crate::protobuf::WireError;
 
     fn field(number: u64, content: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();

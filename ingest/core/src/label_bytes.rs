@@ -8,10 +8,8 @@ use std::hash::{BuildHasher, Hasher};
 
 use foldhash::quality::FixedState;
 use model::go_quote::quote;
-use model::protobuf::push_varint;
+use model::protobuf::{BYTES, Fields, WireError, push_varint};
 use model::{Labels, METRIC_NAME};
-
-use crate::protobuf::{BYTES, Fields, WireError};
 
 /// Field 1 of a `TimeSeries`, wire type 2.
 pub(crate) const LABEL_TAG: u8 = 0x0a;

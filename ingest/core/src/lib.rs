@@ -8,7 +8,6 @@ mod index;
 mod label_bytes;
 mod limits;
 mod postings;
-mod protobuf;
 mod record;
 mod series;
 mod series_set;
@@ -21,7 +20,7 @@ pub use decode::{DecodeError, Ignored, SeriesSamples, WriteRequest, expand, expa
 pub use head::{Head, HeadStats, SnapshotCursor, SnapshotPart};
 pub use label_bytes::{LabelError, LabelHasher};
 pub use limits::{Limits, SizeError};
-pub use protobuf::WireError;
+pub use model::protobuf::WireError;
 pub use record::{RecordError, RecordKind, SeriesId};
 pub use series::{BLOCK_RANGE, SeriesView};
 pub use stage::{Records, Staged};

@@ -14,11 +14,10 @@
 //! takes 3 to 6 bytes.
 use std::sync::Arc;
 
-use model::protobuf::push_varint;
+use model::protobuf::{Fields, WireError, push_varint, unzigzag, zigzag};
 use model::{Sample, Timestamp};
 
 use crate::chunk::Chunk;
-use crate::protobuf::{Fields, WireError, unzigzag, zigzag};
 
 /// A series' number within its tenant; never used again for another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -226,7 +225,7 @@ mod tests {
         read_definitions, read_samples,
     };
     use crate::chunk::OpenChunk;
-    use crate::protobuf::WireError;
+    use model::protobuf::WireError;
 
     fn write(samples: &[(u32, i64, u64)]) -> Vec<u8> {
         let mut writer = SamplesWriter::default();

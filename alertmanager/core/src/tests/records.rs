@@ -78,15 +78,7 @@ fn matchers() -> impl Strategy<Value = Matcher> {
     })
 }
 
-fn records() -> impl Strategy<Value = Record> {
-    let extension = (any::<u64>(), times(), times(), any::<bool>()).prop_map(
-        |(fingerprint, ends_at, updated_at, timeout)| Extension {
-            fingerprint: Fingerprint(fingerprint),
-            ends_at,
-            updated_at,
-            timeout,
-        },
-    );
+pub(crate) fn entries() -> impl Strategy<Value = (LogKey, Entry)> {
     let entry = (times(), times(), hashes(), hashes(), memories()).prop_map(
         |(at, expires_at, firing, resolved, memory)| Entry {
             at,
@@ -96,9 +88,13 @@ fn records() -> impl Strategy<Value = Record> {
             memory,
         },
     );
+    (keys(), entry)
+}
+
+pub(crate) fn silences() -> impl Strategy<Value = Silence> {
     let sets = proptest::collection::vec(proptest::collection::vec(matchers(), 1..3), 1..3);
-    let silence = (
-        ".{0,9}",
+    (
+        ".{1,9}",
         sets,
         times(),
         times(),
@@ -117,7 +113,18 @@ fn records() -> impl Strategy<Value = Record> {
                 comment,
                 annotations,
             },
-        );
+        )
+}
+
+fn records() -> impl Strategy<Value = Record> {
+    let extension = (any::<u64>(), times(), times(), any::<bool>()).prop_map(
+        |(fingerprint, ends_at, updated_at, timeout)| Extension {
+            fingerprint: Fingerprint(fingerprint),
+            ends_at,
+            updated_at,
+            timeout,
+        },
+    );
     prop_oneof![
         proptest::collection::vec(alerts(), 0..3).prop_map(Record::Alerts),
         (keys(), hashes(), hashes()).prop_map(|(key, firing, ended)| {
@@ -125,8 +132,8 @@ fn records() -> impl Strategy<Value = Record> {
             Record::Attempted { key, uncertain }
         }),
         proptest::collection::vec(extension, 0..3).prop_map(Record::Extensions),
-        (keys(), entry).prop_map(|(key, entry)| Record::Notified { key, entry }),
-        silence.prop_map(Record::Silenced),
+        entries().prop_map(|(key, entry)| Record::Notified { key, entry }),
+        silences().prop_map(Record::Silenced),
         Just(Record::SnapshotBegins),
         Just(Record::SnapshotEnds),
         times().prop_map(Record::Alive),
