@@ -17,13 +17,14 @@ use model::{Alert, AlertStatus, Fingerprint, Machine, Timestamp};
 use crate::delivery::Deliveries;
 use crate::dispatch::{Dispatcher, GroupId, Schedules};
 use crate::group::{GroupTiming, Schedule};
+use crate::hashes::Uncertain;
 use crate::inhibit::Inhibitor;
 use crate::intake::{AlertDraft, AlertError};
 use crate::mute::Mutes;
 use crate::nflog::{Entry, LogKey, Nflog};
 use crate::policy::Policy;
 use crate::protocol::{
-    AlertsAnswer, Answer, Command, Event, Input, Limit, Refused, Settings, Ticket,
+    AbandonCause, AlertsAnswer, Answer, Command, Event, Input, Limit, Refused, Settings, Ticket,
 };
 use crate::record::Record;
 use crate::silence::{Silence, SilenceDraft, SilenceId, Silences};
@@ -332,12 +333,10 @@ impl Alertmanager {
             .map(|(key, _)| key.clone())
             .collect();
         for key in unwanted {
-            self.abandon_unwanted(&key);
+            self.abandon(&key, AbandonCause::Reconfigured);
         }
-        let (policy, groups) = (&self.policy, &self.groups);
-        self.deliveries.forget_uncertain(|key| {
-            policy.integration(key).is_none() || groups.find(key).is_none()
-        });
+        self.forget_gone();
+        let policy = &self.policy;
         self.deliveries.reconfigure(
             |key| policy.integration(key) != before.integration(key),
             now,
@@ -345,6 +344,35 @@ impl Alertmanager {
         self.events.push_back(Event::Configured {
             groups: self.groups.len(),
         });
+    }
+
+    /// No flush will ever take the place of what waits for a group that is gone.
+    fn give_up_old(&mut self, now: Timestamp) {
+        let old: Vec<LogKey> = self
+            .deliveries
+            .all_waiting()
+            .filter(|(key, waiting)| {
+                let alerts = &waiting.message.notification.alerts;
+                alerts.iter().all(|alert| self.is_old(alert, now))
+                    && self.groups.find(key).is_none()
+            })
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in old {
+            self.abandon(&key, AbandonCause::Expired);
+        }
+    }
+
+    /// What is uncertain about groups that are gone, or about integrations that are, nobody will ask for.
+    fn forget_gone(&mut self) {
+        let (policy, groups) = (&self.policy, &self.groups);
+        let forgotten = self.deliveries.forget_uncertain(|key| {
+            policy.integration(key).is_none() || groups.find(key).is_none()
+        });
+        for key in forgotten {
+            let uncertain = Uncertain::default();
+            self.persist(Record::Attempted { key, uncertain });
+        }
     }
 
     fn set_silence(
@@ -388,6 +416,8 @@ impl Alertmanager {
         for (fingerprint, alert) in self.alerts.collect_garbage(now) {
             self.inhibitor.remove(fingerprint, &alert.labels);
         }
+        self.give_up_old(now);
+        self.forget_gone();
         self.garbage_due = now + self.settings.garbage_interval;
     }
 
@@ -477,7 +507,9 @@ impl Machine for Alertmanager {
                 None => break,
             }
         }
-        if self.garbage_due <= now {
+        // What is due may still need what has expired meanwhile.
+        let more_is_due = self.groups.next_due().is_some_and(|due| due <= now);
+        if self.garbage_due <= now && !more_is_due {
             self.collect_garbage(now);
         }
     }
