@@ -495,15 +495,16 @@ impl Machine for Alertmanager {
     fn handle_timeout(&mut self, now: Timestamp) {
         self.seen = None;
         self.take_policy_over(now);
+        // Flushes first: an attempt that is due as well tells what they have found.
         for _ in 0..WORK_MAX {
-            match self.deliveries.take_due(now) {
-                Some(attempt) => self.attempt(attempt),
+            match self.groups.take_due(&self.policy, now) {
+                Some((id, slot)) => self.flush(&id, slot, now),
                 None => break,
             }
         }
         for _ in 0..WORK_MAX {
-            match self.groups.take_due(&self.policy, now) {
-                Some((id, slot)) => self.flush(&id, slot, now),
+            match self.deliveries.take_due(now) {
+                Some(attempt) => self.attempt(attempt),
                 None => break,
             }
         }
