@@ -221,7 +221,11 @@ impl AlertmanagerMetrics {
             self.notifications.get_or_create(&labels).inc_by(0);
             self.requests.get_or_create(&labels).inc_by(0);
             self.requests_failed.get_or_create(&labels).inc_by(0);
-            for cause in [AbandonCause::AlertsEnded, AbandonCause::Reconfigured] {
+            for cause in [
+                AbandonCause::AlertsEnded,
+                AbandonCause::Expired,
+                AbandonCause::Reconfigured,
+            ] {
                 let labels = pairs(&[("integration", kind.as_str()), ("reason", cause.as_str())]);
                 self.abandoned.get_or_create(&labels).inc_by(0);
             }

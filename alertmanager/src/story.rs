@@ -64,6 +64,9 @@ pub(crate) fn tell(tenant: &TenantId, metrics: &AlertmanagerMetrics, event: &Eve
                 AbandonCause::AlertsEnded => {
                     "notification abandoned: alerts ended before it arrived, and nobody was told of them"
                 }
+                AbandonCause::Expired => {
+                    "notification abandoned: it is too long ago that these alerts ended, and nobody was told so"
+                }
                 AbandonCause::Reconfigured => {
                     "notification abandoned: a reload took its receiver or its group away before it arrived"
                 }

@@ -271,11 +271,13 @@ impl Deliveries {
         }
     }
 
-    /// Forgets what is uncertain about receivers and groups that are gone.
-    pub(crate) fn forget_uncertain(&mut self, is_gone: impl Fn(&LogKey) -> bool) {
+    /// Forgets what is uncertain about receivers and groups that are gone; answers which those are.
+    pub(crate) fn forget_uncertain(&mut self, is_gone: impl Fn(&LogKey) -> bool) -> Vec<LogKey> {
         let running = &self.running;
-        self.uncertain
-            .retain(|key, _| running.contains_key(key) || !is_gone(key));
+        let gone = self
+            .uncertain
+            .extract_if(.., |key, _| !running.contains_key(key) && is_gone(key));
+        gone.map(|(key, _)| key).collect()
     }
 
     /// What is told by integrations that were configured anew waits no longer: the new configuration may be the mend,

@@ -10,6 +10,7 @@ use crate::dedup::{FlushHashes, Told, firing_after};
 use crate::delivery::Message;
 use crate::dispatch::GroupId;
 use crate::group::{AggregationGroup, Slot};
+use crate::hashes::AlertHashes;
 use crate::interval::IntervalMute;
 use crate::mute::{MuteReason, Mutes};
 use crate::policy::Policy;
@@ -67,6 +68,14 @@ impl Flush {
             firing,
             resolved,
         }
+    }
+
+    /// Whether one of the alerts ended later than `instant`.
+    #[must_use]
+    pub(crate) fn any_ended_after(&self, instant: Timestamp, hashes: &AlertHashes) -> bool {
+        self.resolved
+            .iter()
+            .any(|(hash, alert)| hashes.contains(*hash) && alert.ends_at > instant)
     }
 
     /// What an integration is to be told: what fires, and what is resolved of that which it knows as firing,

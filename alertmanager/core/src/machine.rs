@@ -18,13 +18,15 @@ use crate::alertname_limit::AlertnameLimit;
 use crate::delivery::Deliveries;
 use crate::dispatch::{Dispatcher, GroupId, Schedules};
 use crate::group::{GroupTiming, Schedule};
+use crate::hashes::Uncertain;
 use crate::inhibit::Inhibitor;
 use crate::intake::{AlertDraft, AlertError};
 use crate::mute::Mutes;
 use crate::nflog::{Entry, LogKey, Nflog};
 use crate::policy::Policy;
 use crate::protocol::{
-    AlertsAnswer, Answer, Command, Event, Export, Input, Limit, Refused, Settings, Ticket,
+    AbandonCause, AlertsAnswer, Answer, Command, Event, Export, Input, Limit, Refused, Settings,
+    Ticket,
 };
 use crate::record::Record;
 use crate::silence::{Silence, SilenceDraft, SilenceId, Silences};
@@ -342,12 +344,10 @@ impl Alertmanager {
             .map(|(key, _)| key.clone())
             .collect();
         for key in unwanted {
-            self.abandon_unwanted(&key);
+            self.abandon(&key, AbandonCause::Reconfigured);
         }
-        let (policy, groups) = (&self.policy, &self.groups);
-        self.deliveries.forget_uncertain(|key| {
-            policy.integration(key).is_none() || groups.find(key).is_none()
-        });
+        self.forget_gone();
+        let policy = &self.policy;
         self.deliveries.reconfigure(
             |key| policy.integration(key) != before.integration(key),
             now,
@@ -355,6 +355,35 @@ impl Alertmanager {
         self.events.push_back(Event::Configured {
             groups: self.groups.len(),
         });
+    }
+
+    /// No flush will ever take the place of what waits for a group that is gone.
+    fn give_up_old(&mut self, now: Timestamp) {
+        let old: Vec<LogKey> = self
+            .deliveries
+            .all_waiting()
+            .filter(|(key, waiting)| {
+                let alerts = &waiting.message.notification.alerts;
+                alerts.iter().all(|alert| self.is_old(alert, now))
+                    && self.groups.find(key).is_none()
+            })
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in old {
+            self.abandon(&key, AbandonCause::Expired);
+        }
+    }
+
+    /// What is uncertain about groups that are gone, or about integrations that are, nobody will ask for.
+    fn forget_gone(&mut self) {
+        let (policy, groups) = (&self.policy, &self.groups);
+        let forgotten = self.deliveries.forget_uncertain(|key| {
+            policy.integration(key).is_none() || groups.find(key).is_none()
+        });
+        for key in forgotten {
+            let uncertain = Uncertain::default();
+            self.persist(Record::Attempted { key, uncertain });
+        }
     }
 
     fn set_silence(
@@ -399,6 +428,8 @@ impl Alertmanager {
             self.inhibitor.remove(fingerprint, &alert.labels);
             self.of_name.remove(fingerprint, &alert.labels);
         }
+        self.give_up_old(now);
+        self.forget_gone();
         self.garbage_due = now + self.settings.garbage_interval;
     }
 
@@ -497,24 +528,27 @@ impl Machine for Alertmanager {
     fn handle_timeout(&mut self, now: Timestamp) {
         self.seen = None;
         self.take_policy_over(now);
-        for _ in 0..WORK_MAX {
-            match self.deliveries.take_due(now) {
-                Some(attempt) => self.attempt(attempt),
-                None => break,
-            }
-        }
         let flushes = if now < self.dispatch_from {
             0
         } else {
             WORK_MAX
         };
+        // Flushes first: an attempt that is due as well tells what they have found.
         for _ in 0..flushes {
             match self.groups.take_due(&self.policy, now) {
                 Some((id, slot)) => self.flush(&id, slot, now),
                 None => break,
             }
         }
-        if self.garbage_due <= now {
+        for _ in 0..WORK_MAX {
+            match self.deliveries.take_due(now) {
+                Some(attempt) => self.attempt(attempt),
+                None => break,
+            }
+        }
+        // What is due may still need what has expired meanwhile.
+        let more_is_due = self.groups.next_due().is_some_and(|due| due <= now);
+        if self.garbage_due <= now && !more_is_due {
             self.collect_garbage(now);
         }
     }

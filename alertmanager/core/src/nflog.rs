@@ -1,8 +1,8 @@
 //! The notification log: what each integration of each receiver was last told about each group.
 //!
 //! An entry is a last-writer-wins register with a total order, so that peers which hear the same entries in
-//! different order agree for good. Entries that are past their expiry are dropped at the door and by
-//! [`Nflog::collect_garbage`], never inside the merge: a merge that looked at the clock would not commute.
+//! different order agree for good. Entries that are past their expiry are dropped by [`Nflog::collect_garbage`], never
+//! inside the merge: a merge that looked at the clock would not commute.
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;

@@ -211,7 +211,7 @@ pub enum Event {
     Configured {
         groups: usize,
     },
-    /// Attempts have failed, and there will be none any more: of these alerts the integration never heard.
+    /// Attempts have failed, and there will be none any more: this the integration never heard.
     DeliveryAbandoned {
         key: LogKey,
         cause: AbandonCause,
@@ -243,6 +243,8 @@ pub enum Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AbandonCause {
     AlertsEnded,
+    /// That alerts are over could not be told for so long that the log has forgotten of which ones it is owed.
+    Expired,
     /// A reload took the integration, or the group, away.
     Reconfigured,
 }
@@ -252,6 +254,7 @@ impl AbandonCause {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AlertsEnded => "alerts_ended",
+            Self::Expired => "expired",
             Self::Reconfigured => "reconfigured",
         }
     }

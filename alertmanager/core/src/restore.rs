@@ -54,7 +54,6 @@ impl Alertmanager {
         for record in since_snapshot(records) {
             alive_until = machine.take_record(record, alive_until);
         }
-        machine.nflog.collect_garbage(now);
         machine
             .silences
             .collect_garbage(machine.settings.retention, now);

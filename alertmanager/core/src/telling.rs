@@ -1,7 +1,8 @@
 //! From a group's flush to what its integrations are told, and from how that ended to the log.
 use std::sync::Arc;
+use std::time::Duration;
 
-use model::{AlertStatus, Fingerprint, Timestamp};
+use model::{Alert, AlertStatus, Fingerprint, Timestamp};
 use notifiers_core::{Memory, Notification, Outcome};
 
 use crate::dedup::{Told, Verdict, verdict};
@@ -53,40 +54,25 @@ impl Alertmanager {
         if self.deliveries.owe(target, flush.slot) {
             return;
         }
-        let Some(integration) = self.policy.integration(target) else {
+        let Some(send_resolved) = self
+            .policy
+            .integration(target)
+            .map(|integration| integration.send_resolved)
+        else {
             return;
         };
         let unheard = self.ended_unheard(target, flush);
         self.events.extend(unheard);
+        self.keep(id, target, flush, now);
         let route = self.policy.route(id.route);
         let (entry, uncertain) = self.told(target);
         let told = Told {
             entry,
             uncertain: &uncertain,
         };
-        let expires_in = lifetime(
-            self.settings.retention,
-            route.repeat_interval,
-            route.group_interval,
-        );
-        let send_resolved = integration.send_resolved;
+        let expires_in = self.lifetime(id);
         match verdict(told, &flush.hashes, send_resolved, route.repeat_interval) {
-            Verdict::Nothing => {
-                let kept = entry
-                    .filter(|entry| {
-                        let fires = entry.firing.intersects(&flush.hashes.firing)
-                            || entry.firing.intersects(&flush.hashes.muted);
-                        fires && entry.expires_at <= now + route.group_interval * 2
-                    })
-                    .map(|entry| Entry {
-                        expires_at: now + expires_in,
-                        ..entry.clone()
-                    });
-                self.deliveries.withdraw(target);
-                if let Some(entry) = kept {
-                    self.log(target.clone(), entry);
-                }
-            }
+            Verdict::Nothing => self.deliveries.withdraw(target),
             Verdict::NoteResolved => {
                 let entry = Entry {
                     at: flush.slot.at,
@@ -107,6 +93,40 @@ impl Alertmanager {
                     self.attempt(attempt);
                 }
             }
+        }
+    }
+
+    /// How long the log knows what was told of a group.
+    fn lifetime(&self, id: &GroupId) -> Duration {
+        let route = self.policy.route(id.route);
+        lifetime(
+            self.settings.retention,
+            route.repeat_interval,
+            route.group_interval,
+        )
+    }
+
+    /// What the log knows of a group lives on while an alert of it fires, and while the end of one is still to be told.
+    fn keep(&mut self, id: &GroupId, target: &LogKey, flush: &Flush, now: Timestamp) {
+        let Some(entry) = self.nflog.entry(target) else {
+            return;
+        };
+        let kept = entry.firing.intersects(&flush.hashes.firing)
+            || entry.firing.intersects(&flush.hashes.muted)
+            || flush.any_ended_after(now - self.settings.retention, &entry.firing);
+        let group_interval = self.policy.route(id.route).group_interval;
+        if !kept || entry.expires_at > now + group_interval * 2 {
+            return;
+        }
+        let entry = Entry {
+            expires_at: now + self.lifetime(id),
+            ..entry.clone()
+        };
+        self.log(target.clone(), entry);
+        // A stored notification ends what was uncertain before it; this one told nothing.
+        if let Some(uncertain) = self.deliveries.uncertain(target).cloned() {
+            let key = target.clone();
+            self.persist(Record::Attempted { key, uncertain });
         }
     }
 
@@ -189,7 +209,7 @@ impl Alertmanager {
             end,
         });
         if !self.is_wanted(&key, &message.notification) {
-            self.abandon_unwanted(&key);
+            self.abandon(&key, AbandonCause::Reconfigured);
         }
         let Some(id) = self.groups.find(&key).cloned() else {
             return;
@@ -202,8 +222,8 @@ impl Alertmanager {
         self.release(&id, now);
     }
 
-    /// Lets go of resolved alerts of which nobody is left to be told. What waits for its next attempt may still be told
-    /// as firing: only a flush withdraws it.
+    /// Lets go of resolved alerts of which nobody is left to be told, and of those whose end could not be told for as
+    /// long as the retention. What waits for its next attempt may still be told as firing: only a flush withdraws it.
     fn release(&mut self, id: &GroupId, now: Timestamp) {
         let Some(group) = self.groups.get(id) else {
             return;
@@ -215,7 +235,8 @@ impl Alertmanager {
             .filter(|fingerprint| {
                 self.alerts.get(*fingerprint).is_none_or(|stored| {
                     stored.alert.status(now) == AlertStatus::Resolved
-                        && !self.concerns(&group.targets, stored.hash)
+                        && (self.is_old(&stored.alert, now)
+                            || !self.concerns(&group.targets, stored.hash))
                 })
             })
             .collect();
@@ -226,6 +247,11 @@ impl Alertmanager {
         }
     }
 
+    /// A receiver that is gone for good must not keep its groups for ever.
+    pub(crate) fn is_old(&self, alert: &Alert, now: Timestamp) -> bool {
+        alert.ends_at + self.settings.retention <= now
+    }
+
     /// Whether a message may go on waiting: for an integration that is gone it may not, for a group that is gone only a
     /// resolve may, since nothing newer will ever take its place.
     pub(crate) fn is_wanted(&self, key: &LogKey, notification: &Notification) -> bool {
@@ -233,14 +259,14 @@ impl Alertmanager {
             && (self.groups.find(key).is_some() || notification.status() == AlertStatus::Resolved)
     }
 
-    /// Drops what waits and is not wanted any more.
-    pub(crate) fn abandon_unwanted(&mut self, key: &LogKey) {
+    /// Drops what waits, aloud.
+    pub(crate) fn abandon(&mut self, key: &LogKey, cause: AbandonCause) {
         let Some(waiting) = self.deliveries.waiting(key) else {
             return;
         };
         self.events.push_back(Event::DeliveryAbandoned {
             key: key.clone(),
-            cause: AbandonCause::Reconfigured,
+            cause,
             alerts: waiting.message.notification.alerts.len(),
             attempts: waiting.attempts,
             reason: waiting.reason.to_owned(),

@@ -114,6 +114,25 @@ fn a_process_that_slept_flushes_once_and_on_the_grid() {
     ]);
 }
 
+/// A next attempt and a flush that are overdue together: what is told is what the flush has found.
+#[test]
+fn a_process_that_slept_tells_what_is_so_now() {
+    let mut world = World::new(PLAIN).with_script(|_, now| {
+        if now < at(400) {
+            Reaction::fail()
+        } else {
+            Reaction::take()
+        }
+    });
+    world.fire(&["alertname=Down instance=a", "alertname=Full instance=a"]);
+    world.until(40);
+    world.now = at(400);
+    world.resolve(&["alertname=Down instance=a"]);
+    world.fire(&["alertname=Full instance=b"]);
+    world.until(500);
+    world.check(&["400 first notification +a +b"]);
+}
+
 #[test]
 fn retries_back_off_with_jitter_and_honour_the_vendors_word() {
     let mut world = World::new(PLAIN).with_script(|deliver, now| match deliver.attempt {

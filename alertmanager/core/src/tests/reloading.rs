@@ -4,7 +4,7 @@ use model::Timestamp;
 use notifiers_core::Outcome;
 
 use crate::protocol::Deliver;
-use crate::tests::world::{PLAIN, Reaction, World, at, secs};
+use crate::tests::world::{Heard, PLAIN, Reaction, World, at, secs};
 
 /// [`PLAIN`] with another address.
 fn at_address(url: &str) -> String {
@@ -187,4 +187,31 @@ fn what_was_under_way_after_a_reload_is_made_again_after_a_restart() {
         "100 new alerts added +a +b",
         "110 new alerts added +a +b",
     ]);
+}
+
+/// Its group is gone, so nothing newer will ever take the place of what waits.
+#[test]
+fn a_resolve_outlives_its_group_but_not_the_retention() {
+    const DAY: i64 = 24 * 3600;
+    let regrouped = PLAIN.replace("[alertname]", "[instance]");
+    for (back_at, abandoned) in [(DAY, &[][..]), (6 * DAY, &["expired: 1 alerts, 503"])] {
+        let mut world = World::new(PLAIN).with_script(move |_, now| {
+            if (at(60)..at(back_at)).contains(&now) {
+                Reaction::fail()
+            } else {
+                Reaction::take()
+            }
+        });
+        world.fire(&["alertname=Down instance=a"]);
+        world.until(100);
+        world.resolve(&["alertname=Down instance=a"]);
+        world.until(400);
+        world.reload(&regrouped);
+        world.until(7 * DAY);
+        assert_eq!(world.abandoned(), abandoned);
+        let told: Vec<String> = world.heard.iter().map(Heard::words).collect();
+        let all = ["first notification +a", "all alerts resolved -a"];
+        assert_eq!(told, all[..2 - abandoned.len()]);
+        assert_eq!(world.machine.groups_len(), 0);
+    }
 }

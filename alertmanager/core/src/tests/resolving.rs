@@ -5,6 +5,12 @@ use notifiers_core::Outcome;
 use crate::protocol::Deliver;
 use crate::tests::world::{Heard, PLAIN, Reaction, World, at, secs};
 
+/// An entry of the log lives for ten minutes.
+const OFTEN: &str = "
+route: {receiver: team, group_by: [alertname], group_interval: 1m, repeat_interval: 5m}
+receivers: [{name: team, webhook_configs: [{url: 'http://x'}]}]
+";
+
 fn ambiguous(takes: bool) -> Reaction {
     Reaction {
         takes,
@@ -107,6 +113,59 @@ fn a_resolve_waits_for_a_receiver_that_is_down() {
     );
     assert!(lines[1].ends_with("all alerts resolved -a"), "{lines:?}");
     assert_eq!(world.machine.groups_len(), 0);
+}
+
+/// Much longer than the log remembers what is repeated so often.
+#[test]
+fn a_resolve_waits_for_a_receiver_that_is_down_for_days() {
+    const DAY: i64 = 24 * 3600;
+    for resolved_at in [100, 3600, 2 * DAY] {
+        let mut world = World::new(OFTEN).with_script(|_, now| {
+            if at(60) < now && now < at(4 * DAY) {
+                Reaction::fail()
+            } else {
+                Reaction::take()
+            }
+        });
+        world.fire(&["alertname=Down instance=a"]);
+        world.until(resolved_at);
+        world.resolve(&["alertname=Down instance=a"]);
+        world.until(4 * DAY + 120);
+        let lines: Vec<String> = world.heard.iter().map(Heard::words).collect();
+        assert_eq!(
+            lines,
+            ["first notification +a", "all alerts resolved -a"],
+            "resolved at {resolved_at}"
+        );
+        assert_eq!(world.machine.groups_len(), 0);
+        assert_eq!(world.abandoned(), [""; 0]);
+    }
+}
+
+/// A receiver that never comes back does not keep its groups for ever.
+#[test]
+fn a_resolve_that_nobody_takes_is_given_up_aloud_after_the_retention() {
+    const DAY: i64 = 24 * 3600;
+    for failing in [Reaction::fail(), rejected()] {
+        let waits = failing.outcome == Reaction::fail().outcome;
+        let mut world = World::new(OFTEN).with_script(move |_, now| {
+            if now < at(60) {
+                Reaction::take()
+            } else {
+                failing.clone()
+            }
+        });
+        world.fire(&["alertname=Down instance=a"]);
+        world.until(100);
+        world.resolve(&["alertname=Down instance=a"]);
+        world.until(5 * DAY);
+        assert_eq!(world.machine.groups_len(), 1);
+        world.until(5 * DAY + 3600);
+        assert_eq!(world.machine.groups_len(), 0);
+        // What is rejected has been said to be so each time.
+        let abandoned = if waits { 1 } else { 0 };
+        assert_eq!(world.abandoned(), vec!["expired: 1 alerts, 503"; abandoned]);
+    }
 }
 
 /// A long outage ends with the current state, not with a replay of history.

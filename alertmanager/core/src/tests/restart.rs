@@ -1,9 +1,10 @@
 //! What a process that died knows when it lives again.
 use model::Timestamp;
+use notifiers_core::Outcome;
 
 use crate::intake::AlertDraft;
 use crate::protocol::{AlertsAnswer, Answer, Limit, Refused};
-use crate::tests::world::{PLAIN, Reaction, World, at, labels, secs};
+use crate::tests::world::{Heard, PLAIN, Reaction, World, at, labels, secs};
 
 #[test]
 fn a_restart_repeats_nothing_that_is_logged_and_keeps_the_grid() {
@@ -199,6 +200,80 @@ fn a_resolve_that_was_due_is_told_after_the_restart() {
     world.until(1200);
     world.check(&["30 first notification +a", "1100 all alerts resolved -a"]);
     assert_eq!(world.machine.groups_len(), 0);
+}
+
+/// The process was down for longer than the log remembers what is repeated so often.
+#[test]
+fn a_resolve_that_was_due_is_told_after_a_long_outage() {
+    let often = PLAIN.replace("[alertname]", "[alertname], repeat_interval: 5m");
+    let mut world = World::new(&often);
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(100);
+    world.resolve(&["alertname=Down instance=a"]);
+    world.crash(secs(24 * 3600));
+    world.until(24 * 3600 + 200);
+    world.check(&["30 first notification +a", "86500 all alerts resolved -a"]);
+}
+
+#[test]
+fn what_was_perhaps_told_is_known_after_a_restart_however_long_it_was_silenced() {
+    let often = PLAIN.replace(
+        "[alertname]",
+        "[alertname], group_interval: 1m, repeat_interval: 5m",
+    );
+    let mut world = World::new(&often).with_script(|deliver, now| {
+        if now < at(90) || now > at(700) {
+            Reaction::take()
+        } else {
+            Reaction {
+                takes: deliver.attempt == 1,
+                after: secs(1),
+                outcome: Outcome::Ambiguous {
+                    reason: "no answer".to_owned(),
+                },
+            }
+        }
+    });
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(60);
+    world.fire(&["alertname=Down instance=b"]);
+    world.until(100);
+    world.silence("alertname", "Down", 5000);
+    world.until(700);
+    world.crash(secs(1));
+    world.resolve(&["alertname=Down instance=b"]);
+    world.until(900);
+    let lines: Vec<String> = world.heard.iter().map(Heard::words).collect();
+    assert_eq!(
+        lines,
+        [
+            "first notification +a",
+            "new alerts added +a +b",
+            "all alerts resolved -b"
+        ]
+    );
+}
+
+/// A process that was suspended does its flushes before it forgets.
+#[test]
+fn nothing_expires_while_flushes_are_due() {
+    let often = PLAIN.replace("[alertname]", "[alertname], repeat_interval: 5m");
+    let mut world = World::new(&often);
+    let alerts: Vec<String> = (0..600)
+        .map(|number| format!("alertname=A{number} instance=a"))
+        .collect();
+    let alerts: Vec<&str> = alerts.iter().map(String::as_str).collect();
+    world.fire(&alerts);
+    world.until(100);
+    world.resolve(&alerts);
+    world.now = at(3600);
+    world.until(3700);
+    let resolved = world
+        .heard
+        .iter()
+        .filter(|heard| !heard.resolved.is_empty())
+        .count();
+    assert_eq!(resolved, 600);
 }
 
 #[test]
