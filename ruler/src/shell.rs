@@ -249,8 +249,8 @@ mod tests {
     #[tokio::test]
     async fn what_panics_has_an_outcome_too() {
         assert_eq!(outcome_of("sending", async { 5 }).await, Ok(5));
-        let failed = outcome_of("sending", async { panic!("on purpose") }).await;
-        let reason: String = failed.map(|()| ()).unwrap_err();
+        let failed = outcome_of::<()>("sending", async { panic!("on purpose") });
+        let reason = failed.await.unwrap_err();
         assert!(reason.starts_with("sending ended abnormally: "), "{reason}");
     }
 }
