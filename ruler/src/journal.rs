@@ -1,4 +1,5 @@
 //! Alert state in a log, and the log kept short.
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -10,10 +11,15 @@ use runtime::log::{
 };
 use tracing::error;
 
+use crate::pieces::{PIECE_BYTES_MAX, Pieces, cut};
+
 /// A change of alert state ([`Record`]).
 pub const RECORD_KIND: u8 = 0x20;
 /// A tenant's whole alert state, in place of everything before it.
 pub const SNAPSHOT_KIND: u8 = 0x21;
+
+/// A piece of one of the others that is too large for one record.
+pub const PIECE_KIND: u8 = 0x22;
 
 /// Why saved alert state cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -73,19 +79,38 @@ pub(crate) async fn save(
     tenant: &TenantId,
     changes: &[Persist],
 ) -> Result<(), AppendError> {
-    let frames: Vec<Frame<'_>> = changes
+    save_in_pieces(log, tenant, changes, PIECE_BYTES_MAX).await
+}
+
+async fn save_in_pieces(
+    log: &Log,
+    tenant: &TenantId,
+    changes: &[Persist],
+    piece_bytes_max: usize,
+) -> Result<(), AppendError> {
+    let mut payloads = Vec::with_capacity(changes.len());
+    for change in changes {
+        let (kind, payload) = match change {
+            Persist::Record(payload) => (RECORD_KIND, payload),
+            Persist::Snapshot(payload) => (SNAPSHOT_KIND, payload),
+        };
+        match cut(kind, payload, piece_bytes_max) {
+            None => payloads.push((kind, Cow::Borrowed(payload))),
+            Some(pieces) => {
+                payloads.extend(
+                    pieces
+                        .into_iter()
+                        .map(|piece| (PIECE_KIND, Cow::Owned(piece))),
+                );
+            }
+        }
+    }
+    let frames: Vec<Frame<'_>> = payloads
         .iter()
-        .map(|change| match change {
-            Persist::Record(payload) => Frame {
-                tenant,
-                kind: RECORD_KIND,
-                payload,
-            },
-            Persist::Snapshot(payload) => Frame {
-                tenant,
-                kind: SNAPSHOT_KIND,
-                payload,
-            },
+        .map(|(kind, payload)| Frame {
+            tenant,
+            kind: *kind,
+            payload,
         })
         .collect();
     log.persist(&frames).await
@@ -95,6 +120,7 @@ pub(crate) async fn save(
 #[derive(Clone, Debug, Default)]
 pub struct SavedTenants {
     states: BTreeMap<TenantId, SavedState>,
+    pieces: BTreeMap<TenantId, Pieces>,
     /// Places of the log that could not be read. Each is logged.
     pub(crate) damages: u64,
 }
@@ -119,6 +145,14 @@ impl SavedTenants {
                 let state = SavedState::replay(Some(payload), [])?;
                 self.states.insert(tenant.clone(), state);
             }
+            PIECE_KIND => {
+                let pieces = self.pieces.entry(tenant.clone()).or_default();
+                if let Some((kind, payload)) = pieces.join(payload)
+                    && kind != PIECE_KIND
+                {
+                    self.apply(tenant, kind, &payload)?;
+                }
+            }
             _ => {}
         }
         Ok(())
@@ -135,17 +169,20 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use model::TenantId;
+    use model::{Labels, TenantId, Timestamp};
+    use ruler_core::{
+        ActiveAlert, AlertState, GroupKey, Persist, Record, RuleClass, RuleKey, SavedState,
+    };
     use runtime::HeardLog;
-    use runtime::log::{Record, SyncPolicy};
+    use runtime::log::{Record as Frame, SyncPolicy};
 
-    use super::{RECORD_KIND, open_journal};
+    use super::{RECORD_KIND, open_journal, save_in_pieces};
 
     /// Opens it again after `harm`: damages, and the errors that were logged.
     fn harmed(harm: impl FnOnce(&Path)) -> (u64, Vec<String>) {
         let folder = tempfile::tempdir().unwrap();
         let (log, _) = open_journal(folder.path(), SyncPolicy::default()).unwrap();
-        let malformed = Record {
+        let malformed = Frame {
             tenant: &TenantId::anonymous(),
             kind: RECORD_KIND,
             payload: &[1],
@@ -184,5 +221,57 @@ mod tests {
                  left_out=0"
             ]
         );
+    }
+
+    /// Alerts as many as a hostile sender's series: their state is larger than one record of the log may be.
+    #[tokio::test]
+    async fn state_of_any_size_is_saved_and_a_half_of_it_counts_for_nothing() {
+        let alert = |name: &str| ActiveAlert {
+            labels: Labels::from_pairs([("alertname", name)]),
+            annotations: Labels::default(),
+            value: 1.0,
+            state: AlertState::Pending {
+                active_at: Timestamp::from_secs(1),
+            },
+        };
+        let record = |names: &[&str]| Record::Evaluated {
+            group: GroupKey::new("r.yml", "g"),
+            rule: RuleKey {
+                class: RuleClass::Alerting,
+                name: "Down".into(),
+                labels: Labels::default(),
+                twin: 0,
+            },
+            at: Timestamp::from_secs(1),
+            changed: names.iter().map(|name| alert(name)).collect(),
+            forgotten: Vec::new(),
+        };
+        let state = |names: &[&str]| {
+            let mut state = SavedState::default();
+            state.apply(record(names));
+            state
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let tenant = TenantId::anonymous();
+        let saved = |folder: &Path| {
+            let (_, saved) = open_journal(folder, SyncPolicy::default()).unwrap();
+            assert_eq!(saved.damages, 0);
+            saved.into_states().remove(&tenant)
+        };
+        let (log, _) = open_journal(folder.path(), SyncPolicy::default()).unwrap();
+        let before = [Persist::Record(record(&["a", "b"]).to_bytes())];
+        save_in_pieces(&log, &tenant, &before, 20).await.unwrap();
+        let after = [Persist::Snapshot(state(&["b", "c"]).to_snapshot())];
+        save_in_pieces(&log, &tenant, &after, 20).await.unwrap();
+        drop(log);
+        // A crash in the middle of the second write.
+        let path = folder.path().join("00000001.log");
+        let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+        file.set_len(file.metadata().unwrap().len() - 1).unwrap();
+        assert_eq!(saved(folder.path()), Some(state(&["a", "b"])));
+        let (log, _) = open_journal(folder.path(), SyncPolicy::default()).unwrap();
+        save_in_pieces(&log, &tenant, &after, 20).await.unwrap();
+        drop(log);
+        assert_eq!(saved(folder.path()), Some(state(&["b", "c"])));
     }
 }

@@ -13,6 +13,7 @@ mod external;
 mod files;
 mod journal;
 mod metrics;
+mod pieces;
 mod remote;
 mod sender;
 mod service;
@@ -29,7 +30,9 @@ pub use backend::{Answering, Backend, instant_vector};
 pub use embedded::Embedded;
 pub use external::{AlertmanagerTarget, Outside, SEND_TIMEOUT};
 pub use files::{FileContents, LoadedRules, RuleFiles};
-pub use journal::{JournalError, RECORD_KIND, SNAPSHOT_KIND, SavedTenants, open_journal};
+pub use journal::{
+    JournalError, PIECE_KIND, RECORD_KIND, SNAPSHOT_KIND, SavedTenants, open_journal,
+};
 pub use metrics::RulerMetrics;
 pub use remote::Remote;
 pub use sender::Sender;

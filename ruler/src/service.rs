@@ -167,9 +167,14 @@ impl RulerService {
             if stopped {
                 return Err(CheckpointError { tenant });
             }
-            match handle.snapshots.wait_for(|now| *now != before).await {
-                Ok(now) if now.written > before.written => {}
-                Ok(_) | Err(_) => return Err(CheckpointError { tenant }),
+            let ended = handle
+                .snapshots
+                .wait_for(|now| now.written_since(before).is_some());
+            let is_written = ended
+                .await
+                .is_ok_and(|now| now.written_since(before) == Some(true));
+            if !is_written {
+                return Err(CheckpointError { tenant });
             }
         }
         Ok(())

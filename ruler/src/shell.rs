@@ -30,11 +30,30 @@ pub(crate) struct ShellParts {
     pub(crate) tally: watch::Sender<SnapshotTally>,
 }
 
-/// How many snapshots were tried.
+/// The snapshots that were tried, numbered from 1 on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SnapshotTally {
-    pub(crate) written: u64,
-    pub(crate) failed: u64,
+    begun: u64,
+    ended: u64,
+    /// What came of the one that ended last.
+    is_written: bool,
+}
+
+impl SnapshotTally {
+    /// Whether a snapshot was written that began after `before`: one that was under way then may lie in the log before
+    /// whatever happened meanwhile. `None` as long as none has ended.
+    pub(crate) fn written_since(self, before: Self) -> Option<bool> {
+        (self.ended > before.begun).then_some(self.is_written)
+    }
+
+    fn begin(&mut self) {
+        self.begun += 1;
+    }
+
+    fn end(&mut self, is_written: bool) {
+        self.ended = self.begun;
+        self.is_written = is_written;
+    }
 }
 
 pub(crate) struct TenantShell {
@@ -54,22 +73,23 @@ impl TenantShell {
         let Some(log) = self.parts.log.as_ref().filter(|_| !changes.is_empty()) else {
             return;
         };
+        let whole = changes
+            .iter()
+            .any(|change| matches!(change, Persist::Snapshot(_)));
+        if whole {
+            self.parts.tally.send_modify(SnapshotTally::begin);
+        }
         let outcome = save(log, &self.parts.tenant, &changes).await;
         if let Err(failure) = &outcome {
             let reason = failure.to_string();
             self.answer_later(Input::PersistFailed { reason });
         }
-        let whole = changes
-            .iter()
-            .any(|change| matches!(change, Persist::Snapshot(_)));
         if whole && outcome.is_ok() {
             self.story.note_saved();
         }
         if whole {
-            self.parts.tally.send_modify(|tally| match outcome {
-                Ok(()) => tally.written += 1,
-                Err(_) => tally.failed += 1,
-            });
+            let is_written = outcome.is_ok();
+            self.parts.tally.send_modify(|tally| tally.end(is_written));
         }
     }
 
@@ -104,12 +124,9 @@ impl TenantShell {
         let inputs = self.parts.inputs.clone();
         tokio::spawn(async move {
             let started = Instant::now();
-            let appending =
-                tokio::spawn(async move { backend.append(&tenant, &order.batch).await });
-            let outcome: Result<AppendReport, String> = match appending.await {
-                Ok(outcome) => outcome,
-                Err(failure) => Err(failed("write", &failure)),
-            };
+            let appending = async move { backend.append(&tenant, &order.batch).await };
+            let outcome = outcome_of("write", appending).await;
+            let outcome: Result<AppendReport, String> = outcome.and_then(|outcome| outcome);
             if let Some(ticket) = order.ticket {
                 let appended = Appended {
                     ticket,
@@ -128,12 +145,19 @@ impl TenantShell {
         let metrics = self.parts.evaluation.metrics.clone();
         tokio::spawn(async move {
             let started = Instant::now();
-            let outcome = sender.send(&tenant, &destination, &messages).await;
+            let count = messages.len();
+            let sending = {
+                let destination = destination.clone();
+                async move { sender.send(&tenant, &destination, &messages).await }
+            };
+            // Without an outcome nothing would ever go to this destination again.
+            let outcome = outcome_of("sending", sending).await;
+            let outcome = outcome.unwrap_or_else(|reason| SendOutcome::Failed { reason });
             metrics.batch_sent(&destination, started.elapsed());
             match &outcome {
-                SendOutcome::Delivered => metrics.alerts_delivered(&destination, messages.len()),
+                SendOutcome::Delivered => metrics.alerts_delivered(&destination, count),
                 SendOutcome::Failed { .. } | SendOutcome::Rejected { .. } => {
-                    metrics.alerts_failed(&destination, messages.len());
+                    metrics.alerts_failed(&destination, count);
                 }
             }
             let sent = Input::Sent {
@@ -176,6 +200,15 @@ async fn answer(inputs: mpsc::WeakSender<Input>, input: Input) {
     }
 }
 
+/// In a task of its own: what panics has an outcome too, since somebody waits for it.
+async fn outcome_of<T: Send + 'static>(
+    what: &str,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, String> {
+    let outcome = tokio::spawn(work).await;
+    outcome.map_err(|failure| failed(what, &failure))
+}
+
 /// On a thread that may block. An engine that panics fails one evaluation, not the process: the rule's failure is told
 /// as any other.
 async fn run(evaluation: Evaluation, order: Evaluate) -> Result<RuleResult, String> {
@@ -189,4 +222,35 @@ async fn run(evaluation: Evaluation, order: Evaluate) -> Result<RuleResult, Stri
 
 fn failed(what: &str, failure: &tokio::task::JoinError) -> String {
     format!("{what} ended abnormally: {failure}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SnapshotTally, outcome_of};
+
+    /// A checkpoint that took it for its own would remove the segment that holds it.
+    #[test]
+    fn a_snapshot_that_was_under_way_is_not_the_one_that_is_waited_for() {
+        let mut tally = SnapshotTally::default();
+        tally.begin();
+        let before = tally;
+        assert_eq!(tally.written_since(before), None);
+        tally.end(true);
+        assert_eq!(tally.written_since(before), None, "it began before");
+        tally.begin();
+        assert_eq!(tally.written_since(before), None);
+        tally.end(false);
+        assert_eq!(tally.written_since(before), Some(false));
+        tally.begin();
+        tally.end(true);
+        assert_eq!(tally.written_since(before), Some(true));
+    }
+
+    #[tokio::test]
+    async fn what_panics_has_an_outcome_too() {
+        assert_eq!(outcome_of("sending", async { 5 }).await, Ok(5));
+        let failed = outcome_of::<()>("sending", async { panic!("on purpose") });
+        let reason = failed.await.unwrap_err();
+        assert!(reason.starts_with("sending ended abnormally: "), "{reason}");
+    }
 }

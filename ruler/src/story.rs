@@ -9,6 +9,10 @@ use tracing::{debug, info, warn};
 use crate::metrics::RulerMetrics;
 use crate::views::{ViewChange, Views};
 
+/// Changed alerts that are told one by one, of those that changed together: nobody reads more, and a rule whose result
+/// a hostile sender fills would write a line for each of its series.
+const ALERTS_TOLD_MAX: usize = 100;
+
 pub(crate) struct Story {
     tenant: TenantId,
     metrics: RulerMetrics,
@@ -47,8 +51,19 @@ impl Story {
 
     pub(crate) fn tell(&mut self, machine: &Ruler, views: &Views, events: Vec<Event>) {
         let mut changes = Vec::new();
+        let mut alerts_changed = 0_usize;
         for event in events {
+            if let Event::AlertChanged { .. } = event {
+                alerts_changed += 1;
+                if alerts_changed > ALERTS_TOLD_MAX {
+                    continue;
+                }
+            }
             changes.extend(self.tell_one(machine, event));
+        }
+        let count = alerts_changed.saturating_sub(ALERTS_TOLD_MAX);
+        if count > 0 {
+            info!(tenant = %self.tenant, count, "more alerts changed");
         }
         views.apply(&self.tenant, changes);
         for destination in machine.outbox().destinations() {
@@ -214,10 +229,10 @@ fn tell_transition(tenant: &TenantId, group: &GroupKey, transition: &Transition)
 mod tests {
     use std::time::Duration;
 
-    use model::{TenantId, Timestamp};
+    use model::{Labels, TenantId, Timestamp};
     use ruler_core::{
-        Destination, DropReason, Event, GroupKey, Ruler, RulerOptions, SavedState, SendOutcome,
-        Settled, Ticket,
+        AlertState, Destination, DropReason, Event, GroupKey, Ruler, RulerOptions, SavedState,
+        SendOutcome, Settled, Ticket, Transition,
     };
     use runtime::{HeardLog, Metrics};
 
@@ -225,16 +240,20 @@ mod tests {
     use crate::metrics::RulerMetrics;
     use crate::views::Views;
 
-    /// The lines about these events, each of which happens three times.
-    fn told(events: &[Event]) -> Vec<String> {
-        let heard = HeardLog::start();
+    fn story() -> (Story, Ruler) {
         let tenant = TenantId::anonymous();
-        let mut story = Story::new(tenant.clone(), RulerMetrics::new(&Metrics::new()));
+        let story = Story::new(tenant.clone(), RulerMetrics::new(&Metrics::new()));
         let options = RulerOptions {
             resend_delay: Duration::from_secs(60),
             outage_tolerance: Duration::from_secs(60),
         };
-        let machine = Ruler::new(tenant, options, SavedState::default());
+        (story, Ruler::new(tenant, options, SavedState::default()))
+    }
+
+    /// The lines about these events, each of which happens three times.
+    fn told(events: &[Event]) -> Vec<String> {
+        let heard = HeardLog::start();
+        let (mut story, machine) = story();
         for event in events {
             story.tell(&machine, &Views::default(), vec![event.clone(); 3]);
         }
@@ -302,6 +321,36 @@ mod tests {
             ),
         ] {
             assert_eq!(told(&[event]), [line]);
+        }
+    }
+
+    #[test]
+    fn of_many_alerts_that_change_together_some_are_told_and_the_others_counted() {
+        let fired = Event::AlertChanged {
+            ticket: ticket(),
+            transition: Transition {
+                labels: Labels::from_pairs([("alertname", "Down")]),
+                from: None,
+                to: Some(AlertState::Firing {
+                    active_at: Timestamp::from_secs(0),
+                    fired_at: Timestamp::from_secs(0),
+                    unseen_since: None,
+                    sent_at: None,
+                }),
+            },
+        };
+        for (together, told, counted) in [(1, 1, None), (100, 100, None), (103, 100, Some(3))] {
+            let heard = HeardLog::start();
+            let (mut story, machine) = story();
+            story.tell(&machine, &Views::default(), vec![fired.clone(); together]);
+            let mut expected =
+                vec!["INFO alert changed tenant=anonymous group=r.yml;g alert=Down from=none to=firing".to_owned(); told];
+            expected.extend(
+                counted.map(|count| {
+                    format!("INFO more alerts changed tenant=anonymous count={count}")
+                }),
+            );
+            assert_eq!(heard.lines(), expected);
         }
     }
 
