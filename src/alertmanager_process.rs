@@ -72,7 +72,7 @@ pub(crate) async fn run(flags: AlertmanagerFlags) -> anyhow::Result<()> {
         .guarded(web.clone());
     let addresses = server.addresses();
     let address = Address::new(&flags, &addresses)?;
-    let metrics = Metrics::new();
+    let metrics = Metrics::new().with_process();
     let server = server.measured(&metrics);
     let (stopper, stop) = Stopper::new();
     let mut tasks = Tasks::new(stopper.clone());

@@ -37,7 +37,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
     let (stopper, stop) = Stopper::new();
     let hands = Hands {
         clock: Arc::new(SystemClock::new()),
-        metrics: Metrics::new(),
+        metrics: Metrics::new().with_process(),
         stop: stop.clone(),
         stopper: stopper.clone(),
         external_url,

@@ -1,6 +1,7 @@
 //! Watchbell's own figures, in the text forms that Prometheus scrapes.
 mod accept;
 mod classic;
+mod process;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use prometheus_client::registry::{Metric, Registry};
 
 use crate::metrics::accept::TextFormat;
 use crate::metrics::classic::classic;
+use crate::metrics::process::ProcessCollector;
 
 const CLASSIC: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -28,6 +30,14 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Shows what the system says of this process too.
+    #[must_use]
+    pub fn with_process(self) -> Self {
+        let collector = Box::new(ProcessCollector);
+        self.registry.lock().register_collector(collector);
+        self
     }
 
     /// Registers a metric and hands it back. Counters are named without `_total`, which the text form adds.
