@@ -23,7 +23,7 @@ use crate::configuration::Configuration;
 use crate::targets::Targets;
 use crate::telling::{Telling, prepare};
 
-/// For deliveries and evaluations that are under way when the process is told to end.
+/// For all that is under way when the process is told to end, deliveries included, which have a bound of their own.
 pub(crate) const ENDING_MAX: Duration = Duration::from_secs(20);
 
 /// What every part is given.

@@ -24,8 +24,9 @@ use crate::tenant::{AskError, Counted, INPUTS_MAX, Saving, Shared, TenantHandle,
 
 /// However large bodies may be by the settings: what one body becomes must fit into one record of the log.
 const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// How long deliveries that are under way at the end may take.
-const DRAIN_MAX: Duration = Duration::from_secs(5);
+/// How long deliveries that are under way at the end may take: as long as one attempt by HTTP. What a slower one was to
+/// tell is told by the next life.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
 /// How often the end of deliveries is looked for meanwhile.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
 

@@ -1,4 +1,5 @@
 //! Files of real services, beside the project, which some tests read.
+use std::io::Write as _;
 use std::path::PathBuf;
 
 /// A file or folder there; where it is missing, tests say so and skip, but fail where `CI` is `true`.
@@ -10,10 +11,11 @@ pub(crate) fn shared(path: &str) -> Option<PathBuf> {
         return Some(full);
     }
     assert!(
-        std::env::var("CI").as_deref() != Ok("true"),
+        std::env::var_os("CI").is_none(),
         "{} is missing",
         full.display()
     );
-    eprintln!("SKIPPED: {} is missing", full.display());
+    // Past what the test harness keeps to itself.
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {} is missing", full.display());
     None
 }

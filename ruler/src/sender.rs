@@ -135,6 +135,9 @@ async fn beginning(mut response: Response) -> String {
 fn refused(status: StatusCode, body: &str) -> SendOutcome {
     let body: String = body.trim().chars().take(REASON_CHARS_MAX).collect();
     let reason = format!("bad response status {status}: {body}");
+    if status == StatusCode::PAYLOAD_TOO_LARGE {
+        return SendOutcome::TooLarge { reason };
+    }
     let passes = matches!(
         status,
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
@@ -200,7 +203,6 @@ mod tests {
             (401, false),
             (404, false),
             (408, true),
-            (413, false),
             (429, true),
             (500, true),
             (503, true),

@@ -156,7 +156,9 @@ impl TenantShell {
             metrics.batch_sent(&destination, started.elapsed());
             match &outcome {
                 SendOutcome::Delivered => metrics.alerts_delivered(&destination, count),
-                SendOutcome::Failed { .. } | SendOutcome::Rejected { .. } => {
+                SendOutcome::Failed { .. }
+                | SendOutcome::Rejected { .. }
+                | SendOutcome::TooLarge { .. } => {
                     metrics.alerts_failed(&destination, count);
                 }
             }

@@ -205,6 +205,11 @@ impl Story {
                     warn!(%tenant, %alertmanager, reason, left_out, "alerts rejected");
                 }
             }
+            SendOutcome::TooLarge { reason } => {
+                if let Some(left_out) = self.troubles.rejected.happened() {
+                    warn!(%tenant, %alertmanager, reason, left_out, "alerts are too many bytes for one request, fewer are sent at once");
+                }
+            }
         }
     }
 }

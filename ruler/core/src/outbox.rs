@@ -15,6 +15,8 @@ use crate::alerting::OutgoingAlert;
 
 /// Alerts in one request (`--alertmanager.notification-batch-size`).
 pub const BATCH_MAX: usize = 256;
+/// Labels and annotations in one request, give or take one alert: far below what any Alertmanager takes as a body.
+pub(crate) const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// Alerts that wait for one destination (`--alertmanager.notification-queue-capacity`). Past it the oldest firing one
 /// gives way, since its rule tells it again after the resend delay; an end gives way only to ends.
 pub const WAITING_MAX: usize = 10_000;
@@ -43,8 +45,12 @@ pub enum SendOutcome {
     Failed {
         reason: String,
     },
-    /// Taken by nobody, however often it is tried: a 4xx other than 408 and 429.
+    /// Taken by nobody, however often it is tried: a 4xx other than 408, 413 and 429.
     Rejected {
+        reason: String,
+    },
+    /// Too much in one request (413): less is tried, down to one alert.
+    TooLarge {
         reason: String,
     },
 }
@@ -81,6 +87,8 @@ struct Queue {
     order: BTreeMap<u64, Labels>,
     next_age: u64,
     on_its_way: Vec<(u64, Message)>,
+    /// Alerts in the next batch; `None` where no batch was too large for the destination.
+    batch_max: Option<usize>,
     failures: u32,
     retry_at: Option<Timestamp>,
 }
@@ -232,7 +240,9 @@ impl Queue {
             return None;
         }
         let mut expired = 0;
-        while self.on_its_way.len() < BATCH_MAX {
+        let batch_max = self.batch_max.unwrap_or(BATCH_MAX);
+        let mut bytes = 0;
+        while self.on_its_way.len() < batch_max && bytes < BATCH_BYTES_MAX {
             let Some((_, labels)) = self.order.pop_first() else {
                 break;
             };
@@ -242,6 +252,7 @@ impl Queue {
             if has_expired(&waiting.message.alert, now) {
                 expired += 1;
             } else {
+                bytes += size_bytes(&waiting.message);
                 self.on_its_way.push((waiting.age, waiting.message));
             }
         }
@@ -259,6 +270,10 @@ impl Queue {
             SendOutcome::Delivered => {
                 self.failures = 0;
                 self.retry_at = None;
+                self.batch_max = self
+                    .batch_max
+                    .map(|max| max * 2)
+                    .filter(|max| *max < BATCH_MAX);
                 Settled {
                     delivered: batch.len(),
                     ..Settled::default()
@@ -272,23 +287,46 @@ impl Queue {
                     ..Settled::default()
                 }
             }
+            // What was in it may go alone, or with fewer: one alert must not take the others with it.
+            SendOutcome::TooLarge { .. } if batch.len() > 1 => {
+                self.batch_max = Some(batch.len() / 2);
+                Settled {
+                    will_retry: self.put_back(batch),
+                    ..Settled::default()
+                }
+            }
+            SendOutcome::TooLarge { .. } => Settled {
+                dropped: batch.len(),
+                ..Settled::default()
+            },
             SendOutcome::Failed { .. } => {
                 self.retry_at = Some(now + retry_pause(self.failures));
                 self.failures = self.failures.saturating_add(1);
-                let mut will_retry = 0;
-                for (age, message) in batch {
-                    if !self.waiting.contains_key(&message.alert.labels) {
-                        self.put(age, message);
-                        will_retry += 1;
-                    }
-                }
                 Settled {
-                    will_retry,
+                    will_retry: self.put_back(batch),
                     ..Settled::default()
                 }
             }
         }
     }
+
+    /// To the front, but where something newer waits about the same alert; answers how many that were.
+    fn put_back(&mut self, batch: Vec<(u64, Message)>) -> usize {
+        let mut put_back = 0;
+        for (age, message) in batch {
+            if !self.waiting.contains_key(&message.alert.labels) {
+                self.put(age, message);
+                put_back += 1;
+            }
+        }
+        put_back
+    }
+}
+
+fn size_bytes(message: &Message) -> usize {
+    message.alert.labels.size_bytes()
+        + message.alert.annotations.size_bytes()
+        + message.expression.len()
 }
 
 fn retry_pause(failures: u32) -> Duration {
@@ -313,7 +351,8 @@ mod tests {
     use model::{AlertStatus, Labels, Timestamp};
 
     use super::{
-        BATCH_MAX, Destination, Message, Outbox, SendOutcome, Settled, WAITING_MAX, retry_pause,
+        BATCH_BYTES_MAX, BATCH_MAX, Destination, Message, Outbox, SendOutcome, Settled,
+        WAITING_MAX, retry_pause,
     };
     use crate::alerting::OutgoingAlert;
 
@@ -393,6 +432,49 @@ mod tests {
         let one = Destination("one".into());
         outbox.settle(&one, &SendOutcome::Delivered, at(0));
         assert_eq!(poll(&mut outbox, 0), [sent("one", "c!")]);
+    }
+
+    #[test]
+    fn a_batch_that_is_too_large_is_cut_until_only_what_nobody_takes_is_dropped() {
+        let mut outbox = outbox(&["one"]);
+        let one = Destination("one".into());
+        outbox.enqueue(&messages("a! b! huge! c! d."));
+        let mut taken = Vec::new();
+        let mut dropped = 0;
+        while let Some((_, batch)) = outbox.poll(at(0)) {
+            let text = told(&batch.messages);
+            let outcome = if text.contains("huge") {
+                SendOutcome::TooLarge {
+                    reason: "413".into(),
+                }
+            } else {
+                taken.push(text);
+                SendOutcome::Delivered
+            };
+            dropped += outbox.settle(&one, &outcome, at(0)).dropped;
+        }
+        assert_eq!(taken.join(" "), "a! b! c! d.");
+        assert_eq!(dropped, 1);
+    }
+
+    #[test]
+    fn a_batch_has_its_bound_in_bytes() {
+        let mut outbox = outbox(&["one"]);
+        let one = Destination("one".into());
+        let large = |name: &str| {
+            let mut message = message(name, AlertStatus::Firing, 240);
+            let text = "x".repeat(BATCH_BYTES_MAX / 2);
+            message.alert.annotations = Labels::from_pairs([("text", text.as_str())]);
+            message
+        };
+        outbox.enqueue(&[large("a"), large("b"), large("c")]);
+        outbox.enqueue(&messages("d!"));
+        let mut batches = Vec::new();
+        while let Some((_, batch)) = outbox.poll(at(0)) {
+            batches.push(told(&batch.messages));
+            outbox.settle(&one, &SendOutcome::Delivered, at(0));
+        }
+        assert_eq!(batches, ["a! b!", "c! d!"]);
     }
 
     #[test]

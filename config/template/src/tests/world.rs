@@ -1,4 +1,5 @@
 //! The data and the host that the rows are rendered with.
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use model::{AlertStatus, Labels, Timestamp};
@@ -144,10 +145,11 @@ pub(crate) fn shared(path: &str) -> Option<PathBuf> {
         return Some(found);
     }
     assert!(
-        std::env::var("CI").as_deref() != Ok("true"),
+        std::env::var_os("CI").is_none(),
         "{} is missing",
         found.display()
     );
-    eprintln!("SKIPPED: {} is missing", found.display());
+    // Past what the test harness keeps to itself.
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {} is missing", found.display());
     None
 }

@@ -12,6 +12,7 @@ mod storage;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use watchbell_promql::ParserOptions;
@@ -132,10 +133,11 @@ fn shared(name: &str) -> Option<PathBuf> {
         return Some(path);
     }
     assert!(
-        std::env::var("CI").as_deref() != Ok("true"),
+        std::env::var_os("CI").is_none(),
         "{} is missing",
         path.display()
     );
-    eprintln!("SKIPPED: {} is missing", path.display());
+    // Past what the test harness keeps to itself.
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {} is missing", path.display());
     None
 }

@@ -1,5 +1,6 @@
 //! Real rules and Prometheus' own scripts, read by this parser and by promql-parser.
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use watchbell_promql::{ParserOptions, parse};
@@ -200,10 +201,11 @@ fn shared(name: &str) -> Option<PathBuf> {
         return Some(path);
     }
     assert!(
-        std::env::var("CI").as_deref() != Ok("true"),
+        std::env::var_os("CI").is_none(),
         "{} is missing",
         path.display()
     );
-    eprintln!("SKIPPED: {} is missing", path.display());
+    // Past what the test harness keeps to itself.
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {} is missing", path.display());
     None
 }
