@@ -64,7 +64,9 @@ pub(crate) async fn run(flags: AlertmanagerFlags) -> anyhow::Result<()> {
         .read()
         .await
         .context("error loading configuration file")?;
-    let tellers = prepare(&files).map_err(|error| anyhow!(error.sentence()))?;
+    let tellers = prepare(&files)
+        .await
+        .map_err(|error| anyhow!(error.sentence()))?;
 
     let web = guard(&flags)?;
     let server = Server::bind(&flags.listen_addresses)
@@ -280,7 +282,9 @@ struct AlertmanagerFile {
 impl AlertmanagerFile {
     async fn read_again(&self) -> anyhow::Result<()> {
         let files = self.reading.read().await?;
-        let tellers = prepare(&files).map_err(|error| anyhow!(error.sentence()))?;
+        let tellers = prepare(&files)
+            .await
+            .map_err(|error| anyhow!(error.sentence()))?;
         self.telling.replace(tellers);
         self.service.reload(Arc::new(files.config)).await;
         Ok(())

@@ -9,6 +9,7 @@ use runtime::DiskFiles;
 
 use crate::cli::{CheckArguments, CheckKind};
 use crate::configuration::Configuration;
+use crate::telling::prepare;
 
 /// Groups that name no interval take one from elsewhere; which one does not matter to a check.
 const GROUP_DEFAULTS: GroupDefaults = GroupDefaults {
@@ -67,16 +68,50 @@ fn files(kind: &CheckKind) -> &[PathBuf] {
     }
 }
 
+/// What its integrations need of the disk.
+fn problem_of(file: &Path, files: &AlertmanagerFiles) -> Option<Problem> {
+    let ready = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map(|runtime| runtime.block_on(prepare(files)));
+    let sentence = match ready {
+        Ok(Ok(_)) => return None,
+        Ok(Err(error)) => error.sentence(),
+        Err(error) => error.to_string(),
+    };
+    Some(Problem::new(
+        &file.to_string_lossy(),
+        None,
+        "receivers",
+        sentence,
+    ))
+}
+
+fn checked(file: &Path, files: &AlertmanagerFiles, found: String, warnings: Problems) -> Checked {
+    Checked {
+        found: match problem_of(file, files) {
+            None => Ok(found),
+            Some(problem) => Err([problem].into_iter().collect()),
+        },
+        warnings,
+    }
+}
+
 fn check_config(file: &Path) -> Checked {
     match Configuration::load(Some(file)) {
-        Ok(configuration) => Checked {
-            found: Ok(format!(
+        Ok(configuration) => {
+            let found = format!(
                 "{} rule files, {} receivers",
                 configuration.rules.files,
                 configuration.alertmanager.config.receivers.len()
-            )),
-            warnings: configuration.warnings,
-        },
+            );
+            checked(
+                file,
+                &configuration.alertmanager,
+                found,
+                configuration.warnings,
+            )
+        }
         Err(problems) => Checked {
             found: Err(problems),
             warnings: Problems::new(),
@@ -119,16 +154,16 @@ fn check_alertmanager(file: &Path) -> Checked {
         &AlertmanagerOptions::default(),
         &DiskFiles,
     ) {
-        Ok(loaded) => Checked {
-            found: Ok(format!(
+        Ok(loaded) => {
+            let found = format!(
                 "{} receivers, {} routes, {} inhibit rules, {} template files",
                 loaded.value.config.receivers.len(),
                 loaded.value.config.routes.routes().len(),
                 loaded.value.config.inhibit_rules.len(),
                 loaded.value.template_files.len()
-            )),
-            warnings: loaded.warnings,
-        },
+            );
+            checked(file, &loaded.value, found, loaded.warnings)
+        }
         Err(problems) => Checked {
             found: Err(problems),
             warnings: Problems::new(),

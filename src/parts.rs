@@ -140,8 +140,9 @@ async fn start_alertmanager(
     let (log, saved) = blocking(move || alertmanager::open_journal(&folder, sync))
         .await?
         .context("cannot start alertmanager")?;
-    let tellers =
-        prepare(&configuration.alertmanager).map_err(|error| anyhow!(error.sentence()))?;
+    let tellers = prepare(&configuration.alertmanager)
+        .await
+        .map_err(|error| anyhow!(error.sentence()))?;
     let telling = Arc::new(Telling::new(tellers, hands.clock.clone()));
     let settings = alertmanager::ServiceSettings {
         body_bytes_max: watchbell.limits.alerts_body_bytes_max,

@@ -111,8 +111,9 @@ impl ServedFiles {
         for warning in &configuration.warnings {
             warn!(%warning, "configuration");
         }
-        let tellers =
-            prepare(&configuration.alertmanager).map_err(|error| anyhow!(error.sentence()))?;
+        let tellers = prepare(&configuration.alertmanager)
+            .await
+            .map_err(|error| anyhow!(error.sentence()))?;
         for key in needs_restart(&self.started_with, &configuration.watchbell) {
             warn!(key, "this change takes effect at the next start");
         }

@@ -31,8 +31,11 @@ impl Telling {
     }
 }
 
-pub(crate) fn prepare(files: &AlertmanagerFiles) -> Result<Tellers, PrepareError> {
-    Tellers::prepare(&files.config.receivers, &files.templates)
+/// The integrations of a configuration, with the files that they need of the disk looked at.
+pub(crate) async fn prepare(files: &AlertmanagerFiles) -> Result<Tellers, PrepareError> {
+    let tellers = Tellers::prepare(&files.config.receivers, &files.templates)?;
+    tellers.rehearse().await?;
+    Ok(tellers)
 }
 
 impl Notifier for Telling {

@@ -112,6 +112,11 @@ impl Connector {
             .body(request.body.clone()))
     }
 
+    /// Reads the files of `tls_config` and makes the client, without a request.
+    pub(crate) async fn rehearse(&self) -> Result<(), HttpError> {
+        self.client().await.map(drop)
+    }
+
     async fn client(&self) -> Result<Client, HttpError> {
         let material = TlsMaterial::read(&self.transport.tls)
             .await

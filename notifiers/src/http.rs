@@ -43,6 +43,21 @@ impl HttpClient {
         self.config == *config && self.attempt_timeout == attempt_timeout
     }
 
+    /// What can be found wrong before anybody is to be told: certificates, keys and names of headers. Secrets in files
+    /// are read at each use and may come later.
+    pub(crate) async fn rehearse(&self) -> Result<(), HttpError> {
+        for (name, values) in &self.config.headers {
+            header_name(name)?;
+            for value in &values.values {
+                header_value(name, value)?;
+            }
+        }
+        if let Some(tokens) = &self.tokens {
+            tokens.rehearse().await?;
+        }
+        self.connector.rehearse().await
+    }
+
     /// Asks, and waits for the whole answer, `time_left` at most.
     pub(crate) async fn ask(
         &self,

@@ -70,6 +70,11 @@ impl TokenSource {
         Ok(authorization)
     }
 
+    /// Whether the server that gives tokens can be spoken to, as far as files say.
+    pub(crate) async fn rehearse(&self) -> Result<(), HttpError> {
+        self.connector.rehearse().await
+    }
+
     /// The next request gets a new token. Whether there was one to forget.
     pub(crate) async fn forget(&self) -> bool {
         self.current.lock().await.take().is_some()

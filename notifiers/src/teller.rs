@@ -17,6 +17,7 @@ use crate::failure::{chain, nothing_sent};
 use crate::http::HttpClient;
 use crate::mail;
 use crate::secret_file::read_text;
+use crate::tls::{TlsError, rehearse};
 
 /// No vendor needs as many requests for one notification; a conversation that goes on is broken off.
 const STEPS_MAX: usize = 16;
@@ -37,6 +38,8 @@ pub enum PrepareCause {
     Http(HttpError),
     #[error(transparent)]
     Plan(Box<PlanError>),
+    #[error("TLS")]
+    Tls(#[source] TlsError),
 }
 
 /// An integration whose templates are compiled and whose client stands ready. Attempts may run side by side.
@@ -74,6 +77,23 @@ impl Tellers {
             tellers.insert(receiver.name.clone(), own);
         }
         Ok(Self(tellers))
+    }
+
+    /// Reads what each integration will need of the disk, certificates and keys, so that a mistake is found when a
+    /// configuration is read and not at the first page.
+    ///
+    /// # Errors
+    /// The first integration that could not tell.
+    pub async fn rehearse(&self) -> Result<(), PrepareError> {
+        for (receiver, own) in &self.0 {
+            for ((kind, index), teller) in own {
+                teller.rehearse().await.map_err(|cause| PrepareError {
+                    integration: format!("{receiver}/{kind}[{index}]"),
+                    cause,
+                })?;
+            }
+        }
+        Ok(())
     }
 
     /// The integration that the notification log knows as `receiver/integration/index`, for example
@@ -136,6 +156,16 @@ impl Teller {
     #[must_use]
     pub fn integration(&self) -> &Integration {
         &self.integration
+    }
+
+    async fn rehearse(&self) -> Result<(), PrepareCause> {
+        match &self.channel {
+            Channel::Http(client) => client.rehearse().await.map_err(PrepareCause::Http),
+            Channel::Mail => match self.plan.mail_tls() {
+                None => Ok(()),
+                Some(tls) => rehearse(tls).await.map_err(PrepareCause::Tls),
+            },
+        }
     }
 
     #[must_use]

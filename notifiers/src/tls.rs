@@ -66,6 +66,12 @@ static PLATFORM: LazyLock<Option<Arc<rustls_platform_verifier::Verifier>>> = Laz
         .map(Arc::new)
 });
 
+/// Whether the files of a `tls_config` can be used.
+pub(crate) async fn rehearse(config: &TlsConfig) -> Result<(), TlsError> {
+    let material = TlsMaterial::read(config).await?;
+    client_config(config, &material).map(drop)
+}
+
 /// Without ALPN: whoever connects says what is spoken.
 pub(crate) fn client_config(
     config: &TlsConfig,

@@ -79,6 +79,14 @@ fn an_alertmanagers_mistakes_are_named_with_their_places() {
             "template.yml",
             "route: {receiver: chat}\nreceivers:\n- name: chat\n  slack_configs:\n  - api_url: http://127.0.0.1:1/x\n    channel: '#c'\n    title: '{{ .Status'\n",
         ),
+        (
+            "certificate.yml",
+            "route: {receiver: hook}\nreceivers:\n- name: hook\n  webhook_configs: [{url: 'http://x', http_config: {tls_config: {ca_file: nope.pem}}}]\n",
+        ),
+        (
+            "watchbell.yml",
+            "alertmanager: {config_file: certificate.yml}\n",
+        ),
         ("good.yml", ALERTMANAGER),
     ]);
     let check = |file| ["check", "alertmanager", file];
@@ -95,6 +103,17 @@ fn an_alertmanagers_mistakes_are_named_with_their_places() {
         &check("template.yml"),
         &["template.yml:7:", "unclosed action"],
     );
+    // A certificate that is not there is found before the first page, as Alertmanager finds it.
+    let said = ["hook/webhook[0]: TLS: cannot read", "nope.pem"];
+    refused(folder.path(), &check("certificate.yml"), &said);
+    let config = ["check", "config", "watchbell.yml"];
+    refused(folder.path(), &config, &said);
+    let serve = [
+        "serve",
+        "--config.file=watchbell.yml",
+        "--web.listen-address=127.0.0.1:0",
+    ];
+    refused(folder.path(), &serve, &said);
     let output = run(folder.path(), &check("good.yml"));
     assert!(
         output.status.success(),
