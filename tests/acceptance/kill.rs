@@ -19,8 +19,10 @@ use crate::wait::wait_for;
 
 /// Runs in every change's tests; the long tests ask for more.
 const KILLS_DEFAULT: u64 = 5;
-/// A run from the target's end to the page takes some fifteen seconds: the kill falls somewhere into it.
-const MOMENT_MAX: Duration = Duration::from_secs(16);
+/// A run from the target's end to the page takes some fifteen seconds: the kill falls somewhere into it, or after it.
+const PAGE_WITHIN: Duration = Duration::from_secs(16);
+/// And one from the target's return to the resolution as long: the other half of the kills falls into that.
+const MOMENT_MAX: Duration = Duration::from_secs(32);
 /// A vendor's answer that left this shortly before the kill may not have reached the log any more: telling it again
 /// is right, because nobody could know that it had been told.
 const IN_FLIGHT: Duration = Duration::from_secs(1);
@@ -37,7 +39,12 @@ async fn a_kill_at_any_moment_loses_and_repeats_nothing() {
         .unwrap_or(KILLS_DEFAULT);
     for number in 0..kills {
         let moment = random_moment();
-        eprintln!("kill {number} of {kills} comes {moment:?} after the target's end");
+        match moment.checked_sub(PAGE_WITHIN) {
+            None => eprintln!("kill {number} of {kills} comes {moment:?} after the target's end"),
+            Some(later) => {
+                eprintln!("kill {number} of {kills} comes {later:?} after the target's return");
+            }
+        }
         run(&real, moment).await;
     }
 }
@@ -63,32 +70,57 @@ async fn run(real: &Path, moment: Duration) {
     )
     .await;
 
+    let key = incident_key();
     service.targets[0].stop().await;
-    tokio::time::timeout(moment, std::future::pending::<()>())
+    let (service, killed_at) = match moment.checked_sub(PAGE_WITHIN) {
+        None => {
+            let (mut service, killed_at, before) = kill_after(service, &probe, moment).await;
+            assert_alerts_go_on(&before, &alerts(&service).await);
+            let triggered = service.wait_for_incident(&key, IncidentStatus::Triggered);
+            triggered.await;
+            assert_alerts_go_on(&before, &alerts(&service).await);
+            service.targets[0].start_again().await;
+            (service, killed_at)
+        }
+        Some(later) => {
+            let triggered = service.wait_for_incident(&key, IncidentStatus::Triggered);
+            triggered.await;
+            service.targets[0].start_again().await;
+            let (service, killed_at, _) = kill_after(service, &probe, later).await;
+            (service, killed_at)
+        }
+    };
+    let resolved = service.wait_for_incident(&key, IncidentStatus::Resolved);
+    resolved.await;
+
+    probe.assert_nothing_is_lost(&service.watchbell).await;
+    assert_told_once(&service.fakes.pagerduty.requests(), &key, killed_at);
+    // The switch is held again.
+    let beats = service.fakes.cronitor.pings("observe-prod").len();
+    let held = service.heartbeats(beats as u64 + 2);
+    held.await;
+}
+
+/// Kills and restarts after `wait`; answers when that was, and the alerts of just before.
+async fn kill_after(
+    service: Service,
+    probe: &Probe,
+    wait: Duration,
+) -> (Service, Timestamp, Alerts) {
+    tokio::time::timeout(wait, std::future::pending::<()>())
         .await
         .expect_err("it never ends by itself");
     let before = alerts(&service).await;
     let killed_at = SystemClock::new().now();
-    let mut service = service.kill_and_restart_watchbell().await;
+    let service = service.kill_and_restart_watchbell().await;
     probe.assert_nothing_is_lost(&service.watchbell).await;
-    assert_alerts_go_on(&before, &alerts(&service).await);
-
-    let key = incident_key();
-    service
-        .wait_for_incident(&key, IncidentStatus::Triggered)
-        .await;
-    assert_alerts_go_on(&before, &alerts(&service).await);
-    service.targets[0].start_again().await;
-    service
-        .wait_for_incident(&key, IncidentStatus::Resolved)
-        .await;
-
-    probe.assert_nothing_is_lost(&service.watchbell).await;
-    assert_told_once(&service.fakes.pagerduty.requests(), &key, killed_at);
+    (service, killed_at, before)
 }
 
-/// When each alert became active, by its labels.
-async fn alerts(service: &Service) -> BTreeMap<String, (String, String)> {
+/// When each alert became active and its state, by its labels.
+type Alerts = BTreeMap<String, (String, String)>;
+
+async fn alerts(service: &Service) -> Alerts {
     let answer = service.watchbell.json("/api/v1/alerts").await;
     let text = |alert: &Json, name: &str| alert[name].as_str().unwrap_or_default().to_owned();
     let alerts = answer["data"]["alerts"]
@@ -106,10 +138,7 @@ async fn alerts(service: &Service) -> BTreeMap<String, (String, String)> {
 }
 
 /// What was pending or firing is so since the same instant; it may have gone from pending to firing.
-fn assert_alerts_go_on(
-    before: &BTreeMap<String, (String, String)>,
-    after: &BTreeMap<String, (String, String)>,
-) {
+fn assert_alerts_go_on(before: &Alerts, after: &Alerts) {
     for (labels, (active_at, state)) in before {
         let Some((active_at_now, state_now)) = after.get(labels) else {
             panic!("{labels} was {state} since {active_at} and is gone: {after:?}");
