@@ -239,6 +239,7 @@ impl Alertmanager {
                     note_changed(&mut records, &alert);
                 }
                 Change::Extended(extension) => note_extended(&mut records, extension),
+                Change::Outdated => continue,
             }
             self.join_all(fingerprint, now);
         }

@@ -2,6 +2,7 @@
 use model::Timestamp;
 use notifiers_core::Outcome;
 
+use crate::intake::AlertDraft;
 use crate::protocol::Deliver;
 use crate::tests::world::{Heard, PLAIN, Reaction, World, at, secs};
 
@@ -143,6 +144,41 @@ fn an_alert_that_is_not_sent_again_ends_by_itself() {
     world.post(&["alertname=Down instance=a"], Some(at(240)));
     world.until(1000);
     world.check(&["30 first notification +a", "330 all alerts resolved -a"]);
+}
+
+/// Of two senders, one still says that it ended a minute ago, the other that it fires anew. Upstream believes whoever
+/// spoke last.
+#[test]
+fn an_end_before_the_beginning_is_old_news() {
+    let said = |starts_at: Option<i64>, ends_at: i64| AlertDraft {
+        labels: [("alertname", "Down"), ("instance", "a")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        starts_at: starts_at.map(at),
+        ends_at: Some(at(ends_at)),
+        ..AlertDraft::default()
+    };
+    let told = &["130 first notification +a"][..];
+    for (resolve, heard) in [
+        (said(Some(10), 50), told),
+        (said(Some(10), 100), told),
+        // It ends within its activity.
+        (said(Some(10), 101), &[]),
+        (said(Some(100), 110), &[]),
+        // Somebody says that it is over, by a clock that is late.
+        (said(None, 95), &[]),
+    ] {
+        let mut world = World::new(PLAIN);
+        world.until(100);
+        world.post_drafts(vec![said(Some(100), 1000)]);
+        world.until(120);
+        world.post_drafts(vec![resolve]);
+        world.until(200);
+        world.check(heard);
+        world.crash(secs(0));
+        world.until(400);
+        world.check(heard);
+    }
 }
 
 #[test]
