@@ -94,6 +94,11 @@ pub(crate) fn tell(tenant: &TenantId, metrics: &AlertmanagerMetrics, event: &Eve
             }
         }
         Event::SilenceChanged { id } => info!(%tenant, silence = %id, "silence changed"),
+        Event::WasAbsent { since, alerts } => {
+            if *alerts > 0 {
+                warn!(%tenant, %since, alerts, "the process was suspended, or the clock was set forward: what was left of alerts' time is left of it now");
+            }
+        }
     }
 }
 

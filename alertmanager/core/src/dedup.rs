@@ -49,13 +49,14 @@ pub(crate) enum Verdict {
     Nothing,
     Notify(NotificationReason),
     /// Nothing is sent, since the integration wants no resolved notifications; but the log must say that the
-    /// alerts ended, so that their next firing is a first notification.
+    /// alerts ended, so that their next firing is news.
     NoteResolved,
 }
 
-/// The rules of Alertmanager 0.34's deduplication, in their order, with two repairs: an alert that was never told as
-/// firing is not told as resolved, and a repeat is due from the very instant on which the interval has passed
-/// (a repeat interval that equals the group interval repeats at each flush instead of at every other one).
+/// The rules of Alertmanager 0.34's deduplication, in their order, with three repairs: an alert that was never told as
+/// firing is not told as resolved; a repeat is due from the very instant on which the interval has passed
+/// (a repeat interval that equals the group interval repeats at each flush instead of at every other one); and an end
+/// that is not told is noted also while other alerts of the group fire.
 #[must_use]
 pub(crate) fn verdict(
     told: Told<'_>,
@@ -88,6 +89,7 @@ pub(crate) fn verdict(
         Some(entry) if entry.at + repeat_interval <= flush.at => {
             Verdict::Notify(NotificationReason::RepeatIntervalElapsed)
         }
+        Some(_) | None if resolved_told => Verdict::NoteResolved,
         Some(_) | None => Verdict::Nothing,
     }
 }
@@ -173,7 +175,7 @@ mod tests {
             (f123(11), &[1, 2, 3], &[], REPEAT, REPEAT),
             (Some(logged(1, &[], &[1, 2])), &[], &[3], NOTHING, NOTHING),
             (Some(logged(1, &[], &[1, 2])), &[1], &[], FIRST, FIRST),
-            (f12_r3(), &[1], &[2, 3], SOME, NOTHING),
+            (f12_r3(), &[1], &[2, 3], SOME, NOTE_RESOLVED),
             (f12_r3(), &[], &[1, 2, 3], ALL, NOTE_RESOLVED),
             (f12_r3(), &[1, 2], &[3], NOTHING, NOTHING),
             // Never told as firing, so not told as resolved.

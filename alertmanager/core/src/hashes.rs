@@ -76,6 +76,14 @@ impl Uncertain {
     }
 
     #[must_use]
+    pub fn without(&self, hashes: &AlertHashes) -> Self {
+        Self {
+            firing: self.firing.without(hashes),
+            ended: self.ended.without(hashes),
+        }
+    }
+
+    #[must_use]
     pub fn union(&self, other: &Self) -> Self {
         Self {
             firing: self.firing.union(&other.firing),

@@ -38,6 +38,10 @@ use crate::view::{Tally, View};
 const WORK_MAX: usize = 256;
 /// States that only time changes (a silence that ends) are seen this late at most.
 const VIEW_AGE_MAX: Duration = Duration::from_millis(100);
+/// A machine that lives is called at least this often.
+const ALIVE_INTERVAL: Duration = Duration::from_secs(30);
+/// One that was not called for longer did not live meanwhile: the process was suspended, or its clock was set forward.
+const ABSENCE_MIN: Duration = Duration::from_secs(60);
 /// Characters of a name that may itself be what is too large.
 const NAME_SHOWN_MAX: usize = 100;
 
@@ -55,6 +59,8 @@ pub struct Alertmanager {
     pub(crate) garbage_due: Timestamp,
     /// No group is flushed before.
     pub(crate) dispatch_from: Timestamp,
+    /// When it was called last.
+    pub(crate) alive_at: Timestamp,
     /// What the last reader saw, as long as nothing has happened since.
     pub(crate) seen: Option<Arc<View>>,
     pub(crate) commands: VecDeque<Command>,
@@ -247,6 +253,7 @@ impl Alertmanager {
                     note_changed(&mut records, &alert);
                 }
                 Change::Extended(extension) => note_extended(&mut records, extension),
+                Change::Outdated => continue,
             }
             self.join_all(fingerprint, now);
         }
@@ -421,6 +428,19 @@ impl Alertmanager {
         self.persist(Record::Silenced(silence));
     }
 
+    /// Notices that time has passed in which nobody was heard.
+    fn note_alive(&mut self, now: Timestamp) {
+        if now.saturating_since(self.alive_at) > ABSENCE_MIN {
+            self.stop_time(self.alive_at, now);
+            self.persist(Record::Began(now));
+            self.events.push_back(Event::WasAbsent {
+                since: self.alive_at,
+                alerts: self.alerts.len(),
+            });
+        }
+        self.alive_at = now;
+    }
+
     fn collect_garbage(&mut self, now: Timestamp) {
         self.nflog.collect_garbage(now);
         self.silences.collect_garbage(self.settings.retention, now);
@@ -472,6 +492,7 @@ impl Machine for Alertmanager {
     type Event = Event;
 
     fn handle(&mut self, input: Input, now: Timestamp) {
+        self.note_alive(now);
         if !matches!(
             input,
             Input::Explain { .. }
@@ -526,6 +547,7 @@ impl Machine for Alertmanager {
     }
 
     fn handle_timeout(&mut self, now: Timestamp) {
+        self.note_alive(now);
         self.seen = None;
         self.take_policy_over(now);
         let flushes = if now < self.dispatch_from {
@@ -572,7 +594,7 @@ impl Machine for Alertmanager {
         ]
         .into_iter()
         .flatten()
-        .chain([self.garbage_due])
+        .chain([self.garbage_due, self.alive_at + ALIVE_INTERVAL])
         .min()
     }
 }

@@ -237,6 +237,12 @@ pub enum Event {
     SilenceChanged {
         id: SilenceId,
     },
+    /// The process was suspended, or its clock was set forward: for so long nobody could repeat these alerts, and
+    /// their ends moved accordingly.
+    WasAbsent {
+        since: Timestamp,
+        alerts: usize,
+    },
 }
 
 /// Why something is not told any more that was never told.

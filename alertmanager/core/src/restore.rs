@@ -45,6 +45,7 @@ impl Alertmanager {
             deliveries: Deliveries::new(settings.seed),
             garbage_due: now + settings.garbage_interval,
             dispatch_from: now + settings.start_delay,
+            alive_at: now,
             settings,
             seen: None,
             commands: VecDeque::new(),
@@ -179,9 +180,9 @@ impl Alertmanager {
         }
     }
 
-    /// While the process was down nobody could repeat an alert, so none ended meanwhile for want of repetition: what
+    /// While the process was down, or suspended, nobody could repeat an alert, so none ended meanwhile for want of repetition: what
     /// was left of an alert's time when the process ended is left of it now, up to [`STRETCH_MAX`].
-    fn stop_time(&mut self, alive_until: Timestamp, now: Timestamp) {
+    pub(crate) fn stop_time(&mut self, alive_until: Timestamp, now: Timestamp) {
         self.alerts.retime(|alert| {
             if alert.status(alive_until) == AlertStatus::Firing {
                 let left = alert.ends_at.saturating_since(alive_until);

@@ -38,6 +38,8 @@ pub struct Extension {
 pub enum Change {
     Changed(Arc<Alert>),
     Extended(Extension),
+    /// It is about an earlier activity, which is over.
+    Outdated,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -83,6 +85,9 @@ impl AlertStore {
             return (fingerprint, Change::Changed(alert));
         };
         let known = &stored.alert;
+        if is_outdated(known, &alert, now) {
+            return (fingerprint, Change::Outdated);
+        }
         let alert = if overlaps(known, &alert) {
             merge(known, alert, now)
         } else {
@@ -175,6 +180,15 @@ fn extend(stored: &mut StoredAlert, extension: Extension) {
     alert.ends_at = extension.ends_at;
     alert.updated_at = extension.updated_at;
     alert.timeout = extension.timeout;
+}
+
+/// Whether a sender still speaks of an activity that was over before the one began that goes on: several senders do not
+/// see a new firing at the same instant. An end without a beginning is about whatever goes on.
+fn is_outdated(known: &Alert, new: &Alert, now: Timestamp) -> bool {
+    known.status(now) == AlertStatus::Firing
+        && new.status(now) == AlertStatus::Resolved
+        && new.starts_at < new.ends_at
+        && new.ends_at <= known.starts_at
 }
 
 /// Whether an end of the new activity lies strictly inside the known one.

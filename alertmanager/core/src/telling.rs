@@ -74,17 +74,11 @@ impl Alertmanager {
         match verdict(told, &flush.hashes, send_resolved, route.repeat_interval) {
             Verdict::Nothing => self.deliveries.withdraw(target),
             Verdict::NoteResolved => {
-                let entry = Entry {
-                    at: flush.slot.at,
-                    expires_at: now + expires_in,
-                    firing: AlertHashes::default(),
-                    resolved: flush.hashes.resolved.clone(),
-                    memory: entry.map(|entry| entry.memory.clone()).unwrap_or_default(),
-                };
+                let uncertain = uncertain.without(&flush.hashes.resolved);
+                let entry = noted_resolved(entry, flush, now + expires_in);
                 self.deliveries.withdraw(target);
-                self.deliveries
-                    .set_uncertain(target.clone(), Uncertain::default());
                 self.log(target.clone(), entry);
+                self.settle(target, uncertain);
             }
             Verdict::Notify(reason) => {
                 let message =
@@ -123,8 +117,15 @@ impl Alertmanager {
             ..entry.clone()
         };
         self.log(target.clone(), entry);
-        // A stored notification ends what was uncertain before it; this one told nothing.
-        if let Some(uncertain) = self.deliveries.uncertain(target).cloned() {
+        let uncertain = self.deliveries.uncertain(target).cloned();
+        self.settle(target, uncertain.unwrap_or_default());
+    }
+
+    /// What is uncertain after an entry was stored that told nothing: a stored entry ends what was uncertain before it.
+    fn settle(&mut self, target: &LogKey, uncertain: Uncertain) {
+        self.deliveries
+            .set_uncertain(target.clone(), uncertain.clone());
+        if !uncertain.is_empty() {
             let key = target.clone();
             self.persist(Record::Attempted { key, uncertain });
         }
@@ -306,5 +307,26 @@ impl Alertmanager {
                 .cloned()
                 .unwrap_or_default(),
         )
+    }
+}
+
+/// The entry that says of the flush's resolved alerts that they are over. The next repeat is due as if nothing had been
+/// noted.
+fn noted_resolved(entry: Option<&Entry>, flush: &Flush, expires_at: Timestamp) -> Entry {
+    let resolved = flush.hashes.resolved.clone();
+    match entry {
+        Some(entry) if !flush.hashes.firing.is_empty() => Entry {
+            expires_at,
+            firing: entry.firing.without(&resolved),
+            resolved,
+            ..entry.clone()
+        },
+        Some(_) | None => Entry {
+            at: flush.slot.at,
+            expires_at,
+            firing: AlertHashes::default(),
+            resolved,
+            memory: entry.map(|entry| entry.memory.clone()).unwrap_or_default(),
+        },
     }
 }

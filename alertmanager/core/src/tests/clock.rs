@@ -1,9 +1,10 @@
-//! A clock that was set back while the process was down: what happened in its old time is over all the same.
+//! Clocks that jump. What happened in the old time of one that was set back is over all the same; while nobody could be
+//! heard nothing ends.
 use crate::intake::AlertDraft;
-use crate::protocol::{Input, Ticket};
+use crate::protocol::{Event, Input, Ticket};
 use crate::record::Record;
 use crate::silence::SilenceState;
-use crate::tests::world::{PLAIN, World, at, secs};
+use crate::tests::world::{Heard, PLAIN, World, at, secs};
 
 /// The old time is one hour ahead of the new one.
 const OLD: i64 = 7200;
@@ -183,4 +184,53 @@ fn a_silence_that_ends_as_it_begins_is_over_after_a_restart() {
     world.crash(secs(10));
     let silence = world.machine.silences.get(&id).unwrap();
     assert_eq!(silence.state(world.now), SilenceState::Expired);
+}
+
+/// A virtual machine was paused, or the clock was set forward: it looks the same.
+#[test]
+fn alerts_do_not_end_while_the_process_is_suspended() {
+    for (crash_at, resolved) in [
+        (
+            None,
+            ["3930 all alerts resolved -a", "4030 all alerts resolved -b"],
+        ),
+        // What is left is counted from the last record, some time before time stopped.
+        (
+            Some(3790),
+            ["4030 all alerts resolved -b", "4230 all alerts resolved -a"],
+        ),
+    ] {
+        let mut world = World::new(PLAIN);
+        world.post(&["alertname=Down instance=a"], Some(at(240)));
+        world.until(100);
+        world.now = at(3700);
+        // Somebody else is heard first.
+        world.post(&["alertname=Full instance=b"], Some(at(3940)));
+        world.until(3780);
+        world.check(&["30 first notification +a", "3730 first notification +b"]);
+        let absent = world.events.iter();
+        let absent = absent.filter(|event| matches!(event, Event::WasAbsent { alerts: 1, .. }));
+        assert_eq!(absent.count(), 1);
+        if let Some(crash_at) = crash_at {
+            world.until(crash_at);
+            world.crash(secs(0));
+        }
+        world.until(5000);
+        let lines: Vec<String> = world.heard.iter().skip(2).map(Heard::line).collect();
+        assert_eq!(lines, resolved);
+    }
+}
+
+#[test]
+fn a_process_that_was_only_busy_stretches_nothing() {
+    let mut world = World::new(PLAIN);
+    world.post(&["alertname=Down instance=a"], Some(at(240)));
+    for second in [50, 100, 150, 200] {
+        world.now = at(second);
+        world.until(second);
+    }
+    world.until(239);
+    assert_eq!(world.machine.view(world.now).alerts.len(), 1);
+    world.until(241);
+    assert_eq!(world.machine.view(world.now).alerts.len(), 0);
 }

@@ -2,6 +2,7 @@
 use model::Timestamp;
 use notifiers_core::Outcome;
 
+use crate::intake::AlertDraft;
 use crate::protocol::Deliver;
 use crate::tests::world::{Heard, PLAIN, Reaction, World, at, secs};
 
@@ -84,12 +85,100 @@ receivers: [{name: team, webhook_configs: [{url: 'http://x', send_resolved: fals
     world.check(&["30 first notification +a", "430 first notification +a"]);
 }
 
+/// Upstream notes an end that is not sent only when all of the group is over: what fires anew beside others is told with
+/// the next repeat.
+#[test]
+fn without_send_resolved_what_fires_anew_beside_others_is_told() {
+    let quiet = PLAIN.replace("'http://x'", "'http://x', send_resolved: false");
+    for crash_at in [None, Some(350)] {
+        let mut world = World::new(&quiet);
+        world.fire(&["alertname=Down instance=a", "alertname=Down instance=b"]);
+        world.until(100);
+        world.resolve(&["alertname=Down instance=b"]);
+        if let Some(crash_at) = crash_at {
+            world.until(crash_at);
+            world.crash(secs(0));
+        }
+        world.until(400);
+        world.fire(&["alertname=Down instance=b"]);
+        world.until(1000);
+        world.resolve(&["alertname=Down instance=b"]);
+        world.until(5 * 3600);
+        world.check(&[
+            "30 first notification +a +b",
+            "630 new alerts added +a +b",
+            // Four hours after what was told last.
+            "15030 repeat interval elapsed +a",
+        ]);
+    }
+}
+
+/// A mail that perhaps told of an alert which is over by now: that it ended is noted, and nothing is left of it.
+#[test]
+fn without_send_resolved_an_end_settles_what_was_uncertain() {
+    let mail = "
+global: {smtp_smarthost: 'mail:25', smtp_from: 'a@b'}
+route: {receiver: team, group_by: [alertname]}
+receivers: [{name: team, email_configs: [{to: 'x@y'}]}]
+";
+    let mut world = World::new(mail).with_script(|deliver, _| match deliver.id.0 {
+        2 => ambiguous(false),
+        _ => Reaction::take(),
+    });
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(100);
+    world.fire(&["alertname=Down instance=b"]);
+    world.until(400);
+    world.resolve(&["alertname=Down instance=b"]);
+    world.until(700);
+    let firing = world.machine.view(world.now).alerts.len();
+    assert_eq!((firing, world.machine.alerts_len()), (1, 2));
+    world.until(3600);
+    assert_eq!(world.machine.alerts_len(), 1, "the group let go of it");
+    world.check(&["30 first notification +a"]);
+}
+
 #[test]
 fn an_alert_that_is_not_sent_again_ends_by_itself() {
     let mut world = World::new(PLAIN);
     world.post(&["alertname=Down instance=a"], Some(at(240)));
     world.until(1000);
     world.check(&["30 first notification +a", "330 all alerts resolved -a"]);
+}
+
+/// Of two senders, one still says that it ended a minute ago, the other that it fires anew. Upstream believes whoever
+/// spoke last.
+#[test]
+fn an_end_before_the_beginning_is_old_news() {
+    let said = |starts_at: Option<i64>, ends_at: i64| AlertDraft {
+        labels: [("alertname", "Down"), ("instance", "a")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        starts_at: starts_at.map(at),
+        ends_at: Some(at(ends_at)),
+        ..AlertDraft::default()
+    };
+    let told = &["130 first notification +a"][..];
+    for (resolve, heard) in [
+        (said(Some(10), 50), told),
+        (said(Some(10), 100), told),
+        // It ends within its activity.
+        (said(Some(10), 101), &[]),
+        (said(Some(100), 110), &[]),
+        // Somebody says that it is over, by a clock that is late.
+        (said(None, 95), &[]),
+    ] {
+        let mut world = World::new(PLAIN);
+        world.until(100);
+        world.post_drafts(vec![said(Some(100), 1000)]);
+        world.until(120);
+        world.post_drafts(vec![resolve]);
+        world.until(200);
+        world.check(heard);
+        world.crash(secs(0));
+        world.until(400);
+        world.check(heard);
+    }
 }
 
 #[test]
