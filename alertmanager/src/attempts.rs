@@ -60,7 +60,8 @@ impl Attempts {
             | Event::DeliveryAbandoned { .. }
             | Event::GroupFlushed { .. }
             | Event::Restored { .. }
-            | Event::SilenceChanged { .. } => {}
+            | Event::SilenceChanged { .. }
+            | Event::WasAbsent { .. } => {}
         }
     }
 }

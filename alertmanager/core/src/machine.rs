@@ -57,8 +57,8 @@ pub struct Alertmanager {
     pub(crate) groups: Dispatcher,
     pub(crate) deliveries: Deliveries,
     pub(crate) garbage_due: Timestamp,
-    /// No group is flushed before.
-    pub(crate) dispatch_from: Timestamp,
+    /// No group is flushed before; `None` once that is over.
+    pub(crate) dispatch_from: Option<Timestamp>,
     /// When it was called last.
     pub(crate) alive_at: Timestamp,
     /// What the last reader saw, as long as nothing has happened since.
@@ -441,6 +441,15 @@ impl Alertmanager {
         self.alive_at = now;
     }
 
+    /// A clock that is set back makes the delay no longer than it was meant to be.
+    fn end_start_delay(&mut self, now: Timestamp) {
+        let latest = now + self.settings.start_delay;
+        self.dispatch_from = self
+            .dispatch_from
+            .map(|from| from.min(latest))
+            .filter(|from| now < *from);
+    }
+
     fn collect_garbage(&mut self, now: Timestamp) {
         self.nflog.collect_garbage(now);
         self.silences.collect_garbage(self.settings.retention, now);
@@ -493,6 +502,7 @@ impl Machine for Alertmanager {
 
     fn handle(&mut self, input: Input, now: Timestamp) {
         self.note_alive(now);
+        self.end_start_delay(now);
         if !matches!(
             input,
             Input::Explain { .. }
@@ -550,7 +560,8 @@ impl Machine for Alertmanager {
         self.note_alive(now);
         self.seen = None;
         self.take_policy_over(now);
-        let flushes = if now < self.dispatch_from {
+        self.end_start_delay(now);
+        let flushes = if self.dispatch_from.is_some() {
             0
         } else {
             WORK_MAX
@@ -589,7 +600,7 @@ impl Machine for Alertmanager {
             policy_came,
             self.groups
                 .next_due()
-                .map(|due| due.max(self.dispatch_from)),
+                .map(|due| self.dispatch_from.map_or(due, |from| due.max(from))),
             self.deliveries.next_due(),
         ]
         .into_iter()

@@ -44,7 +44,7 @@ impl Alertmanager {
             groups: Dispatcher::default(),
             deliveries: Deliveries::new(settings.seed),
             garbage_due: now + settings.garbage_interval,
-            dispatch_from: now + settings.start_delay,
+            dispatch_from: (!settings.start_delay.is_zero()).then(|| now + settings.start_delay),
             alive_at: now,
             settings,
             seen: None,

@@ -323,6 +323,22 @@ fn nothing_is_told_before_the_start_delay_and_then_all_that_is_due() {
     world.check(&["120 first notification +a +b", "145 first notification +c"]);
 }
 
+/// Set back by an hour: neither a delay nor the lack of one holds pages back for that long.
+#[test]
+fn a_clock_that_is_set_back_does_not_make_the_start_delay_longer() {
+    for (delay, told) in [(0, 30), (120, 120)] {
+        let mut world = World::new(PLAIN);
+        world.settings.start_delay = secs(delay);
+        world.now = at(3600);
+        world.crash(secs(0));
+        world.now = at(0);
+        world.fire(&["alertname=Down instance=a"]);
+        world.until(300);
+        let heard: Vec<i64> = world.heard.iter().map(|heard| heard.at).collect();
+        assert_eq!(heard, [told], "a delay of {delay} s");
+    }
+}
+
 #[test]
 fn alerts_of_one_name_leave_room_for_the_others() {
     let mut world = World::new(PLAIN);
