@@ -159,6 +159,38 @@ impl AlertState {
         self
     }
 
+    /// The same state of a clock that stood so far ahead.
+    #[must_use]
+    pub(crate) fn earlier(self, by: Duration) -> Self {
+        match self {
+            Self::Pending { active_at } => Self::Pending {
+                active_at: active_at - by,
+            },
+            Self::Firing {
+                active_at,
+                fired_at,
+                unseen_since,
+                sent_at,
+            } => Self::Firing {
+                active_at: active_at - by,
+                fired_at: fired_at - by,
+                unseen_since: unseen_since.map(|since| since - by),
+                sent_at: sent_at.map(|sent| sent - by),
+            },
+            Self::Resolved {
+                active_at,
+                fired_at,
+                resolved_at,
+                sent_at,
+            } => Self::Resolved {
+                active_at: active_at - by,
+                fired_at: fired_at - by,
+                resolved_at: resolved_at - by,
+                sent_at: sent_at.map(|sent| sent - by),
+            },
+        }
+    }
+
     #[must_use]
     pub const fn sent_at(self) -> Option<Timestamp> {
         match self {

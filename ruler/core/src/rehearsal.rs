@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::input::Input;
 use crate::outbox::{Destination, Message, SendOutcome};
 use crate::plan::RulePlan;
-use crate::record::Record;
+use crate::record::{Record, snapshot_from_bytes};
 use crate::recording::RecordedElement;
 use crate::restore::SavedState;
 use crate::rule::{Group, GroupKey, Rule, RuleClass, RuleKey, RuleKind};
@@ -204,10 +204,13 @@ impl Rehearsal {
                     }
                 }
                 Command::Persist(Persist::Record(bytes)) => {
-                    self.note_saved(&bytes);
+                    self.note_saved(Record::from_bytes(&bytes).unwrap());
                     self.records.push(bytes);
                 }
                 Command::Persist(Persist::Snapshot(bytes)) => {
+                    for record in snapshot_from_bytes(&bytes).unwrap() {
+                        self.note_saved(record);
+                    }
                     self.records.clear();
                     self.snapshot = Some(bytes);
                 }
@@ -290,8 +293,8 @@ impl Rehearsal {
         self.ruler.handle(Input::Evaluated(evaluated), now);
     }
 
-    fn note_saved(&mut self, bytes: &[u8]) {
-        let alerts = match Record::from_bytes(bytes).unwrap() {
+    fn note_saved(&mut self, record: Record) {
+        let alerts = match record {
             Record::Evaluated { changed, .. } => changed,
             Record::Departed { alert, .. } => vec![alert],
             Record::RuleRemoved { .. } | Record::DepartedForgotten { .. } => Vec::new(),

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use model::{Labels, Timestamp};
 
+use crate::alert::ActiveAlert;
 use crate::alerting::{ActiveAlerts, AlertPolicy, OutgoingAlert, Sending, Transition};
 use crate::evaluation::{AppendReport, RuleResult};
 use crate::record::Record;
@@ -50,16 +51,24 @@ pub(crate) struct RuleStep {
 }
 
 impl RuleState {
-    /// Alerts as they were saved. Pending ones begin anew after an outage of more than `outage_tolerance`.
+    /// Alerts as they were saved. Pending ones begin anew after an outage of more than `outage_tolerance`. Where the
+    /// clock was set back meanwhile, nobody knows how long the outage was, and ages go on as if there had been none: by
+    /// times that are still to come a firing alert would be too young to fire.
     pub(crate) fn restored(saved: SavedRule, outage_tolerance: Duration, now: Timestamp) -> Self {
-        let mut alerts = ActiveAlerts::restored(saved.alerts.into_values());
-        if now.saturating_since(saved.evaluated_at) > outage_tolerance {
+        let ahead = saved.evaluated_at.saturating_since(now);
+        let evaluated_at = saved.evaluated_at - ahead;
+        let mut alerts =
+            ActiveAlerts::restored(saved.alerts.into_values().map(|alert| ActiveAlert {
+                state: alert.state.earlier(ahead),
+                ..alert
+            }));
+        if now.saturating_since(evaluated_at) > outage_tolerance {
             alerts.forget_pending();
         }
         Self {
             written: alerts.written(),
             alerts,
-            succeeded_at: Some(saved.evaluated_at),
+            succeeded_at: Some(evaluated_at),
             ..Self::default()
         }
     }

@@ -127,6 +127,7 @@ impl Ruler {
             self.succeed(&key, Successor::Removed, now);
         }
         let mut unclaimed = self.unclaimed.take();
+        let mut was_set_back = false;
         for (key, group) in incoming {
             match self.groups.get_mut(&key) {
                 Some(state) if state.group.is_same(&group) => state.set_successor(None),
@@ -139,6 +140,7 @@ impl Ruler {
                     let tolerance = self.options.outage_tolerance;
                     let claim = |rule: &RuleKey| {
                         let saved = saved.remove(rule)?;
+                        was_set_back |= saved.evaluated_at > now;
                         Some(RuleState::restored(saved, tolerance, now))
                     };
                     let state = GroupState::new(&self.tenant, group, claim, now);
@@ -150,6 +152,10 @@ impl Ruler {
         if let Some(unclaimed) = unclaimed {
             for (key, saved) in unclaimed {
                 self.remove_saved(&key, saved, now);
+            }
+            if was_set_back {
+                // Other times than those that were saved are saved before anybody hears of them.
+                self.snapshot();
             }
             // Receivers that were restarted too have forgotten what they were told.
             let all: Vec<Destination> = self.outbox.destinations().cloned().collect();

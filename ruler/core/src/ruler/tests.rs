@@ -345,6 +345,43 @@ fn a_restart_changes_nothing_about_an_alert() {
     assert!(told(&restarted, "Slow").ends_with("F600"));
 }
 
+/// It was two hours ahead when the alerts were saved: their ages count, not the times that are still to come.
+#[test]
+fn a_clock_that_was_set_back_makes_no_alert_younger() {
+    let rules = || web(vec![alerting("Down", 60), alerting("Slow", 600)]);
+    let mut rehearsal = Rehearsal::new(rules(), NOW);
+    evaluate(&mut rehearsal, 0, "ssssss");
+    let ahead = Duration::from_secs(7200);
+    let now = slot(&rehearsal, 5) - ahead;
+    let mut restarted = rehearsal.restart(rules(), now);
+    let saved = restarted.ruler.saved();
+    let times = saved.rules.values().flat_map(|rules| rules.values());
+    assert!(times.map(|rule| rule.evaluated_at).all(|at| at <= now));
+    assert_eq!(restarted.replayed(), saved);
+    for (_, effect) in &restarted.effects {
+        if let Effect::Send(messages) = effect {
+            let alert = &messages[0].alert;
+            assert!(alert.starts_at <= now && alert.ends_at > now, "{alert:?}");
+        }
+    }
+    let at = |number: u32| now + INTERVAL * number;
+    for number in 1..=4 {
+        restarted.run(at(number), |_, _| seen());
+        assert_eq!(
+            (state(&restarted, "Down"), state(&restarted, "Slow")),
+            ("F".into(), "P".into())
+        );
+    }
+    // Five slots before the restart, and fifteen after it.
+    restarted.run(at(14), |_, _| seen());
+    assert_eq!(state(&restarted, "Slow"), "P");
+    restarted.run(at(16), |_, _| seen());
+    assert_eq!(state(&restarted, "Slow"), "F");
+    // It is told again after the resend delay, as ever.
+    let told = restarted.told("Down", now);
+    assert!(told.split(' ').count() > 3, "{told}");
+}
+
 #[test]
 fn after_a_long_outage_pending_alerts_begin_anew_and_firing_ones_go_on() {
     let rules = || web(vec![alerting("Down", 60), alerting("Slow", 600)]);
