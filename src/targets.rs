@@ -27,9 +27,6 @@ impl Targets {
     /// A ruler must know where it asks, writes and sends.
     pub(crate) fn check(self, configuration: &Configuration) -> anyhow::Result<()> {
         let ruler = &configuration.watchbell.ruler;
-        if ruler.query_url.is_some() != ruler.write_url.is_some() {
-            bail!("ruler.query_url and ruler.write_url are needed together");
-        }
         if self.ruler && !self.ingest && ruler.query_url.is_none() {
             bail!(
                 "the ruler needs ruler.query_url and ruler.write_url where it runs without the target ingest"

@@ -128,6 +128,9 @@ impl<'f> Templates<'f> {
     fn read(&mut self, pattern: &Cursor<'_>, base: &Path) {
         let Some(text) = pattern.text() else { return };
         let paths = pattern.parsed(|_| self.access.glob(&base.join(&text).display().to_string()));
+        if paths.as_ref().is_some_and(Vec::is_empty) {
+            pattern.warn(format!("no file matches {text}"));
+        }
         for path in paths.unwrap_or_default() {
             self.read_file(&path, pattern);
         }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 pub trait Files {
     fn read(&self, path: &Path) -> Result<String, String>;
 
-    /// The files that a pattern (`rules/*.yml`) names, sorted; none is no error, a malformed pattern is.
+    /// The files that a pattern (`rules/*.yml`) names, sorted, also those that cannot be read. None is no error; a
+    /// malformed pattern is one, and a folder on the way that cannot be read.
     fn glob(&self, pattern: &str) -> Result<Vec<PathBuf>, String>;
 }
 

@@ -352,7 +352,17 @@ fn read_evaluation(fields: &mut Fields<'_>, default: Evaluation) -> Evaluation {
     }
 }
 
+/// What one engine's rules write, they also query.
 fn read_ruler(fields: &mut Fields<'_>, _: RulerSettings) -> RulerSettings {
+    let (query, write) = ("query_url", "write_url");
+    for (written, missing) in [(query, write), (write, query)] {
+        if fields.has(written) && !fields.has(missing) {
+            fields.problem(
+                written,
+                "ruler.query_url and ruler.write_url are needed together",
+            );
+        }
+    }
     RulerSettings {
         query_url: fields.http_url("query_url"),
         write_url: fields.http_url("write_url"),
@@ -505,6 +515,22 @@ mod tests {
                 "w.yml:9:13: keys and values are expected here, not !!str `often` (evaluation)",
             ]
         );
+    }
+
+    #[test]
+    fn an_outside_engine_is_queried_and_written_to() {
+        let together = "ruler.query_url and ruler.write_url are needed together";
+        for (ruler, problem) in [
+            ("query_url: 'http://e'", Some(":1:21:")),
+            ("write_url: 'http://e', query_url:", Some(":1:21:")),
+            ("query_url: 'http://e', write_url: 'http://e'", None),
+            ("", None),
+        ] {
+            let key = &ruler[..ruler.len().min(9)];
+            let problem = problem.map(|at| format!("w.yml{at} {together} (ruler.{key})"));
+            let found = problems(&format!("ruler: {{ {ruler} }}"));
+            assert_eq!(found, problem.into_iter().collect::<Vec<_>>(), "{ruler}");
+        }
     }
 
     #[test]

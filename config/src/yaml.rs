@@ -4,6 +4,7 @@
 //! give the first to whoever wants a string and the second to whoever wants a number. Anchors, aliases and merge
 //! keys are followed. Only the first document of a text counts, as for Go's decoders.
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{Error, Location, Options, Spanned};
 
@@ -124,6 +125,16 @@ fn problem_of(error: &Error) -> YamlProblem {
             place,
         };
     }
+    let mut inner = error;
+    while let Error::AliasError { error, .. } = inner {
+        inner = error;
+    }
+    if let Error::Budget { breach, .. } = inner {
+        return YamlProblem::Syntax {
+            message: past(breach),
+            place,
+        };
+    }
     let said = error.to_string();
     // The place stands beside the message already.
     let mut message = said.lines().next().unwrap_or_default();
@@ -138,8 +149,48 @@ fn problem_of(error: &Error) -> YamlProblem {
         message = message.strip_suffix(suffix.as_str()).unwrap_or(message);
     }
     YamlProblem::Syntax {
-        message: message.to_owned(),
+        // The scanner looks ahead, and meets its own bound before the depth above is counted.
+        message: if message == "recursion limit exceeded" {
+            too_deep()
+        } else {
+            message.to_owned()
+        },
         place,
+    }
+}
+
+fn too_deep() -> String {
+    format!("lists and maps are nested deeper than {DEPTH_MAX} levels")
+}
+
+/// What there is too much of.
+fn past(breach: &BudgetBreach) -> String {
+    let found = |count: usize, what: &str| format!("has {count} {what}, more than one file may");
+    match breach {
+        BudgetBreach::Depth { .. } => too_deep(),
+        BudgetBreach::Nodes { .. } => {
+            format!("has more than {NODES_MAX} values, those that aliases repeat included")
+        }
+        BudgetBreach::Events { events } => found(*events, "parts"),
+        BudgetBreach::Aliases { aliases } | BudgetBreach::AliasAnchorRatio { aliases, .. } => {
+            found(*aliases, "aliases")
+        }
+        BudgetBreach::Anchors { anchors } => found(*anchors, "anchors"),
+        BudgetBreach::RecordedAnchorEvents {
+            recorded_anchor_events,
+        } => found(*recorded_anchor_events, "values behind anchors"),
+        BudgetBreach::RecordedAnchorBytes {
+            recorded_anchor_bytes,
+        } => found(*recorded_anchor_bytes, "bytes behind anchors"),
+        BudgetBreach::Documents { documents } => found(*documents, "documents"),
+        BudgetBreach::ScalarBytes { total_scalar_bytes } => {
+            found(*total_scalar_bytes, "bytes of values")
+        }
+        BudgetBreach::MergeKeys { merge_keys } => found(*merge_keys, "merge keys"),
+        BudgetBreach::InputBytes { input_bytes } => found(*input_bytes, "bytes"),
+        BudgetBreach::SequenceUnbalanced => "a list or map ends that did not begin".to_owned(),
+        // Of inclusions and interpolations, which are off, and whatever the library may count one day.
+        _ => "is larger or more entangled than one file may be".to_owned(),
     }
 }
 
@@ -426,13 +477,41 @@ mod tests {
                 other => panic!("{text:?}: {other:?}"),
             }
         }
-        let deep = "[".repeat(10_000);
-        assert!(matches!(read(&deep).1, Some(YamlProblem::Syntax { .. })));
+    }
+
+    #[test]
+    fn what_is_too_large_or_too_deep_is_refused_with_a_sentence() {
         let mut laughs = "a0: &a0 [x]\n".to_owned();
         for level in 1..12 {
             let below = format!("*a{}, ", level - 1).repeat(9);
             laughs.push_str(&format!("a{level}: &a{level} [{below}]\n"));
         }
-        assert!(matches!(read(&laughs).1, Some(YamlProblem::Syntax { .. })));
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        let deep = "lists and maps are nested deeper than 64 levels";
+        for (text, said, line) in [
+            (nested(65), deep, 1),
+            (nested(10_000), deep, 1),
+            ("[".repeat(10_000), deep, 1),
+            (laughs, "has 1000001 parts, more than one file may", 7),
+            (
+                "- &x 1\n".repeat(50_001),
+                "has 50001 anchors, more than one file may",
+                50_001,
+            ),
+            (
+                "- &x 1\n".to_owned() + &"- *x\n".repeat(50_001),
+                "has 50001 aliases, more than one file may",
+                50_002,
+            ),
+        ] {
+            match read(&text) {
+                (None, Some(YamlProblem::Syntax { message, place })) => {
+                    let at = place.map(|place| place.line);
+                    assert_eq!((message.as_str(), at), (said, Some(line)));
+                }
+                other => panic!("{said}: {other:?}"),
+            }
+        }
+        assert_eq!(read(&nested(64)).1, None);
     }
 }

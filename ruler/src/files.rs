@@ -1,6 +1,6 @@
 //! Rule files: found by their patterns, read and compiled together, all or nothing.
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use config::{Files as _, Problem, Problems, RuleFile};
@@ -8,9 +8,6 @@ use promql::ParserOptions;
 use ruler_core::{Group, GroupDefaults, compile_groups};
 use runtime::DiskFiles;
 use sha2::{Digest, Sha256};
-
-/// A rule file is written by people; what is larger is something else that the pattern caught.
-const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Where one tenant's rule files are, and how they are understood.
 #[derive(Clone, Debug)]
@@ -43,7 +40,7 @@ impl RuleFiles {
         let mut files = Vec::new();
         for path in self.paths(&mut problems) {
             let name = path.to_string_lossy();
-            match read(&path) {
+            match DiskFiles.read(&path) {
                 Ok(text) => files.push(RuleFile::read(&name, &text, &mut problems)),
                 Err(reason) => problems.push(Problem::new(&name, None, "", reason)),
             }
@@ -67,7 +64,7 @@ impl RuleFiles {
             paths
                 .into_iter()
                 .map(|path| {
-                    let hash = read(&path).ok().map(|text| hash(&text));
+                    let hash = DiskFiles.read(&path).ok().map(|text| hash(&text));
                     (path, hash)
                 })
                 .collect(),
@@ -92,18 +89,6 @@ impl RuleFiles {
         }
         paths
     }
-}
-
-fn read(path: &Path) -> Result<String, String> {
-    let length = std::fs::metadata(path)
-        .map_err(|error| error.to_string())?
-        .len();
-    if length > FILE_BYTES_MAX {
-        return Err(format!(
-            "file has {length} bytes, more than the {FILE_BYTES_MAX} that a rule file may have"
-        ));
-    }
-    DiskFiles.read(path)
 }
 
 fn hash(text: &str) -> [u8; 32] {
@@ -164,6 +149,23 @@ mod tests {
         assert!(
             lines.contains(&Some(5)) && lines.contains(&Some(7)),
             "{problems}"
+        );
+    }
+
+    #[test]
+    fn a_file_that_a_pattern_names_and_that_cannot_be_read_is_a_mistake() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("b.yml"), GOOD).unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.path().join("a.yml")).unwrap();
+        fs::create_dir(folder.path().join("c.yml")).unwrap();
+        let problems = files(folder.path()).load().unwrap_err();
+        let at = folder.path().display();
+        assert_eq!(
+            problems.to_string(),
+            format!(
+                "{at}/a.yml: No such file or directory (os error 2)\n\
+                 {at}/c.yml: is a directory, and not a regular file"
+            )
         );
     }
 

@@ -82,6 +82,21 @@ fn html_may_call_what_a_file_defines() {
 }
 
 #[test]
+fn a_pattern_without_a_file_is_warned_about() {
+    let text =
+        "route: {receiver: d}\ntemplates:\n- t/*.tmpl\n- none/*.tmpl\nreceivers: [{name: d}]\n";
+    let files: MemoryFiles = [("e/a.yml", text), ("e/t/a.tmpl", "")]
+        .into_iter()
+        .collect();
+    let options = AlertmanagerOptions::default();
+    let loaded = AlertmanagerFiles::load("e/a.yml", &options, &files).unwrap();
+    assert_eq!(
+        loaded.warnings.to_string(),
+        "e/a.yml:4:3: no file matches none/*.tmpl (templates[1])"
+    );
+}
+
+#[test]
 fn a_missing_file_is_a_problem() {
     assert_eq!(
         load(&[]).unwrap_err(),
