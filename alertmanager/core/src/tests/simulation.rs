@@ -1,5 +1,5 @@
-//! One node through hours of firing, resolving, failing receivers and crashes: nothing is lost, and a message comes
-//! twice only where a crash or a lost answer hid how an attempt ended.
+//! One node through hours of firing, resolving, silences, failing receivers, reloads, suspensions and crashes: nothing is
+//! lost, and a message comes twice only where a crash or a lost answer hid how an attempt ended.
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -12,11 +12,29 @@ use crate::tests::world::{Heard, Reaction, World, at, secs, tells_an_end};
 
 const SEEDS: u64 = 200;
 const HOURS: i64 = 6;
+/// Give or take a minute.
+const SILENCE_MAX: u64 = 1200;
 
+/// Webhooks may be told twice at once, mails are told again with the next flush.
 const CONFIG: &str = "
+global: {smtp_smarthost: 'mail:25', smtp_from: 'a@b'}
 route: {receiver: team, group_by: [alertname], group_wait: 30s, group_interval: 2m, repeat_interval: 1h}
-receivers: [{name: team, webhook_configs: [{url: 'http://x'}, {url: 'http://y'}]}]
+receivers:
+- name: team
+  webhook_configs: [{url: 'http://x'}, {url: 'http://y'}]
+  email_configs: [{to: 'x@y', send_resolved: true}]
 ";
+/// Whoever is told.
+const TARGETS: [(&str, u32); 3] = [("webhook", 0), ("webhook", 1), ("email", 0)];
+
+/// With a repeat that comes too late to mend anything, and an integration that was configured anew.
+fn variant(number: u64) -> String {
+    let repeat = ["repeat_interval: 1h", "repeat_interval: 1d"];
+    let url = ["http://y", "http://z"];
+    CONFIG
+        .replace("repeat_interval: 1h", repeat[(number / 2 % 2) as usize])
+        .replace("http://y", url[(number % 2) as usize])
+}
 
 /// splitmix64.
 struct Rng(u64);
@@ -43,7 +61,7 @@ fn run(seed: u64) -> Run {
     let receiver = Rc::new(RefCell::new(Rng(seed ^ 0xfeed)));
     let lost_answers = Rc::new(RefCell::new(0_usize));
     let lost = Rc::clone(&lost_answers);
-    let mut world = World::new(CONFIG).with_script(move |order, now| {
+    let mut world = World::new(&variant(seed)).with_script(move |order, now| {
         let mut receiver = receiver.borrow_mut();
         let healed = now >= at(HOURS * 3600);
         let after = Duration::from_millis(receiver.below(4000));
@@ -83,17 +101,32 @@ fn run(seed: u64) -> Run {
         time += 1 + rng.below(200) as i64;
         world.until(time);
         let alert = format!("alertname=A{} instance=i{}", rng.below(3), rng.below(4));
-        match rng.below(10) {
-            0..5 => {
+        match rng.below(23) {
+            0..10 => {
                 world.fire(&[&alert]);
                 firing.insert(alert);
             }
-            5..9 => {
+            10..18 => {
                 world.resolve(&[&alert]);
                 firing.remove(&alert);
             }
-            _ => {
+            18 => {
+                world.reload(&variant(rng.below(4)));
+                world.until(time);
+            }
+            19 => {
+                let length = 60 + rng.below(SILENCE_MAX) as i64;
+                world.silence("instance", &format!("i{}", rng.below(4)), time + length);
+            }
+            20 => {
+                time += rng.below(600) as i64;
+                world.now = at(time);
+            }
+            chance => {
                 hidden += world.hidden_by_a_crash();
+                if chance == 21 {
+                    world.compact();
+                }
                 let down = rng.below(300);
                 world.crash(secs(down));
                 time += down as i64;
@@ -123,8 +156,8 @@ fn run(seed: u64) -> Run {
             );
         }
     }
-    // Receivers are well; two intervals and a longest wait later all is told.
-    world.until(time + 600);
+    // Receivers are well, silences are over; two intervals and a longest wait later all is told.
+    world.until(time + SILENCE_MAX as i64 + 60 + 600);
     let hidden = hidden + *lost_answers.borrow();
     Run {
         world,
@@ -144,14 +177,19 @@ fn attempted(records: &[Record]) -> Vec<&Record> {
 fn receivers_end_up_knowing_what_fires() {
     for seed in 0..SEEDS {
         let run = run(seed);
-        let mut known: BTreeMap<(u32, String), BTreeSet<String>> = BTreeMap::new();
+        let mut known: BTreeMap<(&str, u32, String), BTreeSet<String>> = BTreeMap::new();
         for heard in &run.world.heard {
-            known.insert(
-                (heard.integration, heard.group.clone()),
-                heard.firing.clone(),
-            );
+            let known = known
+                .entry((&heard.kind, heard.integration, heard.group.clone()))
+                .or_default();
+            // What is silenced is not shown, and not over either; but where nothing fires all is.
+            if heard.firing.is_empty() {
+                known.clear();
+            }
+            known.retain(|instance| !heard.resolved.contains(instance));
+            known.extend(heard.firing.iter().cloned());
         }
-        for integration in 0..2 {
+        for (kind, integration) in TARGETS {
             for group in 0..3 {
                 let actual: BTreeSet<String> = run
                     .firing
@@ -161,11 +199,15 @@ fn receivers_end_up_knowing_what_fires() {
                     })
                     .map(str::to_owned)
                     .collect();
-                let key = (integration, format!("{{}}:{{alertname=\"A{group}\"}}"));
+                let key = (
+                    kind,
+                    integration,
+                    format!("{{}}:{{alertname=\"A{group}\"}}"),
+                );
                 let known = known.get(&key).cloned().unwrap_or_default();
                 assert_eq!(
                     known, actual,
-                    "seed {seed}, integration {integration}, group {group}"
+                    "seed {seed}, {kind} {integration}, group {group}"
                 );
             }
         }
@@ -186,10 +228,10 @@ fn a_message_comes_twice_only_where_the_end_of_an_attempt_was_hidden() {
     let mut repeated_in_all = 0;
     for seed in 0..SEEDS {
         let run = run(seed);
-        let mut last: BTreeMap<(u32, &str), &Heard> = BTreeMap::new();
+        let mut last: BTreeMap<(&str, u32, &str), &Heard> = BTreeMap::new();
         let mut repeated = 0;
         for heard in &run.world.heard {
-            let key = (heard.integration, heard.group.as_str());
+            let key = (heard.kind.as_str(), heard.integration, heard.group.as_str());
             if let Some(last) = last.insert(key, heard) {
                 let same = last.firing == heard.firing && last.resolved == heard.resolved;
                 let due = heard.reason == NotificationReason::RepeatIntervalElapsed;

@@ -48,6 +48,8 @@ pub(crate) fn policy(yaml: &str) -> Policy {
 pub(crate) struct Heard {
     /// Seconds from the start.
     pub(crate) at: i64,
+    pub(crate) kind: String,
+    /// Its place among those of the kind.
     pub(crate) integration: u32,
     pub(crate) group: String,
     pub(crate) reason: NotificationReason,
@@ -355,6 +357,7 @@ fn heard(deliver: &Deliver, now: Timestamp) -> Heard {
     };
     Heard {
         at: now.as_millis().div_euclid(1000) - START,
+        kind: deliver.key.integration.clone(),
         integration: deliver.key.index,
         group: notification.group_key.as_str().to_owned(),
         reason: notification.reason,
