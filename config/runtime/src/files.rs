@@ -168,7 +168,7 @@ mod tests {
         let closed = folder.path().join("closed");
         fs::create_dir(&closed).unwrap();
         fs::write(closed.join("a.yml"), "").unwrap();
-        fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o0)).unwrap();
         if fs::read_dir(&closed).is_ok() {
             eprintln!("the superuser reads every folder: nothing to see");
             return;
