@@ -46,18 +46,11 @@ impl Configuration {
             take_over(&mut watchbell, prometheus);
         }
         let rule_files = rule_files(&watchbell);
-        for pattern in watchbell
-            .rule_files
-            .iter()
-            .filter(|pattern| DiskFiles.glob(pattern).is_ok_and(|files| files.is_empty()))
-        {
-            let message = format!("no file matches {pattern}");
-            warnings.push(Problem::new(
-                &file.unwrap_or(Path::new("")).to_string_lossy(),
-                None,
-                "rule_files",
-                message,
-            ));
+        for pattern in &watchbell.rule_files {
+            let text = &pattern.pattern;
+            if DiskFiles.glob(text).is_ok_and(|files| files.is_empty()) {
+                warnings.push(pattern.problem(format!("no file matches {text}")));
+            }
         }
         let rules = rule_files
             .load()

@@ -3,8 +3,8 @@
 //! A text is parsed into a tree in which every node knows its place (`yaml`), read through cursors that collect every
 //! mistake (`cursor`, `source`), and resolved into immutable types in which defaults and inherited values are filled in.
 //! Ways in: [`AlertmanagerFiles::load`] (with its template files) and [`AlertmanagerConfig::read`] (without),
-//! [`load_rule_files`] and [`RuleFile::read`], [`WatchbellConfig::read`], [`PrometheusConfig::read`]. Files are read by
-//! the caller, behind [`Files`].
+//! [`RuleFile::read`], [`WatchbellConfig::read`], [`PrometheusConfig::read`]. Files are read by the caller, behind
+//! [`Files`].
 mod alertmanager;
 mod cursor;
 mod defaults;
@@ -63,7 +63,7 @@ pub use receiver::{
     WebexSettings, WebhookSettings, template_texts,
 };
 pub use route::{GroupBy, Route, RouteIndex, RouteTree, WrittenRoute};
-pub use rule_files::load_rule_files;
+pub use rule_files::RuleFilesPattern;
 pub use rules::{Placed, RawGroup, RawRule, RawRuleKind, RuleFile};
 pub use structured::structured;
 pub use time_interval::{Location, NamedTimeInterval, NumberRange, TimeInterval, TimeRange};

@@ -11,6 +11,7 @@ use crate::cursor::{Cursor, Fields};
 use crate::defaults;
 use crate::http::HttpConfig;
 use crate::problem::Problems;
+use crate::rule_files::RuleFilesPattern;
 use crate::source::Source;
 use crate::value::HttpUrl;
 
@@ -21,8 +22,7 @@ pub struct PrometheusConfig {
     pub evaluation_interval: Option<Duration>,
     pub rule_query_offset: Option<Duration>,
     pub external_labels: Labels,
-    /// Globs; relative ones were written from the configuration file's folder, and that folder is in them.
-    pub rule_files: Vec<String>,
+    pub rule_files: Vec<RuleFilesPattern>,
     /// Applied once to each alert, after the external labels.
     pub alert_relabel_configs: Vec<RelabelConfig>,
     pub alertmanagers: Vec<AlertmanagerTargets>,
@@ -153,11 +153,7 @@ fn read_top(
 ) -> PrometheusConfig {
     let mut config = PrometheusConfig::default();
     let mut fields = top.fields("config.plain");
-    config.rule_files = fields
-        .texts("rule_files")
-        .into_iter()
-        .map(|glob| base.join(glob).display().to_string())
-        .collect();
+    config.rule_files = RuleFilesPattern::read(&mut fields, base);
     if let Some(cursor) = fields.get("global") {
         let mut global = cursor.fields("config.plain");
         config.evaluation_interval = global
@@ -359,7 +355,7 @@ mod tests {
         let config = loaded.value;
         assert_eq!(config.evaluation_interval, Some(Duration::from_secs(30)));
         assert_eq!(config.external_labels.value("zone"), "eu-$");
-        assert_eq!(config.rule_files, ["/etc/p/a/*.yml"]);
+        assert_eq!(config.rule_files[0].pattern, "/etc/p/a/*.yml");
         assert_eq!(
             config.alert_relabel_configs[0].action,
             RelabelAction::LabelDrop
@@ -405,7 +401,10 @@ mod tests {
             loaded.value.evaluation_interval,
             Some(Duration::from_secs(30))
         );
-        assert_eq!(loaded.value.rule_files, ["/etc/prometheus/alerts/*"]);
+        assert_eq!(
+            loaded.value.rule_files[0].pattern,
+            "/etc/prometheus/alerts/*"
+        );
         assert_eq!(
             list(&loaded.warnings),
             [

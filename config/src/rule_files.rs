@@ -1,68 +1,38 @@
-//! The rule files that globs name.
-use std::collections::BTreeSet;
+//! The patterns of rule files.
+use std::path::Path;
 
-use crate::files::Files;
-use crate::problem::{Problem, Problems};
-use crate::rules::RuleFile;
+use crate::cursor::{Cursor, Fields};
+use crate::problem::{Place, Problem};
 
-/// Reads every file that a pattern names, each once, in order of their paths; a pattern that names none is no mistake.
-/// The result is to be used only where no problem was added.
-#[must_use]
-pub fn load_rule_files(
-    patterns: &[String],
-    files: &dyn Files,
-    problems: &mut Problems,
-) -> Vec<RuleFile> {
-    let mut paths = BTreeSet::new();
-    for pattern in patterns {
-        match files.glob(pattern) {
-            Ok(found) => paths.extend(found),
-            Err(reason) => problems.push(Problem::new(
-                pattern,
-                None,
-                "",
-                format!("error retrieving rule files for {pattern}: {reason}"),
-            )),
-        }
-    }
-    let mut rule_files = Vec::with_capacity(paths.len());
-    for path in paths {
-        let name = path.display().to_string();
-        match files.read(&path) {
-            Ok(text) => rule_files.push(RuleFile::read(&name, &text, problems)),
-            Err(reason) => problems.push(Problem::new(&name, None, "", reason)),
-        }
-    }
-    rule_files
+/// A pattern of rule files, and where it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleFilesPattern {
+    /// Relative ones were written from the folder of their file, and that folder is in them.
+    pub pattern: String,
+    pub file: String,
+    pub place: Option<Place>,
+    /// The key in its file: `rule_files[0]`.
+    pub path: String,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::load_rule_files;
-    use crate::files::MemoryFiles;
-    use crate::problem::Problems;
+impl RuleFilesPattern {
+    /// What stands under `rule_files`.
+    pub(crate) fn read(fields: &mut Fields<'_>, base: &Path) -> Vec<Self> {
+        let patterns = fields.list("rule_files");
+        let pattern = |cursor: &Cursor<'_>| {
+            Some(Self {
+                pattern: base.join(cursor.text()?).display().to_string(),
+                file: cursor.source().file().to_owned(),
+                place: Some(cursor.place()),
+                path: cursor.path().to_owned(),
+            })
+        };
+        patterns.iter().filter_map(pattern).collect()
+    }
 
-    #[test]
-    fn each_file_is_read_once() {
-        let files: MemoryFiles = [
-            ("r/b.yml", "groups: []"),
-            ("r/a.yml", "groups: [{name: g}]"),
-            ("r/c.txt", "x"),
-            ("r/sub/d.yml", "x"),
-        ]
-        .into_iter()
-        .collect();
-        let mut problems = Problems::new();
-        let patterns = ["r/*.yml", "r/a*", "nowhere/*"].map(str::to_owned);
-        let loaded = load_rule_files(&patterns, &files, &mut problems);
-        assert!(problems.is_empty(), "{problems}");
-        let names: Vec<_> = loaded.iter().map(|file| file.file.as_str()).collect();
-        assert_eq!(names, ["r/a.yml", "r/b.yml"]);
-        let _ = load_rule_files(
-            &["r/[".to_owned(), "r/c.txt".to_owned()],
-            &files,
-            &mut problems,
-        );
-        assert_eq!(problems.len(), 2, "{problems}");
+    /// Something that is wrong with the pattern itself.
+    #[must_use]
+    pub fn problem(&self, message: impl Into<String>) -> Problem {
+        Problem::new(&self.file, self.place, &self.path, message)
     }
 }

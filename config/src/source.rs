@@ -38,6 +38,10 @@ impl Source {
         (source, node)
     }
 
+    pub(crate) fn file(&self) -> &str {
+        &self.file
+    }
+
     pub(crate) fn add(&self, problem: Problem) {
         self.problems.borrow_mut().push(problem);
     }

@@ -8,6 +8,7 @@ use model::{Labels, is_label_name};
 use crate::cursor::{Cursor, Fields};
 use crate::defaults;
 use crate::problem::Problems;
+use crate::rule_files::RuleFilesPattern;
 use crate::source::Source;
 use crate::value::{HostPort, HttpUrl};
 
@@ -19,8 +20,7 @@ pub struct WatchbellConfig {
     pub external_labels: Labels,
     pub storage: Storage,
     pub evaluation: Evaluation,
-    /// Globs; relative ones were written from the configuration file's folder, and that folder is in them.
-    pub rule_files: Vec<String>,
+    pub rule_files: Vec<RuleFilesPattern>,
     pub alertmanager: AlertmanagerSettings,
     pub ruler: RulerSettings,
     pub notifiers: NotifiersSettings,
@@ -260,11 +260,7 @@ fn read_top(top: &Cursor<'_>, base: &Path) -> WatchbellConfig {
             default.evaluation,
             read_evaluation,
         ),
-        rule_files: fields
-            .texts("rule_files")
-            .into_iter()
-            .map(|glob| base.join(glob).display().to_string())
-            .collect(),
+        rule_files: RuleFilesPattern::read(&mut fields, base),
         alertmanager: read_block(
             &mut fields,
             "alertmanager",
@@ -491,9 +487,22 @@ mod tests {
             Duration::from_secs(30 * 24 * 3600)
         );
         assert_eq!(config.external_labels.value("replica"), "1");
+        let patterns = config.rule_files.iter();
+        let patterns: Vec<_> = patterns
+            .map(|pattern| (pattern.pattern.as_str(), pattern.problem("x").to_string()))
+            .collect();
         assert_eq!(
-            config.rule_files,
-            ["/etc/watchbell/rules/*.yml", "/etc/*.yml"]
+            patterns,
+            [
+                (
+                    "/etc/watchbell/rules/*.yml",
+                    "/etc/watchbell/watchbell.yml:4:14: x (rule_files[0])".to_owned()
+                ),
+                (
+                    "/etc/*.yml",
+                    "/etc/watchbell/watchbell.yml:4:27: x (rule_files[1])".to_owned()
+                )
+            ]
         );
         assert_eq!(config.log.format, LogFormat::Json);
         assert_eq!(config.evaluation, WatchbellConfig::default().evaluation);

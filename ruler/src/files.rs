@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use config::{Files as _, Problem, Problems, RuleFile};
+use config::{Files as _, Problem, Problems, RuleFile, RuleFilesPattern};
 use promql::ParserOptions;
 use ruler_core::{Group, GroupDefaults, compile_groups};
 use runtime::DiskFiles;
@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 #[derive(Clone, Debug)]
 pub struct RuleFiles {
     /// Shell patterns; relative ones are meant from `base`.
-    pub patterns: Vec<String>,
+    pub patterns: Vec<RuleFilesPattern>,
     pub base: PathBuf,
     pub defaults: GroupDefaults,
     pub parser_options: ParserOptions,
@@ -26,9 +26,27 @@ pub struct LoadedRules {
     pub files: usize,
 }
 
-/// Each file's name and a hash of its text: what tells whether a later look finds something else.
+/// For each pattern its files' names and a hash of their texts, or why it was not followed: what tells whether a later
+/// look finds something else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FileContents(BTreeMap<PathBuf, Option<[u8; 32]>>);
+pub struct FileContents(BTreeMap<String, Result<Hashes, String>>);
+
+/// A file that cannot be read has none.
+type Hashes = BTreeMap<PathBuf, Option<[u8; 32]>>;
+
+impl FileContents {
+    /// Patterns that found files before and now find none.
+    pub(crate) fn emptied_since<'p>(&self, before: &'p Self) -> Vec<&'p str> {
+        let had_files = before
+            .0
+            .iter()
+            .filter(|(_, found)| found.as_ref().is_ok_and(|files| !files.is_empty()));
+        had_files
+            .map(|(pattern, _)| pattern.as_str())
+            .filter(|pattern| matches!(self.0.get(*pattern), Some(Ok(files)) if files.is_empty()))
+            .collect()
+    }
+}
 
 impl RuleFiles {
     /// Reads and compiles every file. Blocks.
@@ -59,14 +77,17 @@ impl RuleFiles {
     /// What the files hold at this moment, unread ones without a hash. Blocks.
     #[must_use]
     pub fn contents(&self) -> FileContents {
-        let paths = self.paths(&mut Problems::new());
-        FileContents(
+        let hashes = |paths: Vec<PathBuf>| -> Hashes {
+            let hash_of = |path: &PathBuf| DiskFiles.read(path).ok().map(|text| hash(&text));
             paths
                 .into_iter()
-                .map(|path| {
-                    let hash = DiskFiles.read(&path).ok().map(|text| hash(&text));
-                    (path, hash)
-                })
+                .map(|path| (path.clone(), hash_of(&path)))
+                .collect()
+        };
+        let patterns = self.patterns.iter();
+        FileContents(
+            patterns
+                .map(|pattern| (pattern.pattern.clone(), self.matches(pattern).map(hashes)))
                 .collect(),
         )
     }
@@ -75,8 +96,7 @@ impl RuleFiles {
     fn paths(&self, problems: &mut Problems) -> Vec<PathBuf> {
         let mut paths: Vec<PathBuf> = Vec::new();
         for pattern in &self.patterns {
-            let full = self.base.join(pattern);
-            match DiskFiles.glob(&full.to_string_lossy()) {
+            match self.matches(pattern) {
                 Ok(found) => {
                     for path in found {
                         if !paths.contains(&path) {
@@ -84,10 +104,19 @@ impl RuleFiles {
                         }
                     }
                 }
-                Err(reason) => problems.push(Problem::new(pattern, None, "rule_files", reason)),
+                Err(reason) => {
+                    let pattern_text = &pattern.pattern;
+                    let message =
+                        format!("error retrieving rule files for {pattern_text}: {reason}");
+                    problems.push(pattern.problem(message));
+                }
             }
         }
         paths
+    }
+
+    fn matches(&self, pattern: &RuleFilesPattern) -> Result<Vec<PathBuf>, String> {
+        DiskFiles.glob(&self.base.join(&pattern.pattern).to_string_lossy())
     }
 }
 
@@ -101,6 +130,7 @@ mod tests {
     use std::path::Path;
     use std::time::Duration;
 
+    use config::{Place, RuleFilesPattern};
     use promql::ParserOptions;
     use ruler_core::GroupDefaults;
 
@@ -109,9 +139,18 @@ mod tests {
     const GOOD: &str = "groups:\n- name: web\n  rules:\n  - alert: Down\n    expr: up == 0\n";
     const BAD: &str = "groups:\n- name: web\n  rules:\n  - alert: Down\n    expr: sum(\n  - record: x\n    expr: '}'\n";
 
+    fn pattern(pattern: &str) -> RuleFilesPattern {
+        RuleFilesPattern {
+            pattern: pattern.to_owned(),
+            file: "watchbell.yml".to_owned(),
+            place: Some(Place { line: 2, column: 3 }),
+            path: "rule_files[0]".to_owned(),
+        }
+    }
+
     fn files(base: &Path) -> RuleFiles {
         RuleFiles {
-            patterns: vec!["*.yml".into(), "a.*".into()],
+            patterns: vec![pattern("*.yml"), pattern("a.*")],
             base: base.to_owned(),
             defaults: GroupDefaults {
                 interval: Duration::from_secs(60),
@@ -170,6 +209,24 @@ mod tests {
     }
 
     #[test]
+    fn a_broken_pattern_is_told_where_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = RuleFiles {
+            patterns: vec![pattern("rules/[*.yml")],
+            ..files(folder.path())
+        };
+        let problems = files.load().unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems}");
+        let said = problems.to_string();
+        let start =
+            "watchbell.yml:2:3: error retrieving rule files for rules/[*.yml: Pattern syntax error";
+        assert!(
+            said.starts_with(start) && said.ends_with("(rule_files[0])"),
+            "{said}"
+        );
+    }
+
+    #[test]
     fn real_rule_files_are_without_a_mistake() {
         let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/real");
         if !real.is_dir() {
@@ -182,7 +239,7 @@ mod tests {
             return;
         }
         let files = RuleFiles {
-            patterns: vec!["rules/*.yml".into(), "gds/alerts/*.yml".into()],
+            patterns: vec![pattern("rules/*.yml"), pattern("gds/alerts/*.yml")],
             ..files(&real)
         };
         match files.load() {

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Request, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
-use config::{Problems, PrometheusConfig, RelabelConfig, RuleFile};
+use config::{Problems, PrometheusConfig, RelabelConfig, RuleFile, RuleFilesPattern};
 use ingest::{Build, Engine, IngestSettings};
 use model::{Labels, Sample, TenantId, Timestamp};
 use parking_lot::Mutex;
@@ -592,7 +592,12 @@ async fn a_reload_takes_over_all_files_or_none() {
     };
     write("a.yml", &rule("one"));
     let files = RuleFiles {
-        patterns: vec!["*.yml".into()],
+        patterns: vec![RuleFilesPattern {
+            pattern: "*.yml".into(),
+            file: String::new(),
+            place: None,
+            path: String::new(),
+        }],
         base: folder.path().to_owned(),
         defaults: GroupDefaults {
             interval: Duration::from_secs(3600),

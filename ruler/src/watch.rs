@@ -6,7 +6,7 @@ use config::Problems;
 use model::TenantId;
 use runtime::Stop;
 use tokio::sync::{Notify, mpsc, oneshot};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::files::{FileContents, RuleFiles};
 use crate::service::RulerService;
@@ -19,7 +19,53 @@ pub const WATCH_INTERVAL: Duration = Duration::from_secs(30);
 pub struct RuleFileWatch {
     tenant: TenantId,
     files: RuleFiles,
-    seen: FileContents,
+    seen: Seen,
+}
+
+/// What looks at the files have found.
+#[derive(Debug, Default)]
+struct Seen {
+    /// At the last look, whether good or bad: the same change is told once.
+    last: FileContents,
+    /// What the rules in force were read from.
+    in_force: FileContents,
+    /// Whether it was said that files are gone.
+    told_of_emptied: bool,
+}
+
+/// What one look comes to.
+#[derive(Debug, PartialEq, Eq)]
+enum Look {
+    Changed,
+    /// All files of these patterns are gone.
+    Emptied(Vec<String>),
+    StillEmptied,
+    Unchanged,
+}
+
+impl Seen {
+    /// A folder may be empty for a moment only, while something fills it anew. Taking that over would end every alert
+    /// of its rules, so as long as it lasts nothing is taken over that nobody has asked for.
+    fn look(&mut self, found: FileContents) -> Look {
+        let emptied = found.emptied_since(&self.in_force);
+        if !emptied.is_empty() {
+            if std::mem::replace(&mut self.told_of_emptied, true) {
+                return Look::StillEmptied;
+            }
+            return Look::Emptied(emptied.into_iter().map(str::to_owned).collect());
+        }
+        self.told_of_emptied = false;
+        if found == self.last {
+            return Look::Unchanged;
+        }
+        self.last = found;
+        Look::Changed
+    }
+
+    fn taken_over(&mut self) {
+        self.in_force.clone_from(&self.last);
+        self.told_of_emptied = false;
+    }
 }
 
 impl RuleFileWatch {
@@ -35,7 +81,7 @@ impl RuleFileWatch {
         let mut watch = Self {
             tenant,
             files,
-            seen: FileContents::default(),
+            seen: Seen::default(),
         };
         watch.reload(service).await?;
         Ok(watch)
@@ -48,24 +94,22 @@ impl RuleFileWatch {
         let (contents, loaded) = loading
             .await
             .expect("reading rule files does not panic, and a runtime that ends asks for nothing");
-        // Seen, whether good or bad: the same mistake is told once.
-        self.seen = contents;
+        self.seen.last = contents;
         let loaded = loaded?;
+        self.seen.taken_over();
         info!(tenant = %self.tenant, files = loaded.files, groups = loaded.groups.len(), "rule files loaded");
         service.load(&self.tenant, loaded.groups).await;
         Ok(())
     }
 
-    /// Whether a file has changed since the last look.
-    async fn has_changed(&mut self) -> bool {
+    /// What has become of the files since the last look.
+    async fn look(&mut self) -> Look {
         let files = self.files.clone();
         let looking = tokio::task::spawn_blocking(move || files.contents());
         let contents = looking.await.expect(
             "looking at rule files does not panic, and a runtime that ends asks for nothing",
         );
-        let changed = contents != self.seen;
-        self.seen = contents;
-        changed
+        self.seen.look(contents)
     }
 
     /// Other patterns and defaults from here on; if their files have a mistake, those of before.
@@ -99,9 +143,17 @@ impl RuleFileWatch {
                     let _ = request.answer.send(outcome);
                 }
                 () = tokio::time::sleep(WATCH_INTERVAL) => {
-                    if self.has_changed().await {
-                        info!(tenant = %self.tenant, "rule files have changed");
-                        changed.notify_one();
+                    match self.look().await {
+                        Look::Changed => {
+                            info!(tenant = %self.tenant, "rule files have changed");
+                            changed.notify_one();
+                        }
+                        Look::Emptied(patterns) => warn!(
+                            tenant = %self.tenant,
+                            patterns = patterns.join(" "),
+                            "all rule files of a pattern are gone: rules stay in force until files are back, or a reload is asked for"
+                        ),
+                        Look::StillEmptied | Look::Unchanged => {}
                     }
                 }
             }
@@ -116,4 +168,79 @@ pub struct ReloadRequest {
     pub files: Option<RuleFiles>,
     /// Hears of all mistakes; then the rules of before stay.
     pub answer: oneshot::Sender<Result<(), Problems>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::time::Duration;
+
+    use config::RuleFilesPattern;
+    use promql::ParserOptions;
+    use ruler_core::GroupDefaults;
+
+    use super::{Look, Seen};
+    use crate::files::RuleFiles;
+
+    fn files(base: &Path) -> RuleFiles {
+        let pattern = |pattern: &str| RuleFilesPattern {
+            pattern: pattern.to_owned(),
+            file: String::new(),
+            place: None,
+            path: String::new(),
+        };
+        RuleFiles {
+            patterns: vec![pattern("synced/*.yml"), pattern("own.yml")],
+            base: base.to_owned(),
+            defaults: GroupDefaults {
+                interval: Duration::from_secs(60),
+                query_offset: Duration::ZERO,
+            },
+            parser_options: ParserOptions::default(),
+        }
+    }
+
+    #[test]
+    fn a_folder_that_is_emptied_is_not_taken_over_unasked() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = files(folder.path());
+        fs::create_dir(folder.path().join("synced")).unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        let remove = |name: &str| fs::remove_file(folder.path().join(name)).unwrap();
+        let emptied = || Look::Emptied(vec!["synced/*.yml".to_owned()]);
+        let mut seen = Seen::default();
+        let mut look = |asked: bool| {
+            if asked {
+                seen.last = files.contents();
+                seen.taken_over();
+            }
+            seen.look(files.contents())
+        };
+        for name in ["synced/a.yml", "synced/b.yml", "own.yml"] {
+            write(name, "one");
+        }
+        assert_eq!(look(true), Look::Unchanged);
+        remove("synced/b.yml");
+        assert_eq!(look(false), Look::Changed, "one of two is removed");
+        remove("synced/a.yml");
+        assert_eq!(look(false), emptied(), "the last is removed");
+        write("own.yml", "two");
+        assert_eq!(look(false), Look::StillEmptied, "another changes meanwhile");
+        write("synced/a.yml", "one");
+        assert_eq!(
+            look(false),
+            Look::Changed,
+            "it is back, and the other is new"
+        );
+        assert_eq!(look(false), Look::Unchanged);
+        remove("synced/a.yml");
+        assert_eq!(look(false), emptied(), "it is gone again");
+        write("synced/a.yml", "one");
+        assert_eq!(look(false), Look::Unchanged, "it is back as it was");
+        remove("synced/a.yml");
+        assert_eq!(look(true), Look::Unchanged, "a reload is asked for");
+        write("synced/a.yml", "one");
+        assert_eq!(look(false), Look::Changed);
+    }
 }
