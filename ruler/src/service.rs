@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use promql::ParserOptions;
 use ruler_core::{Destination, Group, GroupView, Input, Ruler, RulerOptions, SavedState};
 use runtime::log::{Log, keep_short};
-use runtime::{Clock, Stop, Stopper, Tasks, Trouble, drive};
+use runtime::{Clock, Stop, Stopper, Tasks, Trouble, drive, watch_clock};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tracing::{debug, error, info};
 
@@ -83,7 +83,9 @@ impl RulerService {
     #[must_use]
     pub fn start(settings: ServiceSettings, parts: ServiceParts, saved: SavedTenants) -> Self {
         let workers = Arc::new(Semaphore::new(settings.concurrency_max.max(1)));
-        let tasks = Mutex::new(Tasks::new(parts.stopper.clone()));
+        let mut tasks = Tasks::new(parts.stopper.clone());
+        let clock = watch_clock(parts.clock.clone(), parts.stop.clone());
+        tasks.spawn_fallible("clock", clock);
         parts.sender.external().set(settings.outside.clone());
         parts
             .metrics
@@ -94,7 +96,7 @@ impl RulerService {
                 parts,
                 workers,
                 tenants: Mutex::default(),
-                tasks,
+                tasks: Mutex::new(tasks),
                 views: Views::default(),
             }),
         };
