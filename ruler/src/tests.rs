@@ -674,5 +674,6 @@ async fn a_process_in_which_time_stands_still_ends_as_a_failure() {
     let clock = Arc::new(SetBack);
     let house = House::start_by(clock, table, Vec::new(), None, stopper, stop.clone());
     stop.clone().stopped().await;
+    house.service.clone().maintain(stop).await;
     assert!(!house.service.join(Duration::from_secs(60)).await);
 }
