@@ -8,9 +8,9 @@ use parking_lot::Mutex;
 use promql::ParserOptions;
 use ruler_core::{Destination, Group, GroupView, Input, Ruler, RulerOptions, SavedState};
 use runtime::log::{Log, keep_short};
-use runtime::{Clock, Stop, Stopper, Tasks, Trouble, drive};
+use runtime::{Clock, Stop, Stopper, Tasks, Trouble, drive, watch_clock};
 use tokio::sync::{Semaphore, mpsc, watch};
-use tracing::{debug, error, info};
+use tracing::{debug, info};
 
 use crate::backend::Backend;
 use crate::evaluate::Evaluation;
@@ -24,8 +24,6 @@ use crate::views::Views;
 /// Inputs that wait for a tenant's machine. Results come from at most as many tasks as groups run, each of which waits
 /// here when the machine is behind.
 const INPUTS_MAX: usize = 1024;
-/// A ruler ends as soon as it has carried out what it decided: it waits for no query and no receiver.
-const JOIN_PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug)]
 pub struct ServiceSettings {
@@ -83,7 +81,9 @@ impl RulerService {
     #[must_use]
     pub fn start(settings: ServiceSettings, parts: ServiceParts, saved: SavedTenants) -> Self {
         let workers = Arc::new(Semaphore::new(settings.concurrency_max.max(1)));
-        let tasks = Mutex::new(Tasks::new(parts.stopper.clone()));
+        let mut tasks = Tasks::new(parts.stopper.clone());
+        let clock = watch_clock(parts.clock.clone(), parts.stop.clone());
+        tasks.spawn_fallible("clock", clock);
         parts.sender.external().set(settings.outside.clone());
         parts
             .metrics
@@ -94,7 +94,7 @@ impl RulerService {
                 parts,
                 workers,
                 tenants: Mutex::default(),
-                tasks,
+                tasks: Mutex::new(tasks),
                 views: Views::default(),
             }),
         };
@@ -180,19 +180,16 @@ impl RulerService {
         Ok(())
     }
 
-    /// Keeps a log that holds nothing but alert state short. Returns after the signal to stop, when every ruler has
-    /// ended and what it decided is in the log.
+    /// Keeps a log that holds nothing but alert state short, until the end.
     pub async fn maintain(self, mut stop: Stop) {
         match &self.inner.parts.log {
             Some(log) => keep_short(log.clone(), stop, || self.checkpoint()).await,
             None => stop.stopped().await,
         }
-        if !self.join(JOIN_PATIENCE).await {
-            error!("a ruler did not end in good order");
-        }
     }
 
-    /// Waits until every ruler has ended, after the signal to stop. Says whether all ended well.
+    /// Waits until every ruler has ended and what it decided is in the log, after the signal to stop. Says whether all
+    /// ended well; whoever asks first is told.
     pub async fn join(&self, patience: Duration) -> bool {
         let tasks = {
             let mut tasks = self.inner.tasks.lock();

@@ -195,6 +195,18 @@ impl<B: Backend> House<B> {
         stopper: Stopper,
         stop: Stop,
     ) -> Self {
+        let clock = Arc::new(SystemClock::new());
+        Self::start_by(clock, backend, alertmanagers, journal, stopper, stop)
+    }
+
+    fn start_by(
+        clock: Arc<dyn Clock>,
+        backend: Arc<B>,
+        alertmanagers: Vec<String>,
+        journal: Option<(Log, SavedTenants)>,
+        stopper: Stopper,
+        stop: Stop,
+    ) -> Self {
         static PROVIDER: Once = Once::new();
         PROVIDER.call_once(|| {
             rustls::crypto::ring::default_provider()
@@ -228,7 +240,7 @@ impl<B: Backend> House<B> {
             backend: backend.clone(),
             sender: Sender::new(reqwest::Client::new()),
             log,
-            clock: Arc::new(SystemClock::new()),
+            clock,
             metrics: RulerMetrics::new(&metrics),
             stop,
             stopper: stopper.clone(),
@@ -645,4 +657,28 @@ async fn a_reload_takes_over_all_files_or_none() {
     house.stopper.stop();
     watching.await.unwrap();
     assert!(house.service.join(Duration::from_secs(5)).await);
+}
+
+/// Two hours ahead of the system's clock, which was set back.
+struct SetBack;
+
+impl Clock for SetBack {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_secs(1_700_000_000)
+    }
+
+    fn standstill(&self) -> Duration {
+        Duration::from_secs(7200)
+    }
+}
+
+#[tokio::test]
+async fn a_process_in_which_time_stands_still_ends_as_a_failure() {
+    let (stopper, stop) = Stopper::new();
+    let table = Arc::new(Table::default());
+    let clock = Arc::new(SetBack);
+    let house = House::start_by(clock, table, Vec::new(), None, stopper, stop.clone());
+    stop.clone().stopped().await;
+    house.service.clone().maintain(stop).await;
+    assert!(!house.service.join(Duration::from_secs(60)).await);
 }

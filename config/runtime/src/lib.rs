@@ -14,7 +14,7 @@ mod stop;
 mod tenant_header;
 mod trouble;
 
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock::{Clock, ClockSetBack, ManualClock, SystemClock, watch_clock};
 pub use driver::{Shell, drive};
 pub use files::DiskFiles;
 pub use heard_log::HeardLog;
