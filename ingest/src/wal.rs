@@ -16,7 +16,7 @@ use runtime::log::{
     Log, LogSettings, OpenError, RecordsFileError, SegmentNumber, SyncPolicy, read_records,
     write_records,
 };
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::tenant_store::TenantStore;
 
@@ -91,8 +91,9 @@ pub(crate) fn restore(
                     replay(&mut head, &tenant, kind, &payload, &mut damages);
                 }
                 Err(problem) => {
-                    error!(%tenant, error = %problem, "a snapshot is damaged; its other series are lost");
+                    error!(%tenant, error = %problem, "a snapshot is damaged; its other series are lost, and the file is kept aside");
                     damages.count += 1;
+                    keep_aside(&path);
                 }
             }
         }
@@ -261,6 +262,17 @@ fn put_aside(path: &Path) -> io::Result<()> {
     fs::rename(path, path.with_extension("damaged"))
 }
 
+/// What could be read of it is used, so the file itself stays until the next snapshot takes its place; a second name
+/// needs no room on a full disk.
+fn keep_aside(path: &Path) {
+    let aside = path.with_extension("damaged");
+    // Where one of before is there, the newer one counts.
+    let _ = fs::remove_file(&aside);
+    if let Err(error) = fs::hard_link(path, &aside) {
+        warn!(path = %path.display(), %error, "the damaged snapshot cannot be kept: the next one takes its place");
+    }
+}
+
 fn snapshots_folder(folder: &Path) -> PathBuf {
     folder.join("snapshots")
 }
@@ -295,9 +307,9 @@ mod tests {
     use ingest_core::{Head, Limits, RecordKind};
     use model::{Labels, Sample, TenantId, Timestamp};
     use runtime::HeardLog;
-    use runtime::log::{Log, LogSettings, Record, SyncPolicy};
+    use runtime::log::{Log, LogSettings, Record, SegmentNumber, SyncPolicy};
 
-    use super::{checkpoint, restore};
+    use super::{checkpoint, restore, write_records};
     use crate::tenant_store::TenantStore;
 
     #[test]
@@ -350,5 +362,36 @@ mod tests {
         drop(log);
         let restored = restore(folder.path(), settings.sync, &Limits::default(), |_| head());
         assert_eq!(restored.unwrap().heads.len(), 1);
+    }
+
+    /// The next snapshot takes the place of the damaged one, and holds only what could be read of it.
+    #[test]
+    fn a_damaged_snapshot_is_kept_for_whoever_wants_to_look_at_it() {
+        let sound = |_: &mut Vec<u8>| {};
+        let header = |bytes: &mut Vec<u8>| bytes[9] ^= 1;
+        let middle = |bytes: &mut Vec<u8>| bytes[40] ^= 1;
+        let harms: [(&dyn Fn(&mut Vec<u8>), u64); 3] = [(&sound, 0), (&header, 1), (&middle, 1)];
+        for (harm, damages) in harms {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("snapshots/anonymous.records");
+            fs::create_dir(folder.path().join("snapshots")).unwrap();
+            let tenant = TenantId::anonymous();
+            let records = [(RecordKind::Chunks as u8, vec![0, 0, 0])];
+            let covers = SegmentNumber::FIRST;
+            write_records(&path, covers, &tenant, records.into_iter()).unwrap();
+            let mut bytes = fs::read(&path).unwrap();
+            harm(&mut bytes);
+            fs::write(&path, &bytes).unwrap();
+            let new_head = |limits: &Limits| Head::new(limits.clone(), 0);
+            let limits = Limits::default();
+            for _ in 0..2 {
+                let restored = restore(folder.path(), SyncPolicy::default(), &limits, new_head);
+                restored.unwrap();
+            }
+            let records = [].into_iter();
+            write_records(&path, covers, &tenant, records).unwrap();
+            let aside = fs::read(path.with_extension("damaged")).ok();
+            assert_eq!(aside, (damages > 0).then_some(bytes));
+        }
     }
 }

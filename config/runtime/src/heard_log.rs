@@ -1,10 +1,10 @@
 //! What this thread logs, kept instead of printed: for tests.
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use tracing::field::{Field, Visit};
 use tracing::subscriber::DefaultGuard;
-use tracing::{Event, Subscriber};
+use tracing::{Dispatch, Event, Subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::{Layer, registry};
 
@@ -17,6 +17,10 @@ pub struct HeardLog {
 impl HeardLog {
     #[must_use]
     pub fn start() -> Self {
+        // With one subscriber in all, tracing asks whichever thread comes first to a line whether it is of interest, and
+        // another test's thread would say no for this one.
+        static SECOND: OnceLock<Dispatch> = OnceLock::new();
+        SECOND.get_or_init(|| Dispatch::new(registry()));
         let lines = Arc::new(Mutex::default());
         let ear = Ear(Arc::clone(&lines));
         Self {
