@@ -108,6 +108,25 @@ pub(crate) fn firing_after(told: Told<'_>, flush: &FlushHashes) -> AlertHashes {
     flush.firing.union(&muted)
 }
 
+/// What is still uncertain once `flush` has been told, and the vendor knows `firing`: an alert that is muted is not
+/// mentioned, so what the vendor may know of it it still may. Where nothing unmuted fires it has been told that all is
+/// over.
+#[must_use]
+pub(crate) fn uncertain_after(
+    told: Told<'_>,
+    flush: &FlushHashes,
+    firing: &AlertHashes,
+) -> Uncertain {
+    if flush.firing.is_empty() {
+        return Uncertain::default();
+    }
+    let muted = flush.muted.without(firing);
+    Uncertain {
+        firing: muted.iter().filter(|hash| told.as_firing(*hash)).collect(),
+        ended: AlertHashes::default(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

@@ -45,6 +45,8 @@ pub(crate) struct Message {
     pub resolved: AlertHashes,
     /// What the log has as firing, and the vendor will no longer.
     pub ended: AlertHashes,
+    /// What this message leaves open.
+    pub uncertain_after: Uncertain,
     pub memory: Memory,
     /// How long the log entry lives once this was delivered.
     pub expires_in: Duration,

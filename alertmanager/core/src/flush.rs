@@ -6,7 +6,7 @@ use std::time::Duration;
 use model::{Alert, AlertStatus, Labels, Timestamp, sort_alerts};
 use notifiers_core::{Notification, NotificationReason};
 
-use crate::dedup::{FlushHashes, Told, firing_after};
+use crate::dedup::{FlushHashes, Told, firing_after, uncertain_after};
 use crate::delivery::Message;
 use crate::dispatch::GroupId;
 use crate::group::{AggregationGroup, Slot};
@@ -119,6 +119,7 @@ impl Flush {
                 external_url: policy.external_url.clone(),
             },
             slot: self.slot,
+            uncertain_after: uncertain_after(told, &self.hashes, &firing),
             firing,
             resolved: self.hashes.resolved.clone(),
             ended,

@@ -195,6 +195,7 @@ impl Alertmanager {
                     memory,
                 };
                 self.log(key.clone(), entry);
+                self.settle(&key, message.uncertain_after);
                 AttemptEnd::Delivered {
                     id,
                     alerts: message.notification.alerts.len(),

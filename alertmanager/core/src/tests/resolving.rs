@@ -4,6 +4,7 @@ use notifiers_core::Outcome;
 
 use crate::intake::AlertDraft;
 use crate::protocol::Deliver;
+use crate::record::Record;
 use crate::tests::world::{Heard, PLAIN, Reaction, World, at, secs};
 
 /// An entry of the log lives for ten minutes.
@@ -467,6 +468,50 @@ fn what_was_perhaps_told_as_resolved_fires_anew_after_its_silence() {
             "new alerts added +a +b +c"
         ]
     );
+}
+
+/// What a message does not mention it does not settle.
+#[test]
+fn what_was_perhaps_told_before_its_silence_is_resolved() {
+    for crash_at in [None, Some(900)] {
+        let mut world = World::new(PLAIN).with_script(|deliver, now| {
+            if now < at(330) || now >= at(630) {
+                Reaction::take()
+            } else if deliver.attempt == 1 {
+                ambiguous(true)
+            } else {
+                Reaction::fail()
+            }
+        });
+        world.fire(&["alertname=Down instance=a"]);
+        world.until(100);
+        world.fire(&["alertname=Down instance=b"]);
+        world.until(400);
+        world.silence("instance", "b", 5000);
+        world.fire(&["alertname=Down instance=c"]);
+        if let Some(crash_at) = crash_at {
+            world.until(crash_at);
+            world.crash(secs(0));
+        }
+        world.until(1000);
+        world.resolve(&["alertname=Down instance=b"]);
+        world.until(2000);
+        let lines: Vec<String> = world.heard.iter().map(Heard::words).collect();
+        assert_eq!(
+            lines,
+            [
+                "first notification +a",
+                "new alerts added +a +b",
+                "new alerts added +a +c",
+                "some alerts resolved +a +c -b"
+            ]
+        );
+        let snapshot = world.machine.snapshot(world.now);
+        let mut uncertain = snapshot
+            .iter()
+            .filter(|record| matches!(record, Record::Attempted { .. }));
+        assert_eq!(uncertain.next(), None);
+    }
 }
 
 #[test]
