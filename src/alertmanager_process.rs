@@ -21,7 +21,7 @@ use config::{AlertmanagerFiles, AlertmanagerOptions};
 use runtime::log::SyncPolicy;
 use runtime::{
     DiskFiles, Metrics, Server, Stop, Stopper, SystemClock, TENANT_HEADER, Tasks, Web,
-    start_logging,
+    start_logging, watch_clock,
 };
 use tracing::{error, info, warn};
 
@@ -79,6 +79,7 @@ pub(crate) async fn run(flags: AlertmanagerFlags) -> anyhow::Result<()> {
     let (stopper, stop) = Stopper::new();
     let mut tasks = Tasks::new(stopper.clone());
     let clock = Arc::new(SystemClock::new());
+    tasks.spawn_fallible("clock", watch_clock(clock.clone(), stop.clone()));
     let telling = Arc::new(Telling::new(tellers, clock.clone()));
     let folder = flags.storage_path.clone();
     let opening = tokio::task::spawn_blocking(move || {
