@@ -25,6 +25,10 @@ use crate::cli::{Cli, Command};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// As much as the main thread has: reading a file that is nested as deep as one may be takes more than a thread's usual
+/// 2 MiB where code is not optimised.
+const STACK_BYTES: usize = 8 * 1024 * 1024;
+
 fn main() -> ExitCode {
     // It fails only where a provider was installed before, and this is the first line that could.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -94,6 +98,7 @@ fn run_alertmanager(flags: AlertmanagerFlags) -> ExitCode {
 fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .thread_stack_size(STACK_BYTES)
         .build()?
         .block_on(work)
 }

@@ -157,6 +157,55 @@ fn a_configuration_is_checked_with_the_files_that_it_names() {
     );
 }
 
+#[test]
+fn what_a_pattern_names_must_be_readable_files() {
+    let folder = folder(&[
+        (
+            "watchbell.yml",
+            "rule_files: [rules/*.yml]\nalertmanager: {config_file: alertmanager.yml}\n",
+        ),
+        (
+            "alertmanager.yml",
+            &format!("{ALERTMANAGER}templates: ['templates/*.tmpl']\n"),
+        ),
+        ("alone.yml", "ruler: {query_url: 'http://engine'}\n"),
+        ("broken.yml", "rule_files: ['rules/[a.yml']\n"),
+    ]);
+    for subfolder in ["rules", "templates"] {
+        fs::create_dir(folder.path().join(subfolder)).expect("a folder can be made");
+    }
+    for link in ["rules/a.yml", "templates/a.tmpl"] {
+        std::os::unix::fs::symlink("nowhere", folder.path().join(link))
+            .expect("a link can be made");
+    }
+    let pipe = Command::new("mkfifo")
+        .arg(folder.path().join("pipe.yml"))
+        .status();
+    assert!(pipe.expect("mkfifo is there").success());
+    let unreadable = [
+        "rules/a.yml: No such file or directory",
+        "templates/a.tmpl: No such file or directory",
+    ];
+    for (arguments, sentences) in [
+        (&["check", "config", "watchbell.yml"][..], &unreadable[..]),
+        (&["serve", "--config.file=watchbell.yml"], &unreadable),
+        (
+            &["check", "config", "alone.yml"],
+            &["alone.yml:1:20: ruler.query_url and ruler.write_url are needed together"],
+        ),
+        (
+            &["check", "config", "broken.yml"],
+            &["broken.yml:1:14: error retrieving rule files for rules/[a.yml"],
+        ),
+        (
+            &["check", "rules", "pipe.yml", "/dev/zero"],
+            &["pipe.yml: is a named pipe", "/dev/zero: is a device"],
+        ),
+    ] {
+        refused(folder.path(), arguments, sentences);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_start_says_why_and_ends_with_1() {
     let folder = folder(&[("a-file", "")]);
