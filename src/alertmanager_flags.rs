@@ -9,7 +9,7 @@ use model::matcher_syntax::ParserMode;
 
 use crate::cli::{LogFormatName, LogLevelName, VERSION};
 
-/// The command line of a binary that is called `alertmanager`.
+/// An Alertmanager: takes the flags, the files and the clients of prometheus/alertmanager.
 #[derive(Debug, Parser)]
 #[command(name = "alertmanager", version = VERSION)]
 pub(crate) struct AlertmanagerLine {
