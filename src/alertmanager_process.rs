@@ -18,6 +18,7 @@ use axum::http::header::LOCATION;
 use axum::middleware::map_request;
 use axum::routing::get;
 use config::{AlertmanagerFiles, AlertmanagerOptions};
+use ruler::Occasion;
 use runtime::log::SyncPolicy;
 use runtime::{
     DiskFiles, Metrics, Server, Stop, Stopper, SystemClock, TENANT_HEADER, Tasks, Web,
@@ -293,7 +294,10 @@ impl AlertmanagerFile {
 }
 
 impl TakeOver for AlertmanagerFile {
-    fn take_over(&self) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + '_>> {
+    fn take_over(
+        &self,
+        _: Occasion,
+    ) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + '_>> {
         Box::pin(async move {
             let outcome = self.read_again().await;
             if outcome.is_err() {

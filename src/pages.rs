@@ -6,6 +6,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
+use ruler::Occasion;
 use runtime::{Metrics, Right, Routes};
 
 use crate::cli::VERSION;
@@ -56,7 +57,7 @@ pub(crate) async fn not_found(uri: Uri) -> Response {
 }
 
 async fn reload(State(reloader): State<Arc<Reloader>>) -> Response {
-    match reloader.reload().await {
+    match reloader.reload(Occasion::Asked).await {
         Ok(()) => StatusCode::OK.into_response(),
         Err(error) => {
             let body = format!("failed to reload config: {error}\n");

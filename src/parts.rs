@@ -11,7 +11,7 @@ use ingest::{Build, Engine, IngestSettings};
 use model::TenantId;
 use promql::ParserOptions;
 use ruler::{
-    AlertmanagerTarget, Backend, Embedded, Outside, ReloadRequest, Remote, RuleFileWatch,
+    AlertmanagerTarget, Backend, Embedded, Occasion, Outside, ReloadRequest, Remote, RuleFileWatch,
     RuleFiles, RulerMetrics, RulerService, Sender,
 };
 use runtime::log::SyncPolicy;
@@ -253,10 +253,15 @@ async fn start_ruler(
 
 impl RunningRuler {
     /// All rules from their files, or those of before.
-    pub(crate) async fn read_again(&self, files: RuleFiles) -> anyhow::Result<()> {
+    pub(crate) async fn read_again(
+        &self,
+        files: RuleFiles,
+        occasion: Occasion,
+    ) -> anyhow::Result<()> {
         let (answer, answered) = oneshot::channel();
         let request = ReloadRequest {
             files: Some(files),
+            occasion,
             answer,
         };
         let gone = "the process is ending";

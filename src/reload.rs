@@ -2,11 +2,13 @@
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use alertmanager::AlertmanagerService;
 use anyhow::anyhow;
 use config::WatchbellConfig;
 use prometheus_client::metrics::gauge::Gauge;
+use ruler::Occasion;
 use runtime::Metrics;
 use tracing::{error, info, warn};
 
@@ -18,7 +20,10 @@ use crate::telling::{Telling, prepare};
 
 /// Takes over what has changed: all of it, or nothing.
 pub(crate) trait TakeOver: Send + Sync + 'static {
-    fn take_over(&self) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + '_>>;
+    fn take_over(
+        &self,
+        occasion: Occasion,
+    ) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + '_>>;
 }
 
 /// Who is asked for a reload, by a signal or a request.
@@ -27,6 +32,8 @@ pub(crate) struct Reloader {
     successful: Gauge,
     /// One reload at a time, and one for all who wait for the next.
     turn: SharedTurn<Result<(), NotTakenOver>>,
+    /// Somebody asks for what has not begun yet: it may be begun by one who only saw a change.
+    asked: AtomicBool,
 }
 
 /// Why everything stays as it was.
@@ -47,24 +54,35 @@ impl Reloader {
                 successful,
             ),
             turn: SharedTurn::new(),
+            asked: AtomicBool::new(false),
         })
     }
 
     /// Goes on to its end even where the caller does not wait for it, since half a configuration is none.
-    pub(crate) async fn reload(self: &Arc<Self>) -> Result<(), NotTakenOver> {
+    pub(crate) async fn reload(self: &Arc<Self>, occasion: Occasion) -> Result<(), NotTakenOver> {
         let reloader = Arc::clone(self);
-        let reloading =
-            tokio::spawn(async move { reloader.turn.take(async || reloader.once().await).await });
+        if occasion == Occasion::Asked {
+            self.asked.store(true, Ordering::Release);
+        }
+        let reloading = tokio::spawn(async move {
+            let work = async || reloader.once(occasion).await;
+            reloader.turn.take(work).await
+        });
         match reloading.await {
             Ok(outcome) => outcome,
             Err(failure) => Err(NotTakenOver(Arc::new(failure.into()))),
         }
     }
 
-    async fn once(&self) -> Result<(), NotTakenOver> {
+    async fn once(&self, occasion: Occasion) -> Result<(), NotTakenOver> {
+        let occasion = if self.asked.swap(false, Ordering::AcqRel) {
+            Occasion::Asked
+        } else {
+            occasion
+        };
         let outcome = self
             .of
-            .take_over()
+            .take_over(occasion)
             .await
             .map_err(|problem| NotTakenOver(Arc::new(problem)));
         self.successful.set(i64::from(outcome.is_ok()));
@@ -104,7 +122,7 @@ impl ServedFiles {
         }
     }
 
-    async fn read_again(&self) -> anyhow::Result<()> {
+    async fn read_again(&self, occasion: Occasion) -> anyhow::Result<()> {
         let configuration = Configuration::load_for(&self.arguments)
             .await
             .map_err(|problems| anyhow!("{problems}"))?;
@@ -119,7 +137,8 @@ impl ServedFiles {
         }
         if let Some(ruler) = &self.ruler {
             // Only files that changed since they were read above can still have a mistake.
-            ruler.read_again(configuration.rule_files.clone()).await?;
+            let files = configuration.rule_files.clone();
+            ruler.read_again(files, occasion).await?;
             ruler
                 .service
                 .reconfigure(outside(&configuration, &self.addresses)?)
@@ -136,9 +155,12 @@ impl ServedFiles {
 }
 
 impl TakeOver for ServedFiles {
-    fn take_over(&self) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + '_>> {
+    fn take_over(
+        &self,
+        occasion: Occasion,
+    ) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + '_>> {
         Box::pin(async move {
-            let outcome = self.read_again().await;
+            let outcome = self.read_again(occasion).await;
             if let (Err(_), Some((alertmanager, _))) = (&outcome, &self.alertmanager) {
                 alertmanager.reload_failed();
             }
@@ -170,4 +192,68 @@ fn needs_restart(before: &WatchbellConfig, after: &WatchbellConfig) -> Vec<&'sta
         .filter(|(_, changed)| *changed)
         .map(|(key, _)| key)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::sync::Arc;
+
+    use ruler::Occasion;
+    use runtime::Metrics;
+    use tokio::sync::{Semaphore, mpsc};
+
+    use super::{Reloader, TakeOver};
+
+    struct Held {
+        begun: mpsc::UnboundedSender<Occasion>,
+        go_on: Arc<Semaphore>,
+    }
+
+    impl TakeOver for Held {
+        fn take_over(
+            &self,
+            occasion: Occasion,
+        ) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + '_>> {
+            Box::pin(async move {
+                self.begun.send(occasion)?;
+                self.go_on.acquire().await?.forget();
+                Ok(())
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn one_who_asks_is_served_as_such_by_one_who_only_saw_a_change() {
+        let go_on = Arc::new(Semaphore::new(0));
+        let (begun, mut has_begun) = mpsc::unbounded_channel();
+        let held = Held {
+            begun,
+            go_on: go_on.clone(),
+        };
+        let reloader = Reloader::new(held, &Metrics::new());
+        let reload = |occasion: Occasion| {
+            let reloader = reloader.clone();
+            tokio::spawn(async move { reloader.reload(occasion).await.unwrap() })
+        };
+        let first = reload(Occasion::Noticed);
+        assert_eq!(has_begun.recv().await, Some(Occasion::Noticed));
+        let saw = reload(Occasion::Noticed);
+        tokio::task::yield_now().await;
+        let asked = reload(Occasion::Asked);
+        tokio::task::yield_now().await;
+        go_on.add_permits(3);
+        for reloading in [first, saw, asked] {
+            reloading.await.unwrap();
+        }
+        let last = reload(Occasion::Noticed);
+        assert_eq!(has_begun.recv().await, Some(Occasion::Asked));
+        go_on.add_permits(1);
+        last.await.unwrap();
+        assert_eq!(
+            has_begun.recv().await,
+            Some(Occasion::Noticed),
+            "what was asked for is done"
+        );
+    }
 }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use config::WatchbellConfig;
+use ruler::Occasion;
 use runtime::{Metrics, Server, Stop, Stopper, SystemClock, Tasks, start_logging};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
@@ -86,7 +87,7 @@ async fn reload_on_change(changed: Arc<Notify>, reloader: Arc<Reloader>, mut sto
         tokio::select! {
             () = changed.notified() => {
                 // It logs by itself what came of it.
-                let _ = reloader.reload().await;
+                let _ = reloader.reload(Occasion::Noticed).await;
             }
             () = stop.stopped() => return,
         }
@@ -108,7 +109,7 @@ pub(crate) fn watch_signals(
             tokio::select! {
                 _ = hangup.recv() => {
                     // It logs by itself what came of it.
-                    let _ = reloader.reload().await;
+                    let _ = reloader.reload(Occasion::Asked).await;
                 }
                 _ = terminate.recv() => stopper.stop(),
                 _ = interrupt.recv() => stopper.stop(),

@@ -1,5 +1,5 @@
 //! Rule files: found by their patterns, read and compiled together, all or nothing.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -48,19 +48,83 @@ impl FileContents {
     }
 }
 
+/// What each pattern found, or why it was not followed; and each file's text, or why it cannot be read.
+pub(crate) struct ReadFiles(Vec<(RuleFilesPattern, Result<Texts, String>)>);
+
+type Texts = Vec<(PathBuf, Result<String, String>)>;
+
+impl ReadFiles {
+    /// Unread files are without a hash.
+    pub(crate) fn contents(&self) -> FileContents {
+        let hashes = |texts: &Texts| -> Hashes {
+            let texts = texts.iter();
+            texts
+                .map(|(path, text)| (path.clone(), text.as_ref().ok().map(|text| hash(text))))
+                .collect()
+        };
+        let patterns = self.0.iter();
+        FileContents(
+            patterns
+                .map(|(pattern, found)| {
+                    let found = found.as_ref().map(hashes).map_err(String::clone);
+                    (pattern.pattern.clone(), found)
+                })
+                .collect(),
+        )
+    }
+}
+
 impl RuleFiles {
     /// Reads and compiles every file. Blocks.
     ///
     /// # Errors
     /// All mistakes of all files; then nothing is to be used.
     pub fn load(&self) -> Result<LoadedRules, Problems> {
+        self.compile(&self.read())
+    }
+
+    /// Blocks.
+    pub(crate) fn read(&self) -> ReadFiles {
+        let read = |paths: Vec<PathBuf>| {
+            let texts = paths.into_iter().map(|path| {
+                let text = DiskFiles.read(&path);
+                (path, text)
+            });
+            texts.collect()
+        };
+        let patterns = self.patterns.iter();
+        ReadFiles(
+            patterns
+                .map(|pattern| (pattern.clone(), self.matches(pattern).map(read)))
+                .collect(),
+        )
+    }
+
+    /// In the order of the patterns, within a pattern by name; a file that two patterns find comes once.
+    pub(crate) fn compile(&self, read: &ReadFiles) -> Result<LoadedRules, Problems> {
         let mut problems = Problems::new();
         let mut files = Vec::new();
-        for path in self.paths(&mut problems) {
-            let name = path.to_string_lossy();
-            match DiskFiles.read(&path) {
-                Ok(text) => files.push(RuleFile::read(&name, &text, &mut problems)),
-                Err(reason) => problems.push(Problem::new(&name, None, "", reason)),
+        let mut known = BTreeSet::new();
+        for (pattern, found) in &read.0 {
+            let found = match found {
+                Ok(found) => found,
+                Err(reason) => {
+                    let pattern_text = &pattern.pattern;
+                    let message =
+                        format!("error retrieving rule files for {pattern_text}: {reason}");
+                    problems.push(pattern.problem(message));
+                    continue;
+                }
+            };
+            for (path, text) in found {
+                if !known.insert(path) {
+                    continue;
+                }
+                let name = path.to_string_lossy();
+                match text {
+                    Ok(text) => files.push(RuleFile::read(&name, text, &mut problems)),
+                    Err(reason) => problems.push(Problem::new(&name, None, "", reason.clone())),
+                }
             }
         }
         let groups = compile_groups(&files, self.defaults, &self.parser_options, &mut problems);
@@ -72,47 +136,6 @@ impl RuleFiles {
         } else {
             Err(problems)
         }
-    }
-
-    /// What the files hold at this moment, unread ones without a hash. Blocks.
-    #[must_use]
-    pub fn contents(&self) -> FileContents {
-        let hashes = |paths: Vec<PathBuf>| -> Hashes {
-            let hash_of = |path: &PathBuf| DiskFiles.read(path).ok().map(|text| hash(&text));
-            paths
-                .into_iter()
-                .map(|path| (path.clone(), hash_of(&path)))
-                .collect()
-        };
-        let patterns = self.patterns.iter();
-        FileContents(
-            patterns
-                .map(|pattern| (pattern.pattern.clone(), self.matches(pattern).map(hashes)))
-                .collect(),
-        )
-    }
-
-    /// In the order of the patterns, within a pattern by name; a file that two patterns find comes once.
-    fn paths(&self, problems: &mut Problems) -> Vec<PathBuf> {
-        let mut paths: Vec<PathBuf> = Vec::new();
-        for pattern in &self.patterns {
-            match self.matches(pattern) {
-                Ok(found) => {
-                    for path in found {
-                        if !paths.contains(&path) {
-                            paths.push(path);
-                        }
-                    }
-                }
-                Err(reason) => {
-                    let pattern_text = &pattern.pattern;
-                    let message =
-                        format!("error retrieving rule files for {pattern_text}: {reason}");
-                    problems.push(pattern.problem(message));
-                }
-            }
-        }
-        paths
     }
 
     fn matches(&self, pattern: &RuleFilesPattern) -> Result<Vec<PathBuf>, String> {
@@ -252,17 +275,17 @@ mod tests {
     fn a_changed_added_or_removed_file_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
         let files = files(folder.path());
-        let mut seen = vec![files.contents()];
+        let mut seen = vec![files.read().contents()];
         fs::write(folder.path().join("a.yml"), GOOD).unwrap();
-        seen.push(files.contents());
+        seen.push(files.read().contents());
         fs::write(folder.path().join("a.yml"), BAD).unwrap();
-        seen.push(files.contents());
+        seen.push(files.read().contents());
         fs::write(folder.path().join("b.yml"), GOOD).unwrap();
-        seen.push(files.contents());
+        seen.push(files.read().contents());
         fs::remove_file(folder.path().join("b.yml")).unwrap();
         for pair in seen.windows(2) {
             assert_ne!(pair[0], pair[1]);
         }
-        assert_eq!(files.contents(), seen[2]);
+        assert_eq!(files.read().contents(), seen[2]);
     }
 }

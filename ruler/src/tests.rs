@@ -28,7 +28,7 @@ use crate::journal::{SavedTenants, open_journal};
 use crate::metrics::RulerMetrics;
 use crate::sender::Sender;
 use crate::service::{RulerService, ServiceParts, ServiceSettings};
-use crate::watch::{ReloadRequest, RuleFileWatch};
+use crate::watch::{Occasion, ReloadRequest, RuleFileWatch};
 
 const RULES: &str = r#"
 groups:
@@ -622,14 +622,18 @@ async fn a_reload_takes_over_all_files_or_none() {
         .unwrap();
     let (requests, reloads) = mpsc::channel(1);
     let watching = tokio::spawn(watch.run(house.service.clone(), reloads, Arc::default(), stop));
-    let reload = || async {
-        let (answer, answered) = oneshot::channel();
-        let files = None;
-        requests
-            .send(ReloadRequest { files, answer })
-            .await
-            .unwrap();
-        answered.await.unwrap()
+    let reload = |occasion: Occasion| {
+        let requests = requests.clone();
+        async move {
+            let (answer, answered) = oneshot::channel();
+            let request = ReloadRequest {
+                files: None,
+                occasion,
+                answer,
+            };
+            requests.send(request).await.unwrap();
+            answered.await.unwrap()
+        }
     };
     let groups = |data: &Value| -> Vec<String> {
         let groups = data["groups"].as_array().unwrap().iter();
@@ -642,10 +646,10 @@ async fn a_reload_takes_over_all_files_or_none() {
         .await;
     write("a.yml", &rule("two"));
     write("b.yml", "groups: 7");
-    let problems = reload().await.unwrap_err();
+    let problems = reload(Occasion::Noticed).await.unwrap_err();
     assert_eq!(problems.len(), 1, "{problems}");
     write("b.yml", &rule("three"));
-    reload().await.unwrap();
+    reload(Occasion::Noticed).await.unwrap();
     // Never a moment with the first file's new rules alone.
     house
         .get_until("/api/v1/rules", |data| {
@@ -653,6 +657,23 @@ async fn a_reload_takes_over_all_files_or_none() {
             assert!(now == ["one"] || now == ["two", "three"], "{now:?}");
             now.len() == 2
         })
+        .await;
+    // What a look has seen is gone by the time in which it is read.
+    for name in ["a.yml", "b.yml"] {
+        std::fs::remove_file(folder.path().join(name)).unwrap();
+    }
+    let problems = reload(Occasion::Noticed).await.unwrap_err();
+    let said = "*.yml: all rule files of this pattern are gone: rules stay in force until files are back, or a reload is asked for";
+    assert_eq!(problems.to_string(), said);
+    house
+        .get_until("/api/v1/rules", |data| {
+            assert_eq!(groups(data), ["two", "three"]);
+            true
+        })
+        .await;
+    reload(Occasion::Asked).await.unwrap();
+    house
+        .get_until("/api/v1/rules", |data| groups(data).is_empty())
         .await;
     house.stopper.stop();
     watching.await.unwrap();

@@ -2,7 +2,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::Problems;
+use config::{Problem, Problems};
 use model::TenantId;
 use runtime::Stop;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -62,6 +62,20 @@ impl Seen {
         Look::Changed
     }
 
+    /// Before `found` is loaded: whether it may be, which is not so for what [`Seen::look`] keeps out.
+    fn load(&mut self, found: FileContents, occasion: Occasion) -> Result<(), Problems> {
+        self.last = found;
+        let emptied = self.last.emptied_since(&self.in_force);
+        if occasion == Occasion::Asked || emptied.is_empty() {
+            return Ok(());
+        }
+        self.told_of_emptied = true;
+        let problems = emptied.iter().map(|pattern| {
+            Problem::new(pattern, None, "", "all rule files of this pattern are gone: rules stay in force until files are back, or a reload is asked for")
+        });
+        Err(problems.collect())
+    }
+
     fn taken_over(&mut self) {
         self.in_force.clone_from(&self.last);
         self.told_of_emptied = false;
@@ -83,18 +97,21 @@ impl RuleFileWatch {
             files,
             seen: Seen::default(),
         };
-        watch.reload(service).await?;
+        watch.reload(Occasion::Asked, service).await?;
         Ok(watch)
     }
 
     /// Reads everything anew, and takes it over if it is without a mistake.
-    async fn reload(&mut self, service: &RulerService) -> Result<(), Problems> {
+    async fn reload(&mut self, occasion: Occasion, service: &RulerService) -> Result<(), Problems> {
         let files = self.files.clone();
-        let loading = tokio::task::spawn_blocking(move || (files.contents(), files.load()));
+        let loading = tokio::task::spawn_blocking(move || {
+            let read = files.read();
+            (read.contents(), files.compile(&read))
+        });
         let (contents, loaded) = loading
             .await
             .expect("reading rule files does not panic, and a runtime that ends asks for nothing");
-        self.seen.last = contents;
+        self.seen.load(contents, occasion)?;
         let loaded = loaded?;
         self.seen.taken_over();
         info!(tenant = %self.tenant, files = loaded.files, groups = loaded.groups.len(), "rule files loaded");
@@ -105,7 +122,7 @@ impl RuleFileWatch {
     /// What has become of the files since the last look.
     async fn look(&mut self) -> Look {
         let files = self.files.clone();
-        let looking = tokio::task::spawn_blocking(move || files.contents());
+        let looking = tokio::task::spawn_blocking(move || files.read().contents());
         let contents = looking.await.expect(
             "looking at rule files does not panic, and a runtime that ends asks for nothing",
         );
@@ -113,9 +130,14 @@ impl RuleFileWatch {
     }
 
     /// Other patterns and defaults from here on; if their files have a mistake, those of before.
-    async fn replace(&mut self, files: RuleFiles, service: &RulerService) -> Result<(), Problems> {
+    async fn replace(
+        &mut self,
+        files: RuleFiles,
+        occasion: Occasion,
+        service: &RulerService,
+    ) -> Result<(), Problems> {
         let before = std::mem::replace(&mut self.files, files);
-        let outcome = self.reload(service).await;
+        let outcome = self.reload(occasion, service).await;
         if outcome.is_err() {
             self.files = before;
         }
@@ -136,8 +158,8 @@ impl RuleFileWatch {
                 () = stop.stopped() => return,
                 Some(request) = reloads.recv() => {
                     let outcome = match request.files {
-                        Some(files) => self.replace(files, &service).await,
-                        None => self.reload(&service).await,
+                        Some(files) => self.replace(files, request.occasion, &service).await,
+                        None => self.reload(request.occasion, &service).await,
                     };
                     // Whoever asked may have gone.
                     let _ = request.answer.send(outcome);
@@ -161,11 +183,22 @@ impl RuleFileWatch {
     }
 }
 
-/// Asks for everything to be read anew (`POST /-/reload`, SIGHUP).
+/// Why files are read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// Somebody wants it (`POST /-/reload`, SIGHUP), whatever the files hold.
+    Asked,
+    /// A look has found a change. What is there by now may be less than what was seen: a folder may be empty for the
+    /// moment in which something fills it anew.
+    Noticed,
+}
+
+/// Asks for everything to be read anew.
 #[derive(Debug)]
 pub struct ReloadRequest {
     /// In place of the patterns and defaults so far, where the configuration has changed.
     pub files: Option<RuleFiles>,
+    pub occasion: Occasion,
     /// Hears of all mistakes; then the rules of before stay.
     pub answer: oneshot::Sender<Result<(), Problems>>,
 }
@@ -180,7 +213,7 @@ mod tests {
     use promql::ParserOptions;
     use ruler_core::GroupDefaults;
 
-    use super::{Look, Seen};
+    use super::{Look, Occasion, Seen};
     use crate::files::RuleFiles;
 
     fn files(base: &Path) -> RuleFiles {
@@ -212,10 +245,11 @@ mod tests {
         let mut seen = Seen::default();
         let mut look = |asked: bool| {
             if asked {
-                seen.last = files.contents();
+                let contents = files.read().contents();
+                seen.load(contents, Occasion::Asked).unwrap();
                 seen.taken_over();
             }
-            seen.look(files.contents())
+            seen.look(files.read().contents())
         };
         for name in ["synced/a.yml", "synced/b.yml", "own.yml"] {
             write(name, "one");
@@ -242,5 +276,24 @@ mod tests {
         assert_eq!(look(true), Look::Unchanged, "a reload is asked for");
         write("synced/a.yml", "one");
         assert_eq!(look(false), Look::Changed);
+    }
+    #[test]
+    fn what_was_refused_as_emptied_is_a_change_once_it_is_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = files(folder.path());
+        let write = |text: &str| fs::write(folder.path().join("own.yml"), text).unwrap();
+        let mut seen = Seen::default();
+        write("one");
+        seen.load(files.read().contents(), Occasion::Asked).unwrap();
+        seen.taken_over();
+        write("two");
+        assert_eq!(seen.look(files.read().contents()), Look::Changed);
+        fs::remove_file(folder.path().join("own.yml")).unwrap();
+        let refused = seen.load(files.read().contents(), Occasion::Noticed);
+        assert_eq!(refused.unwrap_err().len(), 1);
+        let again = seen.look(files.read().contents());
+        assert_eq!(again, Look::StillEmptied, "it was said once");
+        write("two");
+        assert_eq!(seen.look(files.read().contents()), Look::Changed);
     }
 }
