@@ -165,15 +165,18 @@ pub(crate) fn addresses(list: &str) -> Result<Vec<String>, String> {
 fn parts(list: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut quoted = false;
+    let mut escaped = false;
     for character in list.chars() {
         match character {
-            '"' => quoted = !quoted,
-            ',' if !quoted => parts.push(String::new()),
+            '"' if !escaped => quoted = !quoted,
+            ',' if !quoted => {
+                parts.push(String::new());
+                continue;
+            }
             _ => {}
         }
-        if (character != ',' || quoted)
-            && let Some(part) = parts.last_mut()
-        {
+        escaped = quoted && character == '\\' && !escaped;
+        if let Some(part) = parts.last_mut() {
             part.push(character);
         }
     }
@@ -183,17 +186,24 @@ fn parts(list: &str) -> Vec<String> {
 /// An address of ASCII: servers that take others (SMTPUTF8) are not spoken to in that way.
 fn address(part: &str) -> Result<String, String> {
     let inner = match (part.rfind('<'), part.rfind('>')) {
+        _ if quoted_local_part(part).is_some() => part,
         (Some(open), Some(close)) if open < close => &part[open + 1..close],
         _ => part,
     };
-    let well_formed = inner
-        .split_once('@')
-        .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
-        && inner.is_ascii()
-        && !inner.contains(|character: char| {
-            character.is_whitespace() || character.is_control() || "<>".contains(character)
-        });
-    if well_formed {
+    let plain = |text: &str| {
+        !text.is_empty()
+            && !text.contains(|character: char| {
+                character.is_whitespace() || "<>@\"".contains(character)
+            })
+    };
+    let well_formed = match quoted_local_part(inner) {
+        Some(domain) => plain(domain),
+        None => inner
+            .split_once('@')
+            .is_some_and(|(local, domain)| plain(local) && plain(domain)),
+    };
+    if well_formed && inner.is_ascii() && !inner.contains(|character: char| character.is_control())
+    {
         Ok(inner.to_owned())
     } else {
         Err(format!(
@@ -201,6 +211,18 @@ fn address(part: &str) -> Result<String, String> {
             model::go_quote::quote(part)
         ))
     }
+}
+
+/// The domain of an address such as `"on call"@example.org` (RFC 5321 4.1.2, `Quoted-string`), whose quotes belong to it.
+fn quoted_local_part(address: &str) -> Option<&str> {
+    let text = address.strip_prefix('"')?;
+    let mut escaped = false;
+    let end = text.find(|character| {
+        let ends = character == '"' && !escaped;
+        escaped = character == '\\' && !escaped;
+        ends
+    })?;
+    text[end + 1..].strip_prefix('@')
 }
 
 #[cfg(test)]
@@ -270,8 +292,25 @@ mod tests {
             addresses("a@b, Ops \"x, y\" <ops@example.org>").unwrap(),
             ["a@b", "ops@example.org"]
         );
+        assert_eq!(
+            addresses(r#""on call"@b, "a\", <x>@y, b"@c,"Ops \"x, y" <"o p"@d>"#).unwrap(),
+            [r#""on call"@b"#, r#""a\", <x>@y, b"@c"#, r#""o p"@d"#]
+        );
         assert_eq!(addresses("").unwrap(), Vec::<String>::new());
-        for wrong in ["nobody", "a@b c", "@b", "<a@>", "é@b", "a@b\r\nx"] {
+        for wrong in [
+            "nobody",
+            "a@b c",
+            "@b",
+            "<a@>",
+            "é@b",
+            "a@b\r\nx",
+            "a@b@c",
+            "\"a b@c",
+            "\"a\"b@c",
+            "\"a b\"@",
+            "\"a\r\nb\"@c",
+            "\"é\"@b",
+        ] {
             assert!(addresses(wrong).is_err(), "{wrong}");
         }
     }
