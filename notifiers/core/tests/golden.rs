@@ -208,6 +208,22 @@ fn mails_are_alertmanagers() {
             NotificationReason::FirstNotification,
         ),
         (
+            "09-smtp.txt",
+            &SERVICE,
+            "notify-tickets",
+            notify_group(),
+            vec![notify_ticket()],
+            NotificationReason::FirstNotification,
+        ),
+        (
+            "24-smtp.txt",
+            &ALL,
+            "all",
+            page_group(),
+            first_resolved("2026-11-20T10:50:54Z"),
+            NotificationReason::SomeAlertsResolved,
+        ),
+        (
             "38-smtp.txt",
             &ALL,
             "all",
@@ -394,6 +410,17 @@ fn ticket_group() -> Group {
     }
 }
 
+fn notify_group() -> Group {
+    Group {
+        route: r#"{}/{product="notify",severity="ticket"}"#,
+        labels: &[
+            ("alertname", "RE_Observe_Target_Down"),
+            ("product", "notify"),
+            ("deployment", DEPLOYMENT),
+        ],
+    }
+}
+
 fn pod_group() -> Group {
     Group {
         route: r#"{}/{product="doc-checking"}/{space=~"^(?:production|integration)$"}"#,
@@ -446,12 +473,20 @@ fn page(instance: &str) -> Alert {
 const GENERATOR: &str = "http://prom-1.example.test/graph?g0.expr=up+%3D%3D+0&g0.tab=1";
 
 fn ticket() -> Alert {
+    ticket_of("prometheus", "i-1")
+}
+
+fn notify_ticket() -> Alert {
+    ticket_of("notify", "i-2")
+}
+
+fn ticket_of(product: &str, instance: &str) -> Alert {
     service_alert(
         &[
             ("alertname", "RE_Observe_Target_Down"),
-            ("product", "prometheus"),
+            ("product", product),
             ("severity", "ticket"),
-            ("instance", "i-1"),
+            ("instance", instance),
             ("job", "node"),
             ("deployment", DEPLOYMENT),
         ],
