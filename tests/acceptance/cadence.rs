@@ -72,4 +72,10 @@ pub(crate) fn assert_cadence(pings: &[Timestamp], interval: Duration) {
             "a beat is missing: {gap:?} between two of {pings:?}"
         );
     }
+    let span = pings[pings.len() - 1].saturating_since(pings[0]);
+    let gaps = pings.len() as f64 - 1.0;
+    assert!(
+        span > interval.mul_f64(gaps - 0.9),
+        "a beat too many: {gaps} gaps in {span:?}: {pings:?}"
+    );
 }

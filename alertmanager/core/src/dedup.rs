@@ -134,7 +134,7 @@ mod tests {
     use model::Timestamp;
     use notifiers_core::{Memory, NotificationReason};
 
-    use super::{FlushHashes, Told, Verdict, firing_after, verdict};
+    use super::{FlushHashes, Told, Verdict, firing_after, uncertain_after, verdict};
     use crate::hashes::{AlertHashes, Uncertain};
     use crate::nflog::Entry;
 
@@ -292,5 +292,36 @@ mod tests {
             uncertain: &told(&[]),
         };
         assert_eq!(firing_after(nothing, &flush(&[2], &[1], &[])), hashes(&[2]));
+    }
+    #[test]
+    fn what_is_uncertain_stays_so_only_for_alerts_that_are_muted_and_not_mentioned() {
+        let uncertain = Uncertain {
+            firing: hashes(&[1, 2]),
+            ended: hashes(&[3]),
+        };
+        let entry = logged(1, &[3, 4], &[]);
+        let told = Told {
+            entry: Some(&entry),
+            uncertain: &uncertain,
+        };
+        for (name, firing, muted, noted, stays) in [
+            (
+                "nothing fires: all is over",
+                &[][..],
+                &[1, 4][..],
+                &[][..],
+                &[][..],
+            ),
+            ("muted, perhaps told", &[9], &[1], &[9], &[1]),
+            ("muted, surely told, and not noted", &[9], &[4], &[9], &[4]),
+            ("muted, noted as firing: certain", &[9], &[4], &[4, 9], &[]),
+            ("muted, told, perhaps ended", &[9], &[3], &[9], &[3]),
+            ("muted, never told", &[9], &[7], &[9], &[]),
+            ("not muted: mentioned", &[1, 2, 9], &[], &[1, 2, 9], &[]),
+        ] {
+            let after = uncertain_after(told, &flush(firing, muted, &[]), &hashes(noted));
+            assert_eq!(after.firing, hashes(stays), "{name}");
+            assert!(after.ended.is_empty(), "{name}");
+        }
     }
 }
