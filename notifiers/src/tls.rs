@@ -7,11 +7,12 @@ use config::{PemSource, SecretSource, TlsConfig, TlsVersion};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion,
 };
+
+use runtime::pem::{NotPem, certificates, private_key};
 
 /// Why no TLS can be spoken.
 #[derive(Debug, thiserror::Error)]
@@ -22,8 +23,8 @@ pub enum TlsError {
         #[source]
         source: io::Error,
     },
-    #[error("the {what} is not in PEM form")]
-    Pem { what: &'static str },
+    #[error(transparent)]
+    Pem(#[from] NotPem),
     #[error("a certificate and its key must be given together")]
     HalfAnIdentity,
     #[error("no version of TLS lies between min_version and max_version (1.2 and 1.3 are spoken)")]
@@ -86,8 +87,7 @@ pub(crate) fn client_config(
         (None, None) => Ok(builder.with_no_client_auth()),
         (Some(certificate), Some(key)) => {
             let chain = certificates(certificate, "certificate")?;
-            let key =
-                PrivateKeyDer::from_pem_slice(key).map_err(|_| TlsError::Pem { what: "key" })?;
+            let key = private_key(key)?;
             builder
                 .with_client_auth_cert(chain, key)
                 .map_err(TlsError::Certificates)
@@ -160,16 +160,6 @@ async fn read_file(path: &Path) -> Result<Vec<u8>, TlsError> {
             path: path.to_owned(),
             source,
         })
-}
-
-fn certificates(pem: &[u8], what: &'static str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<_, _>>()
-        .map_err(|_| TlsError::Pem { what })?;
-    if chain.is_empty() {
-        return Err(TlsError::Pem { what });
-    }
-    Ok(chain)
 }
 
 /// Checks the certificate against `tls_config.server_name` in place of the address' host.

@@ -9,6 +9,7 @@ mod heard_log;
 pub mod log;
 mod logging;
 mod metrics;
+pub mod pem;
 mod server;
 mod stop;
 mod tenant_header;

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use config::{ClientCertificates, PemSource, SecretSource, ServerTls, TlsVersion};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
     DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme,
     SupportedProtocolVersion,
 };
+
+use crate::pem::{NotPem, certificates, private_key};
 
 /// Why no TLS can be spoken.
 #[derive(Debug, thiserror::Error)]
@@ -23,8 +24,8 @@ pub enum ServerTlsError {
         #[source]
         source: io::Error,
     },
-    #[error("the {what} is not in PEM form")]
-    Pem { what: &'static str },
+    #[error(transparent)]
+    Pem(#[from] NotPem),
     #[error("no cipher suite of the list can be had with the versions of TLS that are allowed")]
     Suites(#[source] rustls::Error),
     #[error("the certificate and its key cannot be used")]
@@ -49,8 +50,7 @@ pub(crate) fn server_config(tls: &ServerTls, http2: bool) -> Result<ServerConfig
         SecretSource::Inline(key) => key.reveal().as_bytes().to_vec(),
         SecretSource::File(path) => read(path)?,
     };
-    let key =
-        PrivateKeyDer::from_pem_slice(&key).map_err(|_| ServerTlsError::Pem { what: "key" })?;
+    let key = private_key(&key)?;
     let mut config = builder
         .with_single_cert(chain, key)
         .map_err(ServerTlsError::Identity)?;
@@ -166,19 +166,6 @@ fn read(path: &Path) -> Result<Vec<u8>, ServerTlsError> {
         path: path.to_owned(),
         source,
     })
-}
-
-fn certificates(
-    pem: &[u8],
-    what: &'static str,
-) -> Result<Vec<CertificateDer<'static>>, ServerTlsError> {
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<_, _>>()
-        .map_err(|_| ServerTlsError::Pem { what })?;
-    if chain.is_empty() {
-        return Err(ServerTlsError::Pem { what });
-    }
-    Ok(chain)
 }
 
 /// `RequestClientCert` and `RequireAnyClientCert`: whoever signed it; the client must have its key.
