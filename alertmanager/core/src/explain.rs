@@ -111,7 +111,7 @@ impl Alertmanager {
             now: at,
             ..self.mutes(now)
         };
-        let judged = mutes.of(&alert);
+        let judged = mutes.of(fingerprint, &alert);
         let routes = stored
             .routes
             .iter()

@@ -42,11 +42,11 @@ impl Flush {
         let members = group
             .members()
             .iter()
-            .filter_map(|fingerprint| mutes.alerts.get(*fingerprint));
-        for stored in members {
+            .filter_map(|fingerprint| Some((*fingerprint, mutes.alerts.get(*fingerprint)?)));
+        for (fingerprint, stored) in members {
             if stored.alert.status(mutes.now) == AlertStatus::Resolved {
                 resolved.push((stored.hash, Arc::clone(&stored.alert)));
-            } else if let Some(reason) = mutes.reason(&stored.alert, interval) {
+            } else if let Some(reason) = mutes.reason(fingerprint, &stored.alert, interval) {
                 *muted_counts.entry(reason).or_default() += 1;
                 muted_hashes.push(stored.hash);
             } else {

@@ -24,6 +24,8 @@ mod protocol;
 mod record;
 mod restore;
 mod silence;
+mod silence_index;
+mod silenced;
 mod snapshot_files;
 mod store;
 mod telling;

@@ -30,6 +30,7 @@ use crate::protocol::{
 };
 use crate::record::Record;
 use crate::silence::{Silence, SilenceDraft, SilenceId, Silences};
+use crate::silenced::Silenced;
 use crate::snapshot_files::{write_nflog, write_silences};
 use crate::store::{AlertStore, Change, Extension};
 use crate::view::{Tally, View};
@@ -53,6 +54,7 @@ pub struct Alertmanager {
     pub(crate) inhibitor: Inhibitor,
     pub(crate) of_name: AlertnameLimit,
     pub(crate) silences: Silences,
+    pub(crate) silenced: Silenced,
     pub(crate) nflog: Nflog,
     pub(crate) groups: Dispatcher,
     pub(crate) deliveries: Deliveries,
@@ -109,6 +111,7 @@ impl Alertmanager {
             alerts: &self.alerts,
             inhibitor: &self.inhibitor,
             silences: &self.silences,
+            silenced: &self.silenced,
             now,
         }
     }
@@ -243,11 +246,17 @@ impl Alertmanager {
                 continue;
             }
             let policy = &self.policy;
-            let (fingerprint, change) = self
-                .alerts
-                .put(alert, now, |alert| policy.routes_for(alert));
+            let mut is_new = false;
+            let (fingerprint, change) = self.alerts.put(alert, now, |alert| {
+                is_new = true;
+                policy.routes_for(alert)
+            });
             match change {
                 Change::Changed(alert) => {
+                    if is_new {
+                        self.silenced
+                            .alert_came(fingerprint, &alert.labels, &self.silences);
+                    }
                     self.inhibitor.insert(fingerprint, &alert.labels);
                     self.of_name.insert(fingerprint, &alert.labels);
                     note_changed(&mut records, &alert);
@@ -400,11 +409,18 @@ impl Alertmanager {
         fresh: SilenceId,
         now: Timestamp,
     ) {
-        let set = self.silences.set(draft, fresh, &self.settings.silence, now);
+        let is_fresh = |id: &SilenceId| *id == fresh;
+        let set = self
+            .silences
+            .set(draft, fresh.clone(), &self.settings.silence, now);
         let answer = set.map(|changed| {
             let mut id = SilenceId::new("");
             for silence in changed {
                 id = silence.id.clone();
+                // The others end, or change their times: their matchers are what they were.
+                if is_fresh(&id) {
+                    self.silenced.silence_came(&silence, &self.alerts);
+                }
                 self.persist_silence(silence);
             }
             id
@@ -452,10 +468,13 @@ impl Alertmanager {
 
     fn collect_garbage(&mut self, now: Timestamp) {
         self.nflog.collect_garbage(now);
-        self.silences.collect_garbage(self.settings.retention, now);
+        for id in self.silences.collect_garbage(self.settings.retention, now) {
+            self.silenced.silence_went(&id);
+        }
         for (fingerprint, alert) in self.alerts.collect_garbage(now) {
             self.inhibitor.remove(fingerprint, &alert.labels);
             self.of_name.remove(fingerprint, &alert.labels);
+            self.silenced.alert_went(fingerprint);
         }
         self.give_up_old(now);
         self.forget_gone();

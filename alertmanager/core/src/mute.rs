@@ -5,7 +5,8 @@ use model::{Alert, Fingerprint, Timestamp};
 use crate::inhibit::Inhibitor;
 use crate::interval::{IntervalMute, muted_by_interval};
 use crate::policy::Policy;
-use crate::silence::{SilenceId, Silences};
+use crate::silence::{SilenceId, SilenceState, Silences};
+use crate::silenced::Silenced;
 use crate::store::AlertStore;
 
 /// What keeps one alert quiet.
@@ -49,29 +50,39 @@ pub struct Mutes<'a> {
     pub alerts: &'a AlertStore,
     pub inhibitor: &'a Inhibitor,
     pub silences: &'a Silences,
+    pub(crate) silenced: &'a Silenced,
     pub now: Timestamp,
 }
 
 impl Mutes<'_> {
     #[must_use]
-    pub fn of(&self, alert: &Alert) -> AlertMutes {
+    pub fn of(&self, fingerprint: Fingerprint, alert: &Alert) -> AlertMutes {
+        let silenced_by = self.silenced.get(fingerprint).iter().filter(|id| {
+            let silence = self.silences.get(id);
+            silence.is_some_and(|silence| silence.state(self.now) == SilenceState::Active)
+        });
         AlertMutes {
             inhibited_by: self
                 .inhibitor
                 .inhibited_by(&alert.labels, self.alerts, self.now),
-            silenced_by: self.silences.silencing(&alert.labels, self.now),
+            silenced_by: silenced_by.cloned().collect(),
         }
     }
 
     /// Why one alert is not told, in the order in which Alertmanager's stages ask.
     #[must_use]
-    pub fn reason(&self, alert: &Alert, interval: Option<&IntervalMute>) -> Option<MuteReason> {
+    pub fn reason(
+        &self,
+        fingerprint: Fingerprint,
+        alert: &Alert,
+        interval: Option<&IntervalMute>,
+    ) -> Option<MuteReason> {
         match interval {
             Some(IntervalMute::NotActive(_)) => return Some(MuteReason::ActiveTimeInterval),
             Some(IntervalMute::Muted(_)) => return Some(MuteReason::MuteTimeInterval),
             None => {}
         }
-        let mutes = self.of(alert);
+        let mutes = self.of(fingerprint, alert);
         if mutes.inhibited_by.is_some() {
             Some(MuteReason::Inhibition)
         } else if !mutes.silenced_by.is_empty() {

@@ -15,6 +15,7 @@ use crate::policy::Policy;
 use crate::protocol::{Event, Settings};
 use crate::record::{Record, since_snapshot};
 use crate::silence::Silences;
+use crate::silenced::Silenced;
 use crate::store::AlertStore;
 
 /// Bytes of alerts in one record of a snapshot, give or take one alert: small enough to be written and read whole.
@@ -47,6 +48,7 @@ impl Alertmanager {
             dispatch_from: (!settings.start_delay.is_zero()).then(|| now + settings.start_delay),
             alive_at: now,
             settings,
+            silenced: Silenced::default(),
             seen: None,
             commands: VecDeque::new(),
             events: VecDeque::new(),
@@ -66,6 +68,7 @@ impl Alertmanager {
         machine.regroup(&Schedules::default(), now);
         machine.alerts.collect_garbage(now);
         machine.index_sources();
+        machine.silenced = Silenced::new(&machine.silences, &machine.alerts);
         machine.events.push_back(Event::Restored {
             alerts: machine.alerts.len(),
             groups: machine.groups.len(),

@@ -1,9 +1,11 @@
 //! Silences: matchers that keep alerts quiet for a while.
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use model::{Labels, MatchOp, Matcher, MatcherDialect, Timestamp, is_label_name, match_all};
+
+use crate::silence_index::SilenceIndex;
 
 /// A UUID, or whatever an older store called it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -193,13 +195,10 @@ pub enum SilenceError {
     TooManyMatchers { count: usize, limit: usize },
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Silences {
     silences: BTreeMap<SilenceId, Silence>,
-    /// Sets with a matcher `name="value"`: an alert without that label cannot match.
-    by_label: BTreeMap<(String, String), BTreeSet<SilenceId>>,
-    /// Silences with a set that has no such matcher: asked for every alert.
-    unindexed: BTreeSet<SilenceId>,
+    index: SilenceIndex,
 }
 
 impl Silences {
@@ -222,23 +221,14 @@ impl Silences {
         self.silences.values()
     }
 
-    /// The active silences that match, in the order of their ids.
+    /// The silences that match, active or not, in the order of their ids.
     #[must_use]
-    pub fn silencing(&self, labels: &Labels, now: Timestamp) -> Vec<SilenceId> {
-        if self.silences.is_empty() {
-            return Vec::new();
-        }
-        let mut candidates: BTreeSet<&SilenceId> = self.unindexed.iter().collect();
-        for (name, value) in labels {
-            let key = (name.to_owned(), value.to_owned());
-            candidates.extend(self.by_label.get(&key).into_iter().flatten());
-        }
+    pub fn matching(&self, labels: &Labels) -> Vec<SilenceId> {
+        let candidates = self.index.candidates(labels).into_iter();
         candidates
-            .into_iter()
             .filter(|id| {
-                self.silences.get(id).is_some_and(|silence| {
-                    silence.state(now) == SilenceState::Active && silence.matches(labels)
-                })
+                let silence = self.silences.get(id);
+                silence.is_some_and(|silence| silence.matches(labels))
             })
             .cloned()
             .collect()
@@ -343,8 +333,8 @@ impl Silences {
         news
     }
 
-    /// Forgets what ended longer than `retention` ago; answers how many that were.
-    pub fn collect_garbage(&mut self, retention: Duration, now: Timestamp) -> usize {
+    /// Forgets what ended longer than `retention` ago; answers which silences those were.
+    pub fn collect_garbage(&mut self, retention: Duration, now: Timestamp) -> Vec<SilenceId> {
         let dead: Vec<SilenceId> = self
             .silences
             .values()
@@ -354,7 +344,7 @@ impl Silences {
         for id in &dead {
             self.remove(id);
         }
-        dead.len()
+        dead
     }
 
     /// When the next silence starts or ends.
@@ -368,43 +358,14 @@ impl Silences {
     }
 
     fn insert(&mut self, silence: Silence) {
-        self.remove(&silence.id);
-        for set in &silence.matcher_sets {
-            match set.iter().find(|matcher| is_index(matcher)) {
-                Some(matcher) => {
-                    let key = (matcher.name().to_owned(), matcher.value().to_owned());
-                    self.by_label
-                        .entry(key)
-                        .or_default()
-                        .insert(silence.id.clone());
-                }
-                None => {
-                    self.unindexed.insert(silence.id.clone());
-                }
-            }
-        }
+        self.index.insert(&silence);
         self.silences.insert(silence.id.clone(), silence);
     }
 
     fn remove(&mut self, id: &SilenceId) {
-        let Some(silence) = self.silences.remove(id) else {
-            return;
-        };
-        self.unindexed.remove(id);
-        for matcher in silence.matcher_sets.iter().flatten() {
-            let key = (matcher.name().to_owned(), matcher.value().to_owned());
-            if let Some(ids) = self.by_label.get_mut(&key) {
-                ids.remove(id);
-                if ids.is_empty() {
-                    self.by_label.remove(&key);
-                }
-            }
-        }
+        self.index.remove(id);
+        self.silences.remove(id);
     }
-}
-
-fn is_index(matcher: &Matcher) -> bool {
-    matcher.op() == MatchOp::Equal && !matcher.value().is_empty()
 }
 
 fn may_become(known: &Silence, new: &Silence, now: Timestamp) -> bool {

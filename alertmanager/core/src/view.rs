@@ -71,10 +71,12 @@ impl Tally {
             groups: groups.len(),
             ..Self::default()
         };
-        for (_, stored) in mutes.alerts.iter() {
+        for (fingerprint, stored) in mutes.alerts.iter() {
             match stored.alert.status(mutes.now) {
                 AlertStatus::Resolved => {}
-                AlertStatus::Firing if mutes.of(&stored.alert).is_muted() => tally.suppressed += 1,
+                AlertStatus::Firing if mutes.of(fingerprint, &stored.alert).is_muted() => {
+                    tally.suppressed += 1
+                }
                 AlertStatus::Firing => tally.active += 1,
             }
         }
@@ -112,7 +114,7 @@ impl View {
                     fingerprint,
                     alert: Arc::clone(&stored.alert),
                     receivers,
-                    mutes: mutes.of(&stored.alert),
+                    mutes: mutes.of(fingerprint, &stored.alert),
                 };
                 (fingerprint, Arc::new(view))
             })

@@ -2,6 +2,7 @@
 use std::borrow::Cow;
 
 use regex::{Regex, RegexBuilder};
+use regex_syntax::hir::literal::Extractor;
 
 use crate::regex_translation::translate;
 
@@ -112,6 +113,22 @@ impl GoRegex {
         }
     }
 
+    /// Beginnings of which every text that matches has one, where there are few and none is empty. For an anchored
+    /// expression; works them out anew at each call.
+    #[must_use]
+    pub fn prefixes(&self) -> Option<Vec<Vec<u8>>> {
+        let parsed = regex_syntax::parse(self.regex.as_str()).ok()?;
+        let mut prefixes = Extractor::new().extract(&parsed);
+        prefixes.minimize_by_preference();
+        let prefixes: Vec<Vec<u8>> = prefixes
+            .literals()?
+            .iter()
+            .map(|literal| literal.as_bytes().to_vec())
+            .collect();
+        let tell_apart = !prefixes.is_empty() && prefixes.iter().all(|prefix| !prefix.is_empty());
+        tell_apart.then_some(prefixes)
+    }
+
     /// Replaces every match; `$1`, `${1}` and `${name}` stand for groups, as in Go (`$1x` is the group named `1x`).
     #[must_use]
     pub fn replace_all<'t>(&self, text: &'t str, replacement: &str) -> Cow<'t, str> {
@@ -196,6 +213,32 @@ mod tests {
             assert_eq!(quote_meta(text), quoted);
             let itself = GoRegex::anchored(quoted).unwrap();
             assert!(itself.is_match(text), "{text}");
+        }
+    }
+    #[test]
+    fn few_beginnings_are_known_of_many_an_expression() {
+        for (pattern, prefixes) in [
+            ("host-3-.*", Some(vec!["host-3-"])),
+            ("web\\.[ab]+|db.*", Some(vec!["web.a", "web.b", "db"])),
+            ("a|b", Some(vec!["a", "b"])),
+            ("(?i:a)b.*", Some(vec!["Ab", "ab"])),
+            ("ab?c", Some(vec!["abc", "ac"])),
+            (".*x", None),
+            ("a*", None),
+            ("", None),
+            ("(?:|a).*", None),
+            ("[a-z]+", None),
+            ("\\w+", None),
+        ] {
+            let found = GoRegex::anchored(pattern).unwrap().prefixes();
+            let found = found.map(|found| {
+                let texts = found
+                    .into_iter()
+                    .map(|text| String::from_utf8(text).unwrap());
+                texts.collect::<Vec<_>>()
+            });
+            let expected = prefixes.map(|texts| texts.into_iter().map(str::to_owned).collect());
+            assert_eq!(found, expected, "{pattern}");
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use notifiers_core::{NotificationReason, Outcome};
 
 use crate::record::Record;
+use crate::silence::SilenceId;
 use crate::tests::world::{Heard, Reaction, World, at, secs, tells_an_end};
 
 const SEEDS: u64 = 200;
@@ -147,6 +148,18 @@ fn run(seed: u64) -> Run {
             left.len() == right.len() && differing.is_none(),
             "seed {seed} at {time}: {differing:?}"
         );
+        for (fingerprint, stored) in world.machine.alerts.iter() {
+            let matching = world.machine.silences.iter();
+            let matching: Vec<&SilenceId> = matching
+                .filter(|silence| silence.matches(&stored.alert.labels))
+                .map(|silence| &silence.id)
+                .collect();
+            let known: Vec<&SilenceId> = world.machine.silenced.get(fingerprint).iter().collect();
+            assert_eq!(
+                known, matching,
+                "seed {seed} at {time}: who is silenced by what"
+            );
+        }
         // The whole log is read for it: not every time.
         if time % 8 == 0 {
             assert_eq!(
