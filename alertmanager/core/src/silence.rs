@@ -409,7 +409,7 @@ fn is_index(matcher: &Matcher) -> bool {
 
 fn may_become(known: &Silence, new: &Silence, now: Timestamp) -> bool {
     let seconds = |time: Timestamp| time.as_millis().div_euclid(1000);
-    known.matcher_sets == new.matcher_sets
+    same_matchers(&known.matcher_sets, &new.matcher_sets)
         && match known.state(now) {
             SilenceState::Active => {
                 seconds(known.starts_at) == seconds(new.starts_at) && new.ends_at >= now
@@ -417,6 +417,16 @@ fn may_become(known: &Silence, new: &Silence, now: Timestamp) -> bool {
             SilenceState::Pending => new.starts_at >= now,
             SilenceState::Expired => false,
         }
+}
+
+/// Matchers stay in the order in which they were written, and are the same in any.
+fn same_matchers(known: &[Vec<Matcher>], new: &[Vec<Matcher>]) -> bool {
+    let sorted = |set: &Vec<Matcher>| {
+        let mut matchers: Vec<Matcher> = set.clone();
+        matchers.sort();
+        matchers
+    };
+    known.iter().map(sorted).eq(new.iter().map(sorted))
 }
 
 fn expired(known: &Silence, now: Timestamp) -> Option<Silence> {
@@ -476,7 +486,5 @@ fn compile_set(number: usize, set: &[MatcherDraft]) -> Result<Vec<Matcher>, Stri
             "matcher set {number}: at least one matcher must not match the empty string"
         ));
     }
-    // Equal silences are equal however they were written.
-    matchers.sort();
     Ok(matchers)
 }
