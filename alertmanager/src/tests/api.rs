@@ -427,6 +427,14 @@ async fn wrong_requests_are_answered_in_alertmanagers_words() {
             405,
             r#"{"code":405,"message":"method PUT is not allowed, but [GET,POST] are"}"#,
         ),
+        ("HEAD", "/api/v2/alerts", "", 405, ""),
+        (
+            "OPTIONS",
+            "/api/v2/status",
+            "",
+            405,
+            r#"{"code":405,"message":"method OPTIONS is not allowed, but [GET] are"}"#,
+        ),
         (
             "GET",
             "/api/v2/alerts?filter=%3D",
