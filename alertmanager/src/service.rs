@@ -140,6 +140,7 @@ impl AlertmanagerService {
         saved: SavedTenants,
     ) -> Self {
         settings.body_bytes_max = settings.body_bytes_max.min(BODY_BYTES_MAX);
+        settings.machine.parser_mode = settings.parser_mode;
         let (machines_stopper, machines_stop) = Stopper::new();
         let service = Self {
             inner: Arc::new(Inner {

@@ -230,7 +230,8 @@ impl Alertmanager {
                 answer.invalid.push(AlertError::TooLarge { index, what });
                 continue;
             }
-            let alert = match draft.admit(self.policy.config.global.resolve_timeout, now) {
+            let resolve_timeout = self.policy.config.global.resolve_timeout;
+            let alert = match draft.admit(resolve_timeout, self.settings.parser_mode, now) {
                 Ok(alert) => alert,
                 Err(error) => {
                     answer.invalid.push(error);
@@ -400,7 +401,8 @@ impl Alertmanager {
         fresh: SilenceId,
         now: Timestamp,
     ) {
-        let set = self.silences.set(draft, fresh, &self.settings.silence, now);
+        let (limits, mode) = (&self.settings.silence, self.settings.parser_mode);
+        let set = self.silences.set(draft, fresh, limits, mode, now);
         let answer = set.map(|changed| {
             let mut id = SilenceId::new("");
             for silence in changed {

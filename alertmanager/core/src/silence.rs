@@ -3,7 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use model::{Labels, MatchOp, Matcher, MatcherDialect, Timestamp, is_label_name, match_all};
+use model::matcher_syntax::ParserMode;
+use model::{Labels, MatchOp, Matcher, MatcherDialect, Timestamp, match_all};
 
 /// A UUID, or whatever an older store called it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -252,6 +253,7 @@ impl Silences {
         draft: SilenceDraft,
         fresh: SilenceId,
         limits: &SilenceLimits,
+        mode: ParserMode,
         now: Timestamp,
     ) -> Result<Vec<Silence>, SilenceError> {
         draft.check_size(limits)?;
@@ -262,7 +264,7 @@ impl Silences {
             return Err(SilenceError::EndInPast);
         }
         let mut silence = Silence {
-            matcher_sets: compile(&draft.matcher_sets).map_err(SilenceError::Invalid)?,
+            matcher_sets: compile(&draft.matcher_sets, mode).map_err(SilenceError::Invalid)?,
             id: fresh,
             starts_at: draft.starts_at,
             ends_at: draft.ends_at,
@@ -443,24 +445,28 @@ fn expired(known: &Silence, now: Timestamp) -> Option<Silence> {
     })
 }
 
-fn compile(sets: &[Vec<MatcherDraft>]) -> Result<Vec<Vec<Matcher>>, String> {
+fn compile(sets: &[Vec<MatcherDraft>], mode: ParserMode) -> Result<Vec<Vec<Matcher>>, String> {
     if sets.is_empty() {
         return Err("at least one matcher set required".to_owned());
     }
     sets.iter()
         .enumerate()
-        .map(|(number, set)| compile_set(number, set))
+        .map(|(number, set)| compile_set(number, set, mode))
         .collect()
 }
 
-fn compile_set(number: usize, set: &[MatcherDraft]) -> Result<Vec<Matcher>, String> {
+fn compile_set(
+    number: usize,
+    set: &[MatcherDraft],
+    mode: ParserMode,
+) -> Result<Vec<Matcher>, String> {
     if set.is_empty() {
         return Err(format!("matcher set {number} is empty"));
     }
     let mut matchers = Vec::with_capacity(set.len());
     for (index, draft) in set.iter().enumerate() {
         let wrong = |what: String| format!("invalid label matcher {index} in set {number}: {what}");
-        if !is_label_name(&draft.name) {
+        if !mode.is_label_name(&draft.name) {
             return Err(wrong(format!("invalid label name {:?}", draft.name)));
         }
         let matcher = Matcher::new(
