@@ -296,8 +296,12 @@ impl Inner {
         let parts = &self.parts;
         let mut settings = self.settings.machine.clone();
         settings.seed = RandomState::new().hash_one(tenant.as_str());
+        let now = parts.clock.now();
+        // It is the process that starts, and this machine may come with its tenant's first alert.
+        let age = now.saturating_since(self.started_at);
+        settings.start_delay = settings.start_delay.saturating_sub(age);
         let policy = self.policy.read().clone();
-        let machine = Alertmanager::restore(settings, policy, records, parts.clock.now());
+        let machine = Alertmanager::restore(settings, policy, records, now);
         let shared = Shared::new();
         let permits = Arc::new(Semaphore::new(self.settings.deliveries_max.max(1)));
         let shell = TenantShell {
