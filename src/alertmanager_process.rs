@@ -98,8 +98,15 @@ pub(crate) async fn run(flags: AlertmanagerFlags) -> anyhow::Result<()> {
         stopper: stopper.clone(),
     };
     let config = Arc::new(files.config.clone());
-    let service =
-        AlertmanagerService::start(config, settings(&flags, &features, &address), parts, saved);
+    let member = cluster.as_ref().map(|port| port.member.clone());
+    let settings = ServiceSettings {
+        cluster: member,
+        ..settings(&flags, &features, &address)
+    };
+    let service = AlertmanagerService::start(config, settings, parts, saved);
+    if let Some(cluster) = cluster {
+        tasks.spawn("cluster", cluster.hold(stop.clone()));
+    }
     tasks.spawn("alertmanager", service.clone().maintain(stop.clone()));
 
     let reloader = Reloader::new(
