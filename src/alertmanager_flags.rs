@@ -141,9 +141,9 @@ pub(crate) struct ClusterFlags {
         value_name = "HOST:PORT",
         default_value = ""
     )]
-    advertise_address: String,
+    pub(crate) advertise_address: String,
     #[arg(long = "cluster.peer-name", value_name = "NAME", default_value = "")]
-    peer_name: String,
+    pub(crate) peer_name: String,
     /// Other members; may be given several times.
     #[arg(long = "cluster.peer", value_name = "HOST:PORT")]
     pub(crate) peers: Vec<String>,

@@ -20,13 +20,14 @@ use axum::routing::get;
 use config::{AlertmanagerFiles, AlertmanagerOptions};
 use runtime::log::SyncPolicy;
 use runtime::{
-    DiskFiles, Metrics, Server, Stop, Stopper, SystemClock, TENANT_HEADER, Tasks, Web,
+    Clock, DiskFiles, Metrics, Server, Stop, Stopper, SystemClock, TENANT_HEADER, Tasks, Web,
     start_logging, watch_clock,
 };
 use tracing::{error, info, warn};
 
 use crate::alertmanager_flags::{AlertmanagerFlags, Features};
 use crate::cli::VERSION;
+use crate::cluster_port::ClusterPort;
 use crate::pages;
 use crate::parts::{ENDING_MAX, machine_url};
 use crate::reload::{Reloader, TakeOver};
@@ -69,6 +70,8 @@ pub(crate) async fn run(flags: AlertmanagerFlags) -> anyhow::Result<()> {
         .map_err(|error| anyhow!(error.sentence()))?;
 
     let web = guard(&flags)?;
+    let clock = Arc::new(SystemClock::new());
+    let cluster = ClusterPort::bind(&flags.cluster, clock.now()).await?;
     let server = Server::bind(&flags.listen_addresses)
         .await?
         .guarded(web.clone());
@@ -78,7 +81,6 @@ pub(crate) async fn run(flags: AlertmanagerFlags) -> anyhow::Result<()> {
     let server = server.measured(&metrics);
     let (stopper, stop) = Stopper::new();
     let mut tasks = Tasks::new(stopper.clone());
-    let clock = Arc::new(SystemClock::new());
     tasks.spawn_fallible("clock", watch_clock(clock.clone(), stop.clone()));
     let telling = Arc::new(Telling::new(tellers, clock.clone()));
     let folder = flags.storage_path.clone();
@@ -244,10 +246,13 @@ fn router(
     }
     let prefix = address.prefix.clone();
     let home = prefix.clone();
-    Router::new().nest(&prefix, routes).route(
-        "/",
-        get(async move || (StatusCode::FOUND, [(LOCATION, home)])),
-    )
+    Router::new()
+        .nest(&prefix, routes)
+        .route(
+            "/",
+            get(async move || (StatusCode::FOUND, [(LOCATION, home)])),
+        )
+        .fallback(pages::no_page)
 }
 
 /// How the configuration file is read.

@@ -3,6 +3,7 @@ mod alertmanager_flags;
 mod alertmanager_process;
 mod check;
 mod cli;
+mod cluster_port;
 mod configuration;
 #[cfg(feature = "demo")]
 mod demo;

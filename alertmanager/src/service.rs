@@ -1,6 +1,7 @@
 //! The Alertmanagers of all tenants in this process: one machine each.
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +49,16 @@ pub struct ServiceSettings {
     pub version: String,
     /// Where an Alertmanager's files are kept too, for the tenant of requests that name none.
     pub data_folder: Option<DataFolder>,
+    /// Itself as `GET /api/v2/status` tells it; none where clustering is off.
+    pub cluster: Option<ClusterMember>,
+}
+
+/// A member of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterMember {
+    pub name: String,
+    /// Where the others reach it.
+    pub address: SocketAddr,
 }
 
 /// An Alertmanager's `--storage.path`.
@@ -76,6 +87,7 @@ impl Default for ServiceSettings {
             parser_mode: ParserMode::default(),
             version: "0.34.0".to_owned(),
             data_folder: None,
+            cluster: None,
         }
     }
 }
