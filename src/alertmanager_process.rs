@@ -1,7 +1,7 @@
 //! `watchbell alertmanager`: an Alertmanager and nothing else, in place of prometheus/alertmanager.
 //!
 //! One configuration file, one tenant: a header that names another is not looked at, as there.
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use runtime::{
 };
 use tracing::{error, info, warn};
 
+use crate::activation::ActivationError;
 use crate::alertmanager_flags::{AlertmanagerFlags, Features};
 use crate::cli::VERSION;
 use crate::cluster_port::ClusterPort;
@@ -37,7 +38,11 @@ use crate::telling::{Telling, prepare};
 /// What a client of the API is told: the release whose behaviour this is.
 const UPSTREAM_VERSION: &str = "0.34.0";
 
-pub(crate) async fn run(flags: AlertmanagerFlags) -> anyhow::Result<()> {
+/// `sockets` are those that systemd opened, where it was asked for them.
+pub(crate) async fn run(
+    flags: AlertmanagerFlags,
+    sockets: Option<Result<Vec<TcpListener>, ActivationError>>,
+) -> anyhow::Result<()> {
     start_logging(
         log_level(flags.log_level.into()),
         log_format(flags.log_format.into()),
@@ -72,9 +77,11 @@ pub(crate) async fn run(flags: AlertmanagerFlags) -> anyhow::Result<()> {
     let web = guard(&flags)?;
     let clock = Arc::new(SystemClock::new());
     let cluster = ClusterPort::bind(&flags.cluster, clock.now()).await?;
-    let server = Server::bind(&flags.listen_addresses)
-        .await?
-        .guarded(web.clone());
+    let server = match sockets {
+        Some(sockets) => Server::of(sockets?)?,
+        None => Server::bind(&flags.listen_addresses).await?,
+    };
+    let server = server.guarded(web.clone());
     let addresses = server.addresses();
     let address = Address::new(&flags, &addresses)?;
     let metrics = Metrics::new().with_process();

@@ -1,4 +1,5 @@
 //! Watchbell as its users run it: real processes on loopback, a real service's configuration, a real Prometheus.
+mod activation;
 mod bad_input;
 mod cadence;
 mod damage;
