@@ -141,9 +141,9 @@ pub(crate) struct ClusterFlags {
         value_name = "HOST:PORT",
         default_value = ""
     )]
-    advertise_address: String,
+    pub(crate) advertise_address: String,
     #[arg(long = "cluster.peer-name", value_name = "NAME", default_value = "")]
-    peer_name: String,
+    pub(crate) peer_name: String,
     /// Other members; may be given several times.
     #[arg(long = "cluster.peer", value_name = "HOST:PORT")]
     pub(crate) peers: Vec<String>,
@@ -193,6 +193,8 @@ pub(crate) enum FlagError {
     TwoModes,
     #[error("alertmanager/app: Options.{0} must be positive{1}")]
     NotPositive(&'static str, &'static str),
+    #[error("cannot listen on {0}: vsock addresses are not supported")]
+    Vsock(String),
 }
 
 impl AlertmanagerFlags {
@@ -224,7 +226,7 @@ impl AlertmanagerFlags {
         Ok(features)
     }
 
-    /// Intervals that may not be zero.
+    /// Intervals that may not be zero, and addresses of a kind that is not there.
     pub(crate) fn check(&self) -> Result<(), FlagError> {
         let always = [
             ("Retention", self.retention),
@@ -250,6 +252,12 @@ impl AlertmanagerFlags {
         };
         if let Some(name) = zero(&always) {
             return Err(FlagError::NotPositive(name, ""));
+        }
+        let vsock = |address: &&String| address.starts_with("vsock://");
+        if let Some(address) = self.listen_addresses.iter().find(vsock)
+            && !self.systemd_socket
+        {
+            return Err(FlagError::Vsock(address.clone()));
         }
         match zero(&in_cluster) {
             Some(name) if !cluster.listen_address.is_empty() => {
@@ -407,6 +415,14 @@ mod tests {
                 "alertmanager/app: Options.GossipInterval must be positive when clustering is enabled",
             ),
             ("--cluster.gossip-interval=0s --cluster.listen-address=", ""),
+            (
+                "--web.listen-address=:9093 --web.listen-address=vsock://:9093",
+                "cannot listen on vsock://:9093: vsock addresses are not supported",
+            ),
+            (
+                "--web.listen-address=vsock://:9093 --web.systemd-socket",
+                "",
+            ),
         ] {
             let flags = parse(line).unwrap();
             let outcome = flags.features().map(drop).and_then(|()| flags.check());

@@ -1,7 +1,7 @@
 //! `watchbell alertmanager`: an Alertmanager and nothing else, in place of prometheus/alertmanager.
 //!
 //! One configuration file, one tenant: a header that names another is not looked at, as there.
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,13 +21,15 @@ use config::{AlertmanagerFiles, AlertmanagerOptions};
 use ruler::Occasion;
 use runtime::log::SyncPolicy;
 use runtime::{
-    DiskFiles, Metrics, Server, Stop, Stopper, SystemClock, TENANT_HEADER, Tasks, Web,
+    Clock, DiskFiles, Metrics, Server, Stop, Stopper, SystemClock, TENANT_HEADER, Tasks, Web,
     start_logging, watch_clock,
 };
 use tracing::{error, info, warn};
 
+use crate::activation::ActivationError;
 use crate::alertmanager_flags::{AlertmanagerFlags, Features};
 use crate::cli::VERSION;
+use crate::cluster_port::ClusterPort;
 use crate::pages;
 use crate::parts::{ENDING_MAX, machine_url};
 use crate::reload::{Reloader, TakeOver};
@@ -37,7 +39,11 @@ use crate::telling::{Telling, prepare};
 /// What a client of the API is told: the release whose behaviour this is.
 const UPSTREAM_VERSION: &str = "0.34.0";
 
-pub(crate) async fn run(flags: AlertmanagerFlags) -> anyhow::Result<()> {
+/// `sockets` are those that systemd opened, where it was asked for them.
+pub(crate) async fn run(
+    flags: AlertmanagerFlags,
+    sockets: Option<Result<Vec<TcpListener>, ActivationError>>,
+) -> anyhow::Result<()> {
     start_logging(
         log_level(flags.log_level.into()),
         log_format(flags.log_format.into()),
@@ -70,16 +76,19 @@ pub(crate) async fn run(flags: AlertmanagerFlags) -> anyhow::Result<()> {
         .map_err(|error| anyhow!(error.sentence()))?;
 
     let web = guard(&flags)?;
-    let server = Server::bind(&flags.listen_addresses)
-        .await?
-        .guarded(web.clone());
+    let clock = Arc::new(SystemClock::new());
+    let cluster = ClusterPort::bind(&flags.cluster, clock.now()).await?;
+    let server = match sockets {
+        Some(sockets) => Server::of(sockets?)?,
+        None => Server::bind(&flags.listen_addresses).await?,
+    };
+    let server = server.guarded(web.clone());
     let addresses = server.addresses();
     let address = Address::new(&flags, &addresses)?;
     let metrics = Metrics::new().with_process();
     let server = server.measured(&metrics);
     let (stopper, stop) = Stopper::new();
     let mut tasks = Tasks::new(stopper.clone());
-    let clock = Arc::new(SystemClock::new());
     tasks.spawn_fallible("clock", watch_clock(clock.clone(), stop.clone()));
     let telling = Arc::new(Telling::new(tellers, clock.clone()));
     let folder = flags.storage_path.clone();
@@ -99,8 +108,15 @@ pub(crate) async fn run(flags: AlertmanagerFlags) -> anyhow::Result<()> {
         stopper: stopper.clone(),
     };
     let config = Arc::new(files.config.clone());
-    let service =
-        AlertmanagerService::start(config, settings(&flags, &features, &address), parts, saved);
+    let member = cluster.as_ref().map(|port| port.member.clone());
+    let settings = ServiceSettings {
+        cluster: member,
+        ..settings(&flags, &features, &address)
+    };
+    let service = AlertmanagerService::start(config, settings, parts, saved);
+    if let Some(cluster) = cluster {
+        tasks.spawn("cluster", cluster.hold(stop.clone()));
+    }
     tasks.spawn("alertmanager", service.clone().maintain(stop.clone()));
 
     let reloader = Reloader::new(
@@ -238,10 +254,13 @@ fn router(
     }
     let prefix = address.prefix.clone();
     let home = prefix.clone();
-    Router::new().nest(&prefix, routes).route(
-        "/",
-        get(async move || (StatusCode::FOUND, [(LOCATION, home)])),
-    )
+    Router::new()
+        .nest(&prefix, routes)
+        .route(
+            "/",
+            get(async move || (StatusCode::FOUND, [(LOCATION, home)])),
+        )
+        .fallback(pages::no_page)
 }
 
 /// How the configuration file is read.

@@ -1,8 +1,10 @@
 //! One binary: all of Watchbell, or any part of it.
+mod activation;
 mod alertmanager_flags;
 mod alertmanager_process;
 mod check;
 mod cli;
+mod cluster_port;
 mod configuration;
 #[cfg(feature = "demo")]
 mod demo;
@@ -86,7 +88,9 @@ fn refuse_alertmanager(error: &clap::Error) -> ExitCode {
 
 /// It says by itself, in its log, why it fails.
 fn run_alertmanager(flags: AlertmanagerFlags) -> ExitCode {
-    match in_runtime(alertmanager_process::run(flags)) {
+    // Here there is one thread still.
+    let sockets = flags.systemd_socket.then(activation::take_listeners);
+    match in_runtime(alertmanager_process::run(flags, sockets)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(err = format!("{error:#}"), "alertmanager exited with error");

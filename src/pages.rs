@@ -1,9 +1,10 @@
 //! What every target serves beside its own routes: health, figures, reload, and a first page.
+use std::future::{Ready, ready};
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::header::{ALLOW, CONTENT_TYPE};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use ruler::Occasion;
@@ -23,12 +24,13 @@ const INDEX: &str = "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><t
 <li><a href=\"/metrics\">Metrics</a></li></ul>";
 
 pub(crate) fn routes(metrics: Metrics, reloader: Arc<Reloader>) -> Routes {
-    let healthy = get(async || "OK");
+    let healthy = get(async || "OK").fallback(other_methods("GET, HEAD, OPTIONS"));
     Routes::new()
         .route(
             Right::Public,
             "/",
-            get(async || Html(format!("{INDEX}<p>{VERSION}</p></html>"))),
+            get(async || Html(format!("{INDEX}<p>{VERSION}</p></html>")))
+                .fallback(other_methods("GET, HEAD, OPTIONS")),
         )
         .route(Right::Public, "/-/healthy", healthy.clone())
         // It is served only when everything has been read back and runs.
@@ -36,16 +38,42 @@ pub(crate) fn routes(metrics: Metrics, reloader: Arc<Reloader>) -> Routes {
         .route(
             Right::Public,
             "/metrics",
-            get(async move |headers: HeaderMap| metrics.response(&headers)),
+            get(async move |headers: HeaderMap| metrics.response(&headers))
+                .fallback(other_methods("GET, HEAD, OPTIONS")),
         )
-        .route(Right::Admin, "/-/reload", post(reload).with_state(reloader))
+        .route(
+            Right::Admin,
+            "/-/reload",
+            post(reload)
+                .fallback(other_methods("OPTIONS, POST"))
+                .with_state(reloader),
+        )
+}
+
+/// Which methods a page has, or that it has not the one that was tried.
+fn other_methods(
+    allowed: &'static str,
+) -> impl Fn(Method) -> Ready<Response> + Clone + Send + Sync + 'static {
+    move |method| {
+        let allow = [(ALLOW, allowed)];
+        ready(if method == Method::OPTIONS {
+            (StatusCode::OK, allow).into_response()
+        } else {
+            (
+                StatusCode::METHOD_NOT_ALLOWED,
+                allow,
+                "Method Not Allowed\n",
+            )
+                .into_response()
+        })
+    }
 }
 
 /// Where nothing is. Clients of the Alertmanager's API expect its own form.
 pub(crate) async fn not_found(uri: Uri) -> Response {
     let path = uri.path();
     if !path.starts_with("/api/v2/") {
-        return (StatusCode::NOT_FOUND, "404 page not found\n").into_response();
+        return no_page().await;
     }
     let body = serde_json::json!({"code": 404, "message": format!("path {path} was not found")});
     (
@@ -54,6 +82,10 @@ pub(crate) async fn not_found(uri: Uri) -> Response {
         body.to_string(),
     )
         .into_response()
+}
+
+pub(crate) async fn no_page() -> Response {
+    (StatusCode::NOT_FOUND, "404 page not found\n").into_response()
 }
 
 async fn reload(State(reloader): State<Arc<Reloader>>) -> Response {

@@ -11,7 +11,7 @@ mod status;
 mod version_1;
 mod wire;
 
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use runtime::{Right, Routes};
 
 use crate::api::error::not_allowed;
@@ -29,9 +29,7 @@ pub fn routes(service: &AlertmanagerService) -> Routes {
         .route(
             Right::Read,
             "/api/v2/alerts",
-            get(alerts::list)
-                .fallback(not_allowed("GET,POST"))
-                .with_state(with()),
+            only("GET,POST", get(alerts::list)).with_state(with()),
         )
         .route(
             Right::Send,
@@ -41,23 +39,17 @@ pub fn routes(service: &AlertmanagerService) -> Routes {
         .route(
             Right::Read,
             "/api/v2/alerts/groups",
-            get(groups::list)
-                .fallback(not_allowed("GET"))
-                .with_state(with()),
+            only("GET", get(groups::list)).with_state(with()),
         )
         .route(
             Right::Read,
             "/api/v2/receivers",
-            get(groups::receivers)
-                .fallback(not_allowed("GET"))
-                .with_state(with()),
+            only("GET", get(groups::receivers)).with_state(with()),
         )
         .route(
             Right::Read,
             "/api/v2/silence/{id}",
-            get(silences::get)
-                .fallback(not_allowed("DELETE,GET"))
-                .with_state(with()),
+            only("DELETE,GET", get(silences::get)).with_state(with()),
         )
         .route(
             Right::Silence,
@@ -67,9 +59,7 @@ pub fn routes(service: &AlertmanagerService) -> Routes {
         .route(
             Right::Read,
             "/api/v2/silences",
-            get(silences::list)
-                .fallback(not_allowed("GET,POST"))
-                .with_state(with()),
+            only("GET,POST", get(silences::list)).with_state(with()),
         )
         .route(
             Right::Silence,
@@ -79,20 +69,26 @@ pub fn routes(service: &AlertmanagerService) -> Routes {
         .route(
             Right::Read,
             "/api/v2/status",
-            get(status::status)
-                .fallback(not_allowed("GET"))
-                .with_state(with()),
+            only("GET", get(status::status)).with_state(with()),
         )
         .route(
             Right::Read,
             "/api/watchbell/v1/alerts/{fingerprint}/explain",
-            get(explain::explain)
-                .fallback(not_allowed("GET"))
-                .with_state(with()),
+            only("GET", get(explain::explain)).with_state(with()),
         )
         .route(
             Right::Public,
             "/api/watchbell/v1/openapi.json",
-            get(document::document).fallback(not_allowed("GET")),
+            only("GET", get(document::document)),
         )
+}
+
+/// What is read by GET is not answered to HEAD either, as Alertmanager's API has it.
+fn only<S: Clone + Send + Sync + 'static>(
+    allowed: &'static str,
+    methods: MethodRouter<S>,
+) -> MethodRouter<S> {
+    methods
+        .head(not_allowed(allowed))
+        .fallback(not_allowed(allowed))
 }

@@ -25,6 +25,6 @@ pub use front::{FrontSettings, front};
 pub use journal::{JournalError, RECORD_KIND, SavedTenants, open_journal};
 pub use metrics::AlertmanagerMetrics;
 pub use service::{
-    AlertmanagerService, CheckpointError, DataFolder, ServiceParts, ServiceSettings,
+    AlertmanagerService, CheckpointError, ClusterMember, DataFolder, ServiceParts, ServiceSettings,
 };
 pub use tenant::AskError;

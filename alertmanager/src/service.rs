@@ -1,6 +1,7 @@
 //! The Alertmanagers of all tenants in this process: one machine each.
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +49,16 @@ pub struct ServiceSettings {
     pub version: String,
     /// Where an Alertmanager's files are kept too, for the tenant of requests that name none.
     pub data_folder: Option<DataFolder>,
+    /// Itself as `GET /api/v2/status` tells it; none where clustering is off.
+    pub cluster: Option<ClusterMember>,
+}
+
+/// A member of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterMember {
+    pub name: String,
+    /// Where the others reach it.
+    pub address: SocketAddr,
 }
 
 /// An Alertmanager's `--storage.path`.
@@ -76,6 +87,7 @@ impl Default for ServiceSettings {
             parser_mode: ParserMode::default(),
             version: "0.34.0".to_owned(),
             data_folder: None,
+            cluster: None,
         }
     }
 }
@@ -140,6 +152,7 @@ impl AlertmanagerService {
         saved: SavedTenants,
     ) -> Self {
         settings.body_bytes_max = settings.body_bytes_max.min(BODY_BYTES_MAX);
+        settings.machine.parser_mode = settings.parser_mode;
         let (machines_stopper, machines_stop) = Stopper::new();
         let service = Self {
             inner: Arc::new(Inner {
@@ -295,8 +308,12 @@ impl Inner {
         let parts = &self.parts;
         let mut settings = self.settings.machine.clone();
         settings.seed = RandomState::new().hash_one(tenant.as_str());
+        let now = parts.clock.now();
+        // It is the process that starts, and this machine may come with its tenant's first alert.
+        let age = now.saturating_since(self.started_at);
+        settings.start_delay = settings.start_delay.saturating_sub(age);
         let policy = self.policy.read().clone();
-        let machine = Alertmanager::restore(settings, policy, records, parts.clock.now());
+        let machine = Alertmanager::restore(settings, policy, records, now);
         let shared = Shared::new();
         let permits = Arc::new(Semaphore::new(self.settings.deliveries_max.max(1)));
         let shell = TenantShell {

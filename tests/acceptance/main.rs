@@ -1,4 +1,7 @@
 //! Watchbell as its users run it: real processes on loopback, a real service's configuration, a real Prometheus.
+mod activation;
+mod alertmanager;
+mod amtool;
 mod bad_input;
 mod cadence;
 mod damage;
@@ -7,6 +10,7 @@ mod differential;
 mod files;
 mod full_disk;
 mod handover;
+mod harness;
 mod kill;
 mod layout;
 mod pages;

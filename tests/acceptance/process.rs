@@ -19,6 +19,11 @@ pub(crate) struct Process {
 impl Process {
     /// Starts the program; what it prints is appended to `log`.
     pub(crate) fn start(name: &str, command: &mut Command, log: &Path) -> Self {
+        Self::start_with(name, command, Stdio::null(), log)
+    }
+
+    /// With an input of its own.
+    pub(crate) fn start_with(name: &str, command: &mut Command, input: Stdio, log: &Path) -> Self {
         // The tests' own HTTP client knows no TLS by itself; it fails only where another test was first.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let output = File::options()
@@ -27,7 +32,7 @@ impl Process {
             .open(log)
             .expect("the log file can be opened");
         let child = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(output.try_clone().expect("a file handle can be copied"))
             .stderr(output)
             .spawn()

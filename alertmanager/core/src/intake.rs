@@ -2,8 +2,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use model::matcher_syntax::ParserMode;
 use model::wire::PostableAlert;
-use model::{Alert, Labels, TimeError, Timestamp, go_quote, is_label_name};
+use model::{Alert, Labels, TimeError, Timestamp, go_quote};
 
 /// A posted alert whose times are read; nothing else is judged yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -133,14 +134,19 @@ impl AlertDraft {
 
     /// Fills in what was not said: an alert without a start starts now (or at its end), one without an end lasts
     /// `resolve_timeout` unless it is sent again. Labels with empty values are the same as absent ones.
-    pub fn admit(self, resolve_timeout: Duration, now: Timestamp) -> Result<Alert, AlertError> {
+    pub fn admit(
+        self,
+        resolve_timeout: Duration,
+        mode: ParserMode,
+        now: Timestamp,
+    ) -> Result<Alert, AlertError> {
         let starts_at = self.starts_at.or(self.ends_at).unwrap_or(now);
         let ends_at = self.ends_at.unwrap_or(now + resolve_timeout);
         if self.ends_at.is_some() && ends_at < starts_at {
             return Err(AlertError::StartAfterEnd);
         }
         let wrong_name = |pairs: &BTreeMap<String, String>| {
-            pairs.keys().find(|name| !is_label_name(name)).cloned()
+            pairs.keys().find(|name| !mode.is_label_name(name)).cloned()
         };
         let labels: BTreeMap<String, String> = self
             .labels
@@ -180,6 +186,7 @@ mod tests {
     use std::time::Duration;
 
     use model::Timestamp;
+    use model::matcher_syntax::ParserMode;
 
     use super::{AlertDraft, AlertError, AlertLimits, AlertPart, TooLarge};
 
@@ -208,7 +215,7 @@ mod tests {
             (Some(900), Some(1100), (900, 1100, false)),
         ] {
             let alert = draft(&[("a", "x"), ("empty", "")], starts_at, ends_at)
-                .admit(Duration::from_secs(300), at(1000))
+                .admit(Duration::from_secs(300), ParserMode::default(), at(1000))
                 .unwrap();
             assert_eq!(
                 (alert.starts_at, alert.ends_at, alert.timeout),
@@ -265,8 +272,30 @@ mod tests {
                 "invalid label set: invalid name \"\"",
             ),
         ] {
-            let error: AlertError = draft.admit(Duration::ZERO, at(1000)).unwrap_err();
+            let error: AlertError = draft
+                .admit(Duration::ZERO, ParserMode::default(), at(1000))
+                .unwrap_err();
             assert_eq!(error.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn names_are_what_the_mode_says() {
+        for (name, mode, is_taken) in [
+            ("größe", ParserMode::Fallback, true),
+            ("größe", ParserMode::Utf8, true),
+            ("größe", ParserMode::Classic, false),
+            ("size", ParserMode::Classic, true),
+        ] {
+            let with_label = draft(&[(name, "x")], None, None);
+            let mut annotated = draft(&[("a", "x")], None, None);
+            annotated
+                .annotations
+                .insert(name.to_owned(), "x".to_owned());
+            for draft in [with_label, annotated] {
+                let admitted = draft.admit(Duration::ZERO, mode, at(1000));
+                assert_eq!(admitted.is_ok(), is_taken, "{name} {mode:?}");
+            }
         }
     }
 }

@@ -233,7 +233,8 @@ impl Alertmanager {
                 answer.invalid.push(AlertError::TooLarge { index, what });
                 continue;
             }
-            let alert = match draft.admit(self.policy.config.global.resolve_timeout, now) {
+            let resolve_timeout = self.policy.config.global.resolve_timeout;
+            let alert = match draft.admit(resolve_timeout, self.settings.parser_mode, now) {
                 Ok(alert) => alert,
                 Err(error) => {
                     answer.invalid.push(error);
@@ -409,16 +410,14 @@ impl Alertmanager {
         fresh: SilenceId,
         now: Timestamp,
     ) {
-        let is_fresh = |id: &SilenceId| *id == fresh;
-        let set = self
-            .silences
-            .set(draft, fresh.clone(), &self.settings.silence, now);
+        let (limits, mode) = (&self.settings.silence, self.settings.parser_mode);
+        let set = self.silences.set(draft, fresh.clone(), limits, mode, now);
         let answer = set.map(|changed| {
             let mut id = SilenceId::new("");
             for silence in changed {
                 id = silence.id.clone();
                 // The others end, or change their times: their matchers are what they were.
-                if is_fresh(&id) {
+                if id == fresh {
                     self.silenced.silence_came(&silence, &self.alerts);
                 }
                 self.persist_silence(silence);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use config::Integration;
 use jiff::tz::TimeZone;
+use model::matcher_syntax::ParserMode;
 use model::{Fingerprint, Timestamp};
 use notifiers_core::{GroupKey, Memory, Notification, NotificationReason, Outcome};
 
@@ -35,6 +36,8 @@ pub struct Settings {
     pub start_delay: Duration,
     pub alert: AlertLimits,
     pub silence: SilenceLimits,
+    /// Says what may name a label, of alerts and of silences.
+    pub parser_mode: ParserMode,
     /// The machine's own zone, for time intervals with `location: Local`.
     pub local_zone: TimeZone,
     /// Spreads retries.
@@ -54,6 +57,7 @@ impl Default for Settings {
             start_delay: Duration::ZERO,
             alert: AlertLimits::default(),
             silence: SilenceLimits::default(),
+            parser_mode: ParserMode::default(),
             local_zone: TimeZone::UTC,
             seed: 0,
         }

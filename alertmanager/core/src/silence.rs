@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use model::{Labels, MatchOp, Matcher, MatcherDialect, Timestamp, is_label_name, match_all};
+use model::matcher_syntax::ParserMode;
+use model::{Labels, MatchOp, Matcher, MatcherDialect, Timestamp, match_all};
 
 use crate::silence_index::SilenceIndex;
 
@@ -242,6 +243,7 @@ impl Silences {
         draft: SilenceDraft,
         fresh: SilenceId,
         limits: &SilenceLimits,
+        mode: ParserMode,
         now: Timestamp,
     ) -> Result<Vec<Silence>, SilenceError> {
         draft.check_size(limits)?;
@@ -252,7 +254,7 @@ impl Silences {
             return Err(SilenceError::EndInPast);
         }
         let mut silence = Silence {
-            matcher_sets: compile(&draft.matcher_sets).map_err(SilenceError::Invalid)?,
+            matcher_sets: compile(&draft.matcher_sets, mode).map_err(SilenceError::Invalid)?,
             id: fresh,
             starts_at: draft.starts_at,
             ends_at: draft.ends_at,
@@ -370,7 +372,7 @@ impl Silences {
 
 fn may_become(known: &Silence, new: &Silence, now: Timestamp) -> bool {
     let seconds = |time: Timestamp| time.as_millis().div_euclid(1000);
-    known.matcher_sets == new.matcher_sets
+    same_matchers(&known.matcher_sets, &new.matcher_sets)
         && match known.state(now) {
             SilenceState::Active => {
                 seconds(known.starts_at) == seconds(new.starts_at) && new.ends_at >= now
@@ -378,6 +380,16 @@ fn may_become(known: &Silence, new: &Silence, now: Timestamp) -> bool {
             SilenceState::Pending => new.starts_at >= now,
             SilenceState::Expired => false,
         }
+}
+
+/// Matchers stay in the order in which they were written, and are the same in any.
+fn same_matchers(known: &[Vec<Matcher>], new: &[Vec<Matcher>]) -> bool {
+    let sorted = |set: &Vec<Matcher>| {
+        let mut matchers: Vec<Matcher> = set.clone();
+        matchers.sort();
+        matchers
+    };
+    known.iter().map(sorted).eq(new.iter().map(sorted))
 }
 
 fn expired(known: &Silence, now: Timestamp) -> Option<Silence> {
@@ -394,24 +406,28 @@ fn expired(known: &Silence, now: Timestamp) -> Option<Silence> {
     })
 }
 
-fn compile(sets: &[Vec<MatcherDraft>]) -> Result<Vec<Vec<Matcher>>, String> {
+fn compile(sets: &[Vec<MatcherDraft>], mode: ParserMode) -> Result<Vec<Vec<Matcher>>, String> {
     if sets.is_empty() {
         return Err("at least one matcher set required".to_owned());
     }
     sets.iter()
         .enumerate()
-        .map(|(number, set)| compile_set(number, set))
+        .map(|(number, set)| compile_set(number, set, mode))
         .collect()
 }
 
-fn compile_set(number: usize, set: &[MatcherDraft]) -> Result<Vec<Matcher>, String> {
+fn compile_set(
+    number: usize,
+    set: &[MatcherDraft],
+    mode: ParserMode,
+) -> Result<Vec<Matcher>, String> {
     if set.is_empty() {
         return Err(format!("matcher set {number} is empty"));
     }
     let mut matchers = Vec::with_capacity(set.len());
     for (index, draft) in set.iter().enumerate() {
         let wrong = |what: String| format!("invalid label matcher {index} in set {number}: {what}");
-        if !is_label_name(&draft.name) {
+        if !mode.is_label_name(&draft.name) {
             return Err(wrong(format!("invalid label name {:?}", draft.name)));
         }
         let matcher = Matcher::new(
@@ -437,7 +453,5 @@ fn compile_set(number: usize, set: &[MatcherDraft]) -> Result<Vec<Matcher>, Stri
             "matcher set {number}: at least one matcher must not match the empty string"
         ));
     }
-    // Equal silences are equal however they were written.
-    matchers.sort();
     Ok(matchers)
 }

@@ -10,10 +10,7 @@ use crate::service::AlertmanagerService;
 pub(crate) async fn status(State(service): State<AlertmanagerService>) -> Response {
     let inner = &service.inner;
     let body = StatusBody {
-        cluster: ClusterBody {
-            peers: [],
-            status: "disabled",
-        },
+        cluster: ClusterBody::new(inner.settings.cluster.as_ref()),
         config: ConfigBody {
             original: &service.config_text(),
         },

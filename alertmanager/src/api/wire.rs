@@ -6,6 +6,8 @@ use model::{Labels, MatchOp, Timestamp};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::service::ClusterMember;
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct GettableAlert<'a> {
@@ -205,16 +207,43 @@ pub(crate) struct SilenceCreated<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct StatusBody<'a> {
-    pub(crate) cluster: ClusterBody,
+    pub(crate) cluster: ClusterBody<'a>,
     pub(crate) config: ConfigBody<'a>,
     pub(crate) uptime: String,
     pub(crate) version_info: VersionBody<'a>,
 }
 
 #[derive(Serialize)]
-pub(crate) struct ClusterBody {
-    pub(crate) peers: [String; 0],
-    pub(crate) status: &'static str,
+pub(crate) struct ClusterBody<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    peers: Vec<PeerBody<'a>>,
+    status: &'static str,
+}
+
+#[derive(Serialize)]
+struct PeerBody<'a> {
+    address: String,
+    name: &'a str,
+}
+
+impl<'a> ClusterBody<'a> {
+    /// A member knows itself, and alone it has nothing to wait for.
+    pub(crate) fn new(member: Option<&'a ClusterMember>) -> Self {
+        let peer = |member: &'a ClusterMember| PeerBody {
+            address: member.address.to_string(),
+            name: &member.name,
+        };
+        Self {
+            name: member.map(|member| member.name.as_str()),
+            peers: member.into_iter().map(peer).collect(),
+            status: if member.is_some() {
+                "ready"
+            } else {
+                "disabled"
+            },
+        }
+    }
 }
 
 #[derive(Serialize)]

@@ -223,6 +223,31 @@ receivers: [{name: team}, {name: a}, {name: b}]
 }
 
 #[tokio::test]
+async fn matchers_stay_in_their_order_and_are_the_same_in_any() {
+    let bench = Bench::new(AT_ONCE);
+    let matcher =
+        |name: &str| json!({"name": name, "value": "x", "isRegex": false, "isEqual": true});
+    let set = async |id: &str, names: &[&str]| {
+        let matchers: Vec<Value> = names.iter().map(|name| matcher(name)).collect();
+        let silence = json!({
+            "id": id, "matchers": matchers, "createdBy": "me", "comment": "c",
+            "startsAt": "2998-01-01T00:00:00Z", "endsAt": "2999-01-01T00:00:00Z",
+        });
+        let silence = silence.to_string();
+        let (status, body) = bench.ask("POST", "/api/v2/silences", &silence).await;
+        assert_eq!(status, 200, "{body}");
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        answer["silenceID"].as_str().unwrap().to_owned()
+    };
+    let first = set("", &["b", "a"]).await;
+    let shown = bench.get(&format!("/api/v2/silence/{first}")).await;
+    assert_eq!(shown["matchers"], json!([matcher("b"), matcher("a")]));
+    assert_eq!(set(&first, &["a", "b"]).await, first);
+    assert_ne!(set(&first, &["a", "c"]).await, first);
+    bench.end().await;
+}
+
+#[tokio::test]
 async fn silences_are_set_shown_changed_and_expired() {
     let bench = Bench::new(AT_ONCE);
     let silence = |id: &str, comment: &str, ends_at: &str| {
@@ -401,6 +426,14 @@ async fn wrong_requests_are_answered_in_alertmanagers_words() {
             "",
             405,
             r#"{"code":405,"message":"method PUT is not allowed, but [GET,POST] are"}"#,
+        ),
+        ("HEAD", "/api/v2/alerts", "", 405, ""),
+        (
+            "OPTIONS",
+            "/api/v2/status",
+            "",
+            405,
+            r#"{"code":405,"message":"method OPTIONS is not allowed, but [GET] are"}"#,
         ),
         (
             "GET",

@@ -145,12 +145,26 @@ impl Server {
             })?;
             listeners.push(listener);
         }
-        Ok(Self {
+        Ok(Self::with_listeners(listeners))
+    }
+
+    /// Of sockets that somebody else has bound.
+    pub fn of(sockets: Vec<std::net::TcpListener>) -> io::Result<Self> {
+        let listener = |socket: std::net::TcpListener| {
+            socket.set_nonblocking(true)?;
+            TcpListener::from_std(socket)
+        };
+        let listeners = sockets.into_iter().map(listener);
+        Ok(Self::with_listeners(listeners.collect::<Result<_, _>>()?))
+    }
+
+    fn with_listeners(listeners: Vec<TcpListener>) -> Self {
+        Self {
             listeners,
             limits: ServerLimits::of_this_process(),
             metrics: ServerMetrics::default(),
             web: None,
-        })
+        }
     }
 
     /// In place of [`ServerLimits::of_this_process`].
