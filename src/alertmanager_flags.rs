@@ -7,11 +7,16 @@ use clap::{ArgAction, Args, Parser};
 use model::go_duration;
 use model::matcher_syntax::ParserMode;
 
-use crate::cli::{LogFormatName, LogLevelName, VERSION};
+use crate::cli::{LogFormatName, LogLevelName};
+use crate::version::ALERTMANAGER_VERSION;
 
 /// An Alertmanager: takes the flags, the files and the clients of prometheus/alertmanager.
 #[derive(Debug, Parser)]
-#[command(name = "alertmanager", version = VERSION)]
+#[command(
+    name = "alertmanager",
+    version = ALERTMANAGER_VERSION,
+    display_name = "alertmanager, version"
+)]
 pub(crate) struct AlertmanagerLine {
     #[command(flatten)]
     pub(crate) flags: AlertmanagerFlags,
@@ -119,7 +124,12 @@ pub(crate) struct AlertmanagerFlags {
     #[arg(long = "enable-feature", value_name = "NAMES", default_value = "")]
     enable_feature: String,
     /// Only log messages with the given severity or above.
-    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info")]
+    #[arg(
+        long = "log.level",
+        value_name = "LEVEL",
+        default_value = "info",
+        ignore_case = true
+    )]
     pub(crate) log_level: LogLevelName,
     /// Output format of log messages.
     #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt")]
@@ -143,7 +153,7 @@ pub(crate) struct ClusterFlags {
     )]
     advertise_address: String,
     #[arg(long = "cluster.peer-name", value_name = "NAME", default_value = "")]
-    peer_name: String,
+    pub(crate) peer_name: String,
     /// Other members; may be given several times.
     #[arg(long = "cluster.peer", value_name = "HOST:PORT")]
     pub(crate) peers: Vec<String>,
@@ -180,6 +190,7 @@ pub(crate) struct ClusterFlags {
 pub(crate) struct Features {
     pub(crate) alert_names_in_metrics: bool,
     pub(crate) receiver_name_in_metrics: bool,
+    pub(crate) group_key_in_metrics: bool,
     pub(crate) parser_mode: ParserMode,
     /// Known, and nothing to do here.
     pub(crate) without_effect: Vec<String>,
@@ -209,7 +220,8 @@ impl AlertmanagerFlags {
                 "receiver-name-in-metrics" => features.receiver_name_in_metrics = true,
                 "classic-mode" => classic = true,
                 "utf8-strict-mode" => utf8 = true,
-                "auto-gomemlimit" | "event-recorder" | "group-key-in-metrics" => {
+                "group-key-in-metrics" => features.group_key_in_metrics = true,
+                "auto-gomemlimit" | "event-recorder" => {
                     features.without_effect.push(name.to_owned());
                 }
                 other => return Err(FlagError::UnknownFeature(other.to_owned())),
@@ -301,6 +313,7 @@ mod tests {
     use model::matcher_syntax::ParserMode;
 
     use super::{AlertmanagerFlags, AlertmanagerLine, complaint};
+    use crate::cli::LogLevelName;
 
     fn parse(line: &str) -> Result<AlertmanagerFlags, String> {
         let words = ["alertmanager"].into_iter().chain(line.split_whitespace());
@@ -360,6 +373,14 @@ mod tests {
             assert_ne!(format!("{parsed:?}"), format!("{defaults:?}"), "{line}");
         }
         assert_eq!(defaults.retention, Duration::from_secs(120 * 3600));
+    }
+
+    #[test]
+    fn levels_are_known_in_every_case() {
+        for level in ["warn", "WARN", "Warn"] {
+            let flags = parse(&format!("--log.level={level}")).unwrap();
+            assert_eq!(flags.log_level, LogLevelName::Warn, "{level}");
+        }
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use alertmanager::{
-    AlertmanagerMetrics, AlertmanagerService, DataFolder, FrontSettings, ServiceParts,
-    ServiceSettings,
+    AlertmanagerMetrics, AlertmanagerService, DataFolder, FrontSettings, MetricSettings,
+    ServiceParts, ServiceSettings,
 };
 use anyhow::{Context, anyhow};
 use axum::Router;
@@ -26,15 +26,12 @@ use runtime::{
 use tracing::{error, info, warn};
 
 use crate::alertmanager_flags::{AlertmanagerFlags, Features};
-use crate::cli::VERSION;
 use crate::pages;
-use crate::parts::{ENDING_MAX, machine_url};
+use crate::parts::{ENDING_MAX, machine_name, machine_url};
 use crate::reload::{Reloader, TakeOver};
 use crate::serve::{log_format, log_level, watch_signals};
 use crate::telling::{Telling, prepare};
-
-/// What a client of the API is told: the release whose behaviour this is.
-const UPSTREAM_VERSION: &str = "0.34.0";
+use crate::version;
 
 pub(crate) async fn run(flags: AlertmanagerFlags) -> anyhow::Result<()> {
     start_logging(
@@ -45,10 +42,8 @@ pub(crate) async fn run(flags: AlertmanagerFlags) -> anyhow::Result<()> {
         .features()
         .context("error parsing the feature flag list")?;
     flags.check()?;
-    info!(
-        version = format!("(version={UPSTREAM_VERSION}, watchbell={VERSION})"),
-        "Starting Alertmanager"
-    );
+    info!(version = version::in_brief(), "Starting Alertmanager");
+    info!(build_context = version::build_context(), "Build context");
     for name in &features.without_effect {
         warn!(feature = name, "this feature has no effect");
     }
@@ -76,6 +71,7 @@ pub(crate) async fn run(flags: AlertmanagerFlags) -> anyhow::Result<()> {
     let address = Address::new(&flags, &addresses)?;
     let metrics = Metrics::new().with_process();
     let server = server.measured(&metrics);
+    version::register(&metrics);
     let (stopper, stop) = Stopper::new();
     let mut tasks = Tasks::new(stopper.clone());
     let clock = Arc::new(SystemClock::new());
@@ -85,21 +81,23 @@ pub(crate) async fn run(flags: AlertmanagerFlags) -> anyhow::Result<()> {
     let opening = tokio::task::spawn_blocking(move || {
         let log = folder.join("alertmanager");
         let (log, mut saved) = alertmanager::open_journal(&log, SyncPolicy::default())?;
-        alertmanager::take_over(&folder, &mut saved)?;
-        Ok::<_, anyhow::Error>((log, saved))
+        let passed_over = alertmanager::take_over(&folder, &mut saved)?;
+        Ok::<_, anyhow::Error>((log, saved, passed_over))
     });
-    let (log, saved) = opening.await.context("the storage could not be opened")??;
+    let (log, saved, passed_over) = opening.await.context("the storage could not be opened")??;
     let parts = ServiceParts {
         notifier: telling.clone(),
         log: Some(log),
         clock,
-        metrics: AlertmanagerMetrics::register(&metrics),
+        metrics: AlertmanagerMetrics::register(&metrics, metric_settings(&flags, &features)),
         stop: stop.clone(),
         stopper: stopper.clone(),
     };
     let config = Arc::new(files.config.clone());
     let service =
         AlertmanagerService::start(config, settings(&flags, &features, &address), parts, saved);
+    service.note_config_hash(files.hash);
+    service.note_not_loaded(passed_over.silences);
     tasks.spawn("alertmanager", service.clone().maintain(stop.clone()));
 
     let reloader = Reloader::new(
@@ -153,11 +151,26 @@ fn guard(flags: &AlertmanagerFlags) -> anyhow::Result<Option<Arc<Web>>> {
     Ok(Some(Arc::new(web)))
 }
 
+fn metric_settings(flags: &AlertmanagerFlags, features: &Features) -> MetricSettings {
+    let given = &flags.cluster.peer_name;
+    MetricSettings {
+        alert_names: features.alert_names_in_metrics,
+        group_keys: features.group_key_in_metrics,
+        receiver_names: features.receiver_name_in_metrics,
+        peer_name: Some(if given.is_empty() {
+            machine_name()
+        } else {
+            given.clone()
+        }),
+    }
+}
+
 fn settings(flags: &AlertmanagerFlags, features: &Features, address: &Address) -> ServiceSettings {
     let mut settings = ServiceSettings {
         external_url: address.external_url.clone(),
         parser_mode: features.parser_mode,
-        version: UPSTREAM_VERSION.to_owned(),
+        version: version::of_alertmanager(),
+        log_silences: flags.log_silences,
         tenants_max: 1,
         data_folder: Some(DataFolder {
             path: flags.storage_path.clone(),
@@ -224,7 +237,11 @@ fn router(
 ) -> Router {
     let routes = alertmanager::routes(service)
         .merge(alertmanager::version_1_routes())
-        .merge(pages::routes(metrics.clone(), reloader.clone()));
+        .merge(pages::routes(
+            metrics.clone(),
+            Some(service.clone()),
+            reloader.clone(),
+        ));
     let routes = alertmanager::front(routes, front, &metrics)
         .fallback(pages::not_found)
         .layer(map_request(async |mut request: Request| {
@@ -252,7 +269,8 @@ struct ConfigurationFile {
 impl ConfigurationFile {
     async fn read(&self) -> anyhow::Result<AlertmanagerFiles> {
         let file = self.path.to_string_lossy().into_owned();
-        info!(file, "Loading configuration file");
+        let component = "configuration";
+        info!(component, file, "Loading configuration file");
         let (name, options) = (file.clone(), self.options.clone());
         let reading = tokio::task::spawn_blocking(move || {
             AlertmanagerFiles::load(&name, &options, &DiskFiles)
@@ -260,14 +278,15 @@ impl ConfigurationFile {
         match reading.await.context("reading the configuration failed")? {
             Ok(loaded) => {
                 for warning in &loaded.warnings {
-                    warn!(%warning, "configuration");
+                    warn!(component, %warning, "configuration");
                 }
-                info!(file, "Completed loading of configuration file");
+                info!(component, file, "Completed loading of configuration file");
                 Ok(loaded.value)
             }
             Err(problems) => {
-                error!(file, err = %problems, "Loading configuration file failed");
-                Err(anyhow!("{problems}"))
+                let sentence = problems.alertmanager_error().unwrap_or_default();
+                error!(component, file, err = sentence, mistakes = %problems, "Loading configuration file failed");
+                Err(problems.headed(Some(sentence)).into())
             }
         }
     }
@@ -288,6 +307,7 @@ impl AlertmanagerFile {
             .map_err(|error| anyhow!(error.sentence()))?;
         self.telling.replace(tellers);
         self.service.reload(Arc::new(files.config)).await;
+        self.service.note_config_hash(files.hash);
         Ok(())
     }
 }

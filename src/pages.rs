@@ -1,6 +1,7 @@
 //! What every target serves beside its own routes: health, figures, reload, and a first page.
 use std::sync::Arc;
 
+use alertmanager::AlertmanagerService;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -8,8 +9,8 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use runtime::{Metrics, Right, Routes};
 
-use crate::cli::VERSION;
 use crate::reload::Reloader;
+use crate::version::VERSION;
 
 /// For people who open the port in a browser, and for load balancers that ask for `/`.
 const INDEX: &str = "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><title>Watchbell</title>\
@@ -21,7 +22,12 @@ const INDEX: &str = "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><t
 <li><a href=\"/api/v2/status\">Status</a></li>\
 <li><a href=\"/metrics\">Metrics</a></li></ul>";
 
-pub(crate) fn routes(metrics: Metrics, reloader: Arc<Reloader>) -> Routes {
+/// Of an Alertmanager some figures are counted when they are looked at.
+pub(crate) fn routes(
+    metrics: Metrics,
+    alertmanager: Option<AlertmanagerService>,
+    reloader: Arc<Reloader>,
+) -> Routes {
     let healthy = get(async || "OK");
     Routes::new()
         .route(
@@ -35,7 +41,12 @@ pub(crate) fn routes(metrics: Metrics, reloader: Arc<Reloader>) -> Routes {
         .route(
             Right::Public,
             "/metrics",
-            get(async move |headers: HeaderMap| metrics.response(&headers)),
+            get(async move |headers: HeaderMap| {
+                if let Some(service) = &alertmanager {
+                    service.count().await;
+                }
+                metrics.response(&headers)
+            }),
         )
         .route(Right::Admin, "/-/reload", post(reload).with_state(reloader))
 }

@@ -5,7 +5,7 @@ use model::{Alert, Fingerprint, Timestamp};
 use crate::inhibit::Inhibitor;
 use crate::interval::{IntervalMute, muted_by_interval};
 use crate::policy::Policy;
-use crate::silence::{SilenceId, Silences};
+use crate::silence::{SilenceId, Silences, SilencesAsked};
 use crate::store::AlertStore;
 
 /// What keeps one alert quiet.
@@ -55,23 +55,32 @@ pub struct Mutes<'a> {
 impl Mutes<'_> {
     #[must_use]
     pub fn of(&self, alert: &Alert) -> AlertMutes {
+        self.asking(alert, &mut SilencesAsked::default())
+    }
+
+    fn asking(&self, alert: &Alert, asked: &mut SilencesAsked) -> AlertMutes {
         AlertMutes {
             inhibited_by: self
                 .inhibitor
                 .inhibited_by(&alert.labels, self.alerts, self.now),
-            silenced_by: self.silences.silencing(&alert.labels, self.now),
+            silenced_by: self.silences.silencing(&alert.labels, self.now, asked),
         }
     }
 
     /// Why one alert is not told, in the order in which Alertmanager's stages ask.
     #[must_use]
-    pub fn reason(&self, alert: &Alert, interval: Option<&IntervalMute>) -> Option<MuteReason> {
+    pub fn reason(
+        &self,
+        alert: &Alert,
+        interval: Option<&IntervalMute>,
+        asked: &mut SilencesAsked,
+    ) -> Option<MuteReason> {
         match interval {
             Some(IntervalMute::NotActive(_)) => return Some(MuteReason::ActiveTimeInterval),
             Some(IntervalMute::Muted(_)) => return Some(MuteReason::MuteTimeInterval),
             None => {}
         }
-        let mutes = self.of(alert);
+        let mutes = self.asking(alert, asked);
         if mutes.inhibited_by.is_some() {
             Some(MuteReason::Inhibition)
         } else if !mutes.silenced_by.is_empty() {

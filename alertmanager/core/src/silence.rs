@@ -193,6 +193,24 @@ pub enum SilenceError {
     TooManyMatchers { count: usize, limit: usize },
 }
 
+/// How a silence changed at somebody's word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SilenceChange {
+    Created,
+    Updated,
+    Expired,
+}
+
+/// What looking for the silences of alerts took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SilencesAsked {
+    pub queries: usize,
+    /// Silences whose matchers were held against an alert.
+    pub scanned: usize,
+    /// Silences that an index ruled out.
+    pub skipped: usize,
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Silences {
     silences: BTreeMap<SilenceId, Silence>,
@@ -224,7 +242,13 @@ impl Silences {
 
     /// The active silences that match, in the order of their ids.
     #[must_use]
-    pub fn silencing(&self, labels: &Labels, now: Timestamp) -> Vec<SilenceId> {
+    pub fn silencing(
+        &self,
+        labels: &Labels,
+        now: Timestamp,
+        asked: &mut SilencesAsked,
+    ) -> Vec<SilenceId> {
+        asked.queries += 1;
         if self.silences.is_empty() {
             return Vec::new();
         }
@@ -233,6 +257,8 @@ impl Silences {
             let key = (name.to_owned(), value.to_owned());
             candidates.extend(self.by_label.get(&key).into_iter().flatten());
         }
+        asked.scanned += candidates.len();
+        asked.skipped += self.silences.len() - candidates.len();
         candidates
             .into_iter()
             .filter(|id| {
