@@ -1,9 +1,11 @@
 //! Watchbell as its users run it: real processes on loopback, a real service's configuration, a real Prometheus.
+mod alone;
 mod bad_input;
 mod cadence;
 mod damage;
 mod demo;
 mod differential;
+mod figures;
 mod files;
 mod full_disk;
 mod handover;
@@ -22,3 +24,4 @@ mod tenants;
 mod tools;
 mod wait;
 mod watchbell;
+mod words;
