@@ -14,6 +14,12 @@ fn main() {
         "cargo:rustc-env=WATCHBELL_DATE={}",
         date.as_deref().unwrap_or("unknown")
     );
+    let part = |name: &str| std::env::var(format!("CARGO_CFG_TARGET_{name}")).unwrap_or_default();
+    println!(
+        "cargo:rustc-env=WATCHBELL_PLATFORM={}/{}",
+        part("OS"),
+        part("ARCH")
+    );
 }
 
 /// `None` outside of a checkout, or without git.

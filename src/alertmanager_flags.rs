@@ -7,11 +7,16 @@ use clap::{ArgAction, Args, Parser};
 use model::go_duration;
 use model::matcher_syntax::ParserMode;
 
-use crate::cli::{LogFormatName, LogLevelName, VERSION};
+use crate::cli::{LogFormatName, LogLevelName};
+use crate::version::ALERTMANAGER_VERSION;
 
 /// An Alertmanager: takes the flags, the files and the clients of prometheus/alertmanager.
 #[derive(Debug, Parser)]
-#[command(name = "alertmanager", version = VERSION)]
+#[command(
+    name = "alertmanager",
+    version = ALERTMANAGER_VERSION,
+    display_name = "alertmanager, version"
+)]
 pub(crate) struct AlertmanagerLine {
     #[command(flatten)]
     pub(crate) flags: AlertmanagerFlags,
@@ -119,7 +124,12 @@ pub(crate) struct AlertmanagerFlags {
     #[arg(long = "enable-feature", value_name = "NAMES", default_value = "")]
     enable_feature: String,
     /// Only log messages with the given severity or above.
-    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info")]
+    #[arg(
+        long = "log.level",
+        value_name = "LEVEL",
+        default_value = "info",
+        ignore_case = true
+    )]
     pub(crate) log_level: LogLevelName,
     /// Output format of log messages.
     #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt")]
@@ -180,6 +190,7 @@ pub(crate) struct ClusterFlags {
 pub(crate) struct Features {
     pub(crate) alert_names_in_metrics: bool,
     pub(crate) receiver_name_in_metrics: bool,
+    pub(crate) group_key_in_metrics: bool,
     pub(crate) parser_mode: ParserMode,
     /// Known, and nothing to do here.
     pub(crate) without_effect: Vec<String>,
@@ -211,7 +222,8 @@ impl AlertmanagerFlags {
                 "receiver-name-in-metrics" => features.receiver_name_in_metrics = true,
                 "classic-mode" => classic = true,
                 "utf8-strict-mode" => utf8 = true,
-                "auto-gomemlimit" | "event-recorder" | "group-key-in-metrics" => {
+                "group-key-in-metrics" => features.group_key_in_metrics = true,
+                "auto-gomemlimit" | "event-recorder" => {
                     features.without_effect.push(name.to_owned());
                 }
                 other => return Err(FlagError::UnknownFeature(other.to_owned())),
@@ -294,6 +306,10 @@ pub(crate) fn complaint(error: &clap::Error) -> String {
             _ => String::new(),
         };
         format!("enum value must be one of {names}, got '{value}'")
+    } else if error.kind() == ErrorKind::ArgumentConflict {
+        // No two flags exclude each other: this one was given twice.
+        let name = flag.trim_start_matches('-');
+        format!("flag '{name}' cannot be repeated")
     } else {
         std::error::Error::source(error)
             .map_or_else(|| error.to_string().trim().to_owned(), ToString::to_string)
@@ -309,6 +325,7 @@ mod tests {
     use model::matcher_syntax::ParserMode;
 
     use super::{AlertmanagerFlags, AlertmanagerLine, complaint};
+    use crate::cli::LogLevelName;
 
     fn parse(line: &str) -> Result<AlertmanagerFlags, String> {
         let words = ["alertmanager"].into_iter().chain(line.split_whitespace());
@@ -371,12 +388,24 @@ mod tests {
     }
 
     #[test]
+    fn levels_are_known_in_every_case() {
+        for level in ["warn", "WARN", "Warn"] {
+            let flags = parse(&format!("--log.level={level}")).unwrap();
+            assert_eq!(flags.log_level, LogLevelName::Warn, "{level}");
+        }
+    }
+
+    #[test]
     fn complaints_are_alertmanagers() {
         for (line, said) in [
             ("--nope", "unknown long flag '--nope'"),
             ("--nope=1", "unknown long flag '--nope'"),
             ("-x", "unknown short flag '-x'"),
             ("extra", "unexpected extra"),
+            (
+                "--cluster.label=a --cluster.label=b",
+                "flag 'cluster.label' cannot be repeated",
+            ),
             (
                 "--config.file",
                 "expected argument for flag '--config.file'",

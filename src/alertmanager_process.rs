@@ -7,8 +7,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use alertmanager::{
-    AlertmanagerMetrics, AlertmanagerService, DataFolder, FrontSettings, ServiceParts,
-    ServiceSettings,
+    AlertmanagerMetrics, AlertmanagerService, ClusterMember, DataFolder, FrontSettings,
+    MetricSettings, ServiceParts, ServiceSettings,
 };
 use anyhow::{Context, anyhow};
 use axum::Router;
@@ -28,16 +28,13 @@ use tracing::{error, info, warn};
 
 use crate::activation::ActivationError;
 use crate::alertmanager_flags::{AlertmanagerFlags, Features};
-use crate::cli::VERSION;
 use crate::cluster_port::ClusterPort;
 use crate::pages;
 use crate::parts::{ENDING_MAX, machine_url};
 use crate::reload::{Reloader, TakeOver};
 use crate::serve::{log_format, log_level, watch_signals};
 use crate::telling::{Telling, prepare};
-
-/// What a client of the API is told: the release whose behaviour this is.
-const UPSTREAM_VERSION: &str = "0.34.0";
+use crate::version;
 
 /// `sockets` are those that systemd opened, where it was asked for them.
 pub(crate) async fn run(
@@ -52,10 +49,8 @@ pub(crate) async fn run(
         .features()
         .context("error parsing the feature flag list")?;
     flags.check()?;
-    info!(
-        version = format!("(version={UPSTREAM_VERSION}, watchbell={VERSION})"),
-        "Starting Alertmanager"
-    );
+    info!(version = version::in_brief(), "Starting Alertmanager");
+    info!(build_context = version::build_context(), "Build context");
     for name in &features.without_effect {
         warn!(feature = name, "this feature has no effect");
     }
@@ -87,6 +82,7 @@ pub(crate) async fn run(
     let address = Address::new(&flags, &addresses)?;
     let metrics = Metrics::new().with_process();
     let server = server.measured(&metrics);
+    version::register(&metrics);
     let (stopper, stop) = Stopper::new();
     let mut tasks = Tasks::new(stopper.clone());
     tasks.spawn_fallible("clock", watch_clock(clock.clone(), stop.clone()));
@@ -95,25 +91,30 @@ pub(crate) async fn run(
     let opening = tokio::task::spawn_blocking(move || {
         let log = folder.join("alertmanager");
         let (log, mut saved) = alertmanager::open_journal(&log, SyncPolicy::default())?;
-        alertmanager::take_over(&folder, &mut saved)?;
-        Ok::<_, anyhow::Error>((log, saved))
+        let passed_over = alertmanager::take_over(&folder, &mut saved)?;
+        Ok::<_, anyhow::Error>((log, saved, passed_over))
     });
-    let (log, saved) = opening.await.context("the storage could not be opened")??;
+    let (log, saved, passed_over) = opening.await.context("the storage could not be opened")??;
+    let member = cluster.as_ref().map(|port| port.member.clone());
     let parts = ServiceParts {
         notifier: telling.clone(),
         log: Some(log),
         clock,
-        metrics: AlertmanagerMetrics::register(&metrics),
+        metrics: AlertmanagerMetrics::register(
+            &metrics,
+            metric_settings(&features, member.as_ref()),
+        ),
         stop: stop.clone(),
         stopper: stopper.clone(),
     };
     let config = Arc::new(files.config.clone());
-    let member = cluster.as_ref().map(|port| port.member.clone());
     let settings = ServiceSettings {
         cluster: member,
         ..settings(&flags, &features, &address)
     };
     let service = AlertmanagerService::start(config, settings, parts, saved);
+    service.note_config_hash(files.hash);
+    service.note_not_loaded(passed_over.silences);
     if let Some(cluster) = cluster {
         tasks.spawn("cluster", cluster.hold(stop.clone()));
     }
@@ -170,11 +171,21 @@ fn guard(flags: &AlertmanagerFlags) -> anyhow::Result<Option<Arc<Web>>> {
     Ok(Some(Arc::new(web)))
 }
 
+fn metric_settings(features: &Features, member: Option<&ClusterMember>) -> MetricSettings {
+    MetricSettings {
+        alert_names: features.alert_names_in_metrics,
+        group_keys: features.group_key_in_metrics,
+        receiver_names: features.receiver_name_in_metrics,
+        peer_name: member.map(|member| member.name.clone()),
+    }
+}
+
 fn settings(flags: &AlertmanagerFlags, features: &Features, address: &Address) -> ServiceSettings {
     let mut settings = ServiceSettings {
         external_url: address.external_url.clone(),
         parser_mode: features.parser_mode,
-        version: UPSTREAM_VERSION.to_owned(),
+        version: version::of_alertmanager(),
+        log_silences: flags.log_silences,
         tenants_max: 1,
         data_folder: Some(DataFolder {
             path: flags.storage_path.clone(),
@@ -241,7 +252,11 @@ fn router(
 ) -> Router {
     let routes = alertmanager::routes(service)
         .merge(alertmanager::version_1_routes())
-        .merge(pages::routes(metrics.clone(), reloader.clone()));
+        .merge(pages::routes(
+            metrics.clone(),
+            Some(service.clone()),
+            reloader.clone(),
+        ));
     let routes = alertmanager::front(routes, front, &metrics)
         .fallback(pages::not_found)
         .layer(map_request(async |mut request: Request| {
@@ -272,7 +287,8 @@ struct ConfigurationFile {
 impl ConfigurationFile {
     async fn read(&self) -> anyhow::Result<AlertmanagerFiles> {
         let file = self.path.to_string_lossy().into_owned();
-        info!(file, "Loading configuration file");
+        let component = "configuration";
+        info!(component, file, "Loading configuration file");
         let (name, options) = (file.clone(), self.options.clone());
         let reading = tokio::task::spawn_blocking(move || {
             AlertmanagerFiles::load(&name, &options, &DiskFiles)
@@ -280,14 +296,15 @@ impl ConfigurationFile {
         match reading.await.context("reading the configuration failed")? {
             Ok(loaded) => {
                 for warning in &loaded.warnings {
-                    warn!(%warning, "configuration");
+                    warn!(component, %warning, "configuration");
                 }
-                info!(file, "Completed loading of configuration file");
+                info!(component, file, "Completed loading of configuration file");
                 Ok(loaded.value)
             }
             Err(problems) => {
-                error!(file, err = %problems, "Loading configuration file failed");
-                Err(anyhow!("{problems}"))
+                let sentence = problems.alertmanager_error().unwrap_or_default();
+                error!(component, file, err = sentence, mistakes = %problems, "Loading configuration file failed");
+                Err(problems.headed(Some(sentence)).into())
             }
         }
     }
@@ -308,6 +325,7 @@ impl AlertmanagerFile {
             .map_err(|error| anyhow!(error.sentence()))?;
         self.telling.replace(tellers);
         self.service.reload(Arc::new(files.config)).await;
+        self.service.note_config_hash(files.hash);
         Ok(())
     }
 }

@@ -32,15 +32,15 @@ pub(crate) fn run(arguments: &CheckArguments) -> ExitCode {
     let mut wrong = 0;
     for file in files(&arguments.kind) {
         let checked = check(file);
-        for warning in &checked.warnings {
-            eprintln!("warning: {warning}");
-        }
         match checked.found {
             Ok(found) => println!("{}: {found}", file.display()),
             Err(problems) => {
                 wrong += problems.len();
                 eprintln!("{problems}");
             }
+        }
+        for warning in &checked.warnings {
+            eprintln!("warning: {warning}");
         }
     }
     if wrong == 0 {
@@ -91,7 +91,10 @@ fn checked(file: &Path, files: &AlertmanagerFiles, found: String, warnings: Prob
     Checked {
         found: match problem_of(file, files) {
             None => Ok(found),
-            Some(problem) => Err([problem].into_iter().collect()),
+            Some(problem) => Err([problem]
+                .into_iter()
+                .collect::<Problems>()
+                .in_alertmanagers_words()),
         },
         warnings,
     }
@@ -165,7 +168,7 @@ fn check_alertmanager(file: &Path) -> Checked {
             checked(file, &loaded.value, found, loaded.warnings)
         }
         Err(problems) => Checked {
-            found: Err(problems),
+            found: Err(problems.in_alertmanagers_words()),
             warnings: Problems::new(),
         },
     }

@@ -4,15 +4,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::alertmanager_flags::AlertmanagerFlags;
-
-pub(crate) const VERSION: &str = concat!(
-    env!("CARGO_PKG_VERSION"),
-    " (commit ",
-    env!("WATCHBELL_COMMIT"),
-    ", ",
-    env!("WATCHBELL_DATE"),
-    ")"
-);
+use crate::version::{ALERTMANAGER_VERSION, VERSION};
 
 /// An alerting pipeline in one binary: samples in, rules evaluated, the right person told once.
 #[derive(Debug, Parser)]
@@ -27,6 +19,7 @@ pub(crate) enum Command {
     /// Runs the pipeline, or a part of it.
     Serve(ServeArguments),
     /// Runs an Alertmanager: the flags, files and addresses of prometheus/alertmanager.
+    #[command(version = ALERTMANAGER_VERSION, display_name = "alertmanager, version")]
     Alertmanager(Box<AlertmanagerFlags>),
     /// Checks files and reports all of their mistakes together; exits with 1 when there are any.
     Check(CheckArguments),
@@ -55,7 +48,7 @@ pub(crate) struct ServeArguments {
     #[arg(long = "storage.path", value_name = "FOLDER")]
     pub(crate) storage_path: Option<PathBuf>,
     /// Takes the place of the file's.
-    #[arg(long = "log.level", value_name = "LEVEL")]
+    #[arg(long = "log.level", value_name = "LEVEL", ignore_case = true)]
     pub(crate) log_level: Option<LogLevelName>,
     /// Takes the place of the file's.
     #[arg(long = "log.format", value_name = "FORMAT")]

@@ -184,6 +184,7 @@ fn load_alertmanager(
                 config::Loaded {
                     value: AlertmanagerFiles {
                         config: loaded.value,
+                        hash: config::config_hash(ALERTMANAGER_DEFAULT),
                         templates: TemplateSet::alertmanager(),
                         template_files: Vec::new(),
                     },
@@ -198,7 +199,7 @@ fn load_alertmanager(
             Some(loaded.value)
         }
         Err(wrong) => {
-            problems.extend(wrong);
+            problems.append(wrong.in_alertmanagers_words());
             None
         }
     }

@@ -15,11 +15,13 @@ mod serve;
 mod shared_turn;
 mod targets;
 mod telling;
+mod version;
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
+use config::Problems;
 
 use crate::alertmanager_flags::{AlertmanagerFlags, AlertmanagerLine, complaint};
 use crate::cli::{Cli, Command};
@@ -107,8 +109,11 @@ fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<
         .block_on(work)
 }
 
-/// One line, with the whole chain of reasons.
+/// One line, with the whole chain of reasons; mistakes of files as they are.
 #[expect(clippy::print_stderr, reason = "a command's answer")]
 fn complain(error: &anyhow::Error) {
-    eprintln!("watchbell: {error:#}");
+    match error.downcast_ref::<Problems>() {
+        Some(problems) => eprintln!("{problems}"),
+        None => eprintln!("watchbell: {error:#}"),
+    }
 }

@@ -2,6 +2,7 @@
 use std::future::{Ready, ready};
 use std::sync::Arc;
 
+use alertmanager::AlertmanagerService;
 use axum::extract::State;
 use axum::http::header::{ALLOW, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
@@ -10,8 +11,8 @@ use axum::routing::{get, post};
 use ruler::Occasion;
 use runtime::{Metrics, Right, Routes};
 
-use crate::cli::VERSION;
 use crate::reload::Reloader;
+use crate::version::VERSION;
 
 /// For people who open the port in a browser, and for load balancers that ask for `/`.
 const INDEX: &str = "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><title>Watchbell</title>\
@@ -23,7 +24,12 @@ const INDEX: &str = "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><t
 <li><a href=\"/api/v2/status\">Status</a></li>\
 <li><a href=\"/metrics\">Metrics</a></li></ul>";
 
-pub(crate) fn routes(metrics: Metrics, reloader: Arc<Reloader>) -> Routes {
+/// Of an Alertmanager some figures are counted when they are looked at.
+pub(crate) fn routes(
+    metrics: Metrics,
+    alertmanager: Option<AlertmanagerService>,
+    reloader: Arc<Reloader>,
+) -> Routes {
     let healthy = get(async || "OK").fallback(other_methods("GET, HEAD, OPTIONS"));
     Routes::new()
         .route(
@@ -38,8 +44,13 @@ pub(crate) fn routes(metrics: Metrics, reloader: Arc<Reloader>) -> Routes {
         .route(
             Right::Public,
             "/metrics",
-            get(async move |headers: HeaderMap| metrics.response(&headers))
-                .fallback(other_methods("GET, HEAD, OPTIONS")),
+            get(async move |headers: HeaderMap| {
+                if let Some(service) = &alertmanager {
+                    service.count().await;
+                }
+                metrics.response(&headers)
+            })
+            .fallback(other_methods("GET, HEAD, OPTIONS")),
         )
         .route(
             Right::Admin,

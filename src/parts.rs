@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alertmanager::{AlertmanagerMetrics, AlertmanagerService};
+use alertmanager::{AlertmanagerMetrics, AlertmanagerService, MetricSettings};
 use anyhow::{Context, anyhow, bail};
 use config::WatchbellConfig;
 use ingest::{Build, Engine, IngestSettings};
@@ -22,6 +22,7 @@ use tracing::warn;
 use crate::configuration::Configuration;
 use crate::targets::Targets;
 use crate::telling::{Telling, prepare};
+use crate::version;
 
 /// For all that is under way when the process is told to end, deliveries included, which have a bound of their own.
 pub(crate) const ENDING_MAX: Duration = Duration::from_secs(20);
@@ -147,18 +148,21 @@ async fn start_alertmanager(
     let settings = alertmanager::ServiceSettings {
         body_bytes_max: watchbell.limits.alerts_body_bytes_max,
         external_url: hands.external_url.clone(),
+        version: version::of_alertmanager(),
         ..alertmanager::ServiceSettings::default()
     };
+    version::register(&hands.metrics);
     let parts = alertmanager::ServiceParts {
         notifier: telling.clone(),
         log: Some(log),
         clock: hands.clock.clone(),
-        metrics: AlertmanagerMetrics::register(&hands.metrics),
+        metrics: AlertmanagerMetrics::register(&hands.metrics, MetricSettings::default()),
         stop: hands.stop.clone(),
         stopper: hands.stopper.clone(),
     };
     let config = Arc::new(configuration.alertmanager.config.clone());
     let service = AlertmanagerService::start(config, settings, parts, saved);
+    service.note_config_hash(configuration.alertmanager.hash);
     tasks.spawn("alertmanager", service.clone().maintain(hands.stop.clone()));
     if watchbell.alertmanager.config_file.is_none() {
         warn!("alertmanager.config_file is not set: alerts are shown, and nobody is told");
@@ -328,14 +332,18 @@ pub(crate) fn external_url(watchbell: &WatchbellConfig, addresses: &[SocketAddr]
     machine_url(addresses)
 }
 
+fn machine_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if name.trim().is_empty() {
+        "localhost".to_owned()
+    } else {
+        name.trim().to_owned()
+    }
+}
+
 /// The machine's name and the first port.
 pub(crate) fn machine_url(addresses: &[SocketAddr]) -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name = if name.trim().is_empty() {
-        "localhost"
-    } else {
-        name.trim()
-    };
+    let name = machine_name();
     match addresses.first() {
         Some(address) => format!("http://{name}:{}", address.port()),
         None => format!("http://{name}"),

@@ -149,6 +149,7 @@ impl ServedFiles {
             alertmanager
                 .reload(Arc::new(configuration.alertmanager.config.clone()))
                 .await;
+            alertmanager.note_config_hash(configuration.alertmanager.hash);
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! `watchbell serve`: the parts of one process, their port, and the signals that they listen to.
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use config::WatchbellConfig;
 use ruler::Occasion;
 use runtime::{Metrics, Server, Stop, Stopper, SystemClock, Tasks, start_logging};
@@ -15,11 +15,12 @@ use crate::pages;
 use crate::parts::{ENDING_MAX, Hands, Parts, external_url};
 use crate::reload::{Reloader, ServedFiles};
 use crate::targets::Targets;
+use crate::version::VERSION;
 
 pub(crate) async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
     let configuration = Configuration::load_for(&arguments)
         .await
-        .map_err(|problems| anyhow!("{problems}"))?;
+        .map_err(anyhow::Error::from)?;
     let watchbell = &configuration.watchbell;
     start_logging(
         log_level(watchbell.log.level),
@@ -30,7 +31,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
     for warning in &configuration.warnings {
         warn!(%warning, "configuration");
     }
-    info!(version = crate::cli::VERSION, targets = %targets, "Starting Watchbell");
+    info!(version = VERSION, targets = %targets, "Starting Watchbell");
 
     let server = Server::bind(&listen_addresses(&arguments, watchbell)).await?;
     let addresses = server.addresses();
@@ -51,7 +52,14 @@ pub(crate) async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
     let reloader = Reloader::new(files, &hands.metrics);
     let routes = parts
         .routes()
-        .merge(pages::routes(hands.metrics.clone(), reloader.clone()))
+        .merge(pages::routes(
+            hands.metrics.clone(),
+            parts
+                .alertmanager
+                .as_ref()
+                .map(|(service, _)| service.clone()),
+            reloader.clone(),
+        ))
         .fallback(pages::not_found);
     if let Some(ruler) = &parts.ruler {
         tasks.spawn(

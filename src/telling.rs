@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use config::AlertmanagerFiles;
 use model::TenantId;
 use notifiers::{PrepareError, Tellers};
-use notifiers_core::Outcome;
+use notifiers_core::{Attempted, FailureReason, Outcome};
 use runtime::Clock;
 
 /// The integrations of the configuration that was read last. While a reload is under way the Alertmanagers may still
@@ -66,7 +66,11 @@ impl Notifier for Telling {
                         not_before: None,
                         reason: "the integration is configured anew".to_owned(),
                     };
-                    (outcome, order.memory.clone())
+                    Attempted {
+                        outcome,
+                        memory: order.memory.clone(),
+                        failure: FailureReason::ContextCanceled,
+                    }
                 }
             }
         })
@@ -185,7 +189,7 @@ mod tests {
         ] {
             telling.replace(told_by.0);
             let order = order(receiver, &ordered_by.1[0], clock.now());
-            let (outcome, _) = telling.notify(TenantId::anonymous(), order).await;
+            let outcome = telling.notify(TenantId::anonymous(), order).await.outcome;
             assert_eq!(asked.try_recv().ok().as_deref(), told, "{what}");
             match told {
                 Some(_) => assert_eq!(outcome, Outcome::Delivered { id: None }, "{what}"),

@@ -56,9 +56,12 @@ impl Attempts {
             Event::AlertTooLarge { .. }
             | Event::AlertsMuted { .. }
             | Event::AlertsReceived { .. }
+            | Event::AlertsRefused { .. }
             | Event::Configured { .. }
             | Event::DeliveryAbandoned { .. }
+            | Event::GarbageCollected
             | Event::GroupFlushed { .. }
+            | Event::NotificationMissed { .. }
             | Event::Restored { .. }
             | Event::SilenceChanged { .. }
             | Event::WasAbsent { .. } => {}

@@ -29,11 +29,18 @@ pub enum DataFolderError {
     },
 }
 
+/// What of an Alertmanager's files is not taken over, though the rest of them is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PassedOver {
+    pub silences: usize,
+}
+
 /// Adds to what the log holds whatever the folder's files know better. Blocks.
 ///
 /// # Errors
 /// A file that is there and cannot be understood, as Alertmanager refuses to start then.
-pub fn take_over(folder: &Path, saved: &mut SavedTenants) -> Result<(), DataFolderError> {
+pub fn take_over(folder: &Path, saved: &mut SavedTenants) -> Result<PassedOver, DataFolderError> {
+    let mut passed_over = PassedOver::default();
     for (name, read) in [
         (
             NFLOG,
@@ -54,6 +61,9 @@ pub fn take_over(folder: &Path, saved: &mut SavedTenants) -> Result<(), DataFold
         for problem in &file.passed_over {
             warn!(path = %path.display(), error = %problem, "passed over");
         }
+        if name == SILENCES {
+            passed_over.silences = file.passed_over.len();
+        }
         let records = saved.anonymous();
         let newer = news(records, file.records);
         if !newer.is_empty() {
@@ -61,7 +71,7 @@ pub fn take_over(folder: &Path, saved: &mut SavedTenants) -> Result<(), DataFold
         }
         records.extend(newer);
     }
-    Ok(())
+    Ok(passed_over)
 }
 
 /// Writes both files, each aside and then in place of the one before. Blocks.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use alertmanager_core::{Deliver, Input, LogKey};
 use model::{TenantId, Timestamp};
-use notifiers_core::{Memory, Outcome};
+use notifiers_core::{Attempted, FailureReason, Outcome};
 use parking_lot::Mutex;
 use runtime::Clock;
 use tokio::sync::{AcquireError, Semaphore, mpsc};
@@ -23,7 +23,7 @@ pub trait Notifier: Send + Sync {
 }
 
 /// An attempt on its way.
-pub type Notified = Pin<Box<dyn Future<Output = (Outcome, Memory)> + Send>>;
+pub type Notified = Pin<Box<dyn Future<Output = Attempted> + Send>>;
 
 /// What one integration may have under way at once, so that one that hangs leaves the tenant's other integrations, and
 /// its dead man's switch, their share.
@@ -78,21 +78,21 @@ impl Deliverer {
                 Ok::<_, AcquireError>((own, shared))
             })
             .await;
-            let (outcome, memory) = match &permit {
+            let attempted = match &permit {
                 Ok(Ok(_)) => deliverer.attempt(Arc::new(order)).await,
                 Ok(Err(_)) | Err(_) => {
                     let outcome = Outcome::Retry {
                         not_before: None,
                         reason: "too many notifications at once".to_owned(),
                     };
-                    (outcome, order.memory)
+                    Attempted {
+                        outcome,
+                        memory: order.memory,
+                        failure: FailureReason::ContextDeadlineExceeded,
+                    }
                 }
             };
-            let ended = Input::DeliveryEnded {
-                id,
-                outcome,
-                memory,
-            };
+            let ended = Input::DeliveryEnded { id, attempted };
             if let Some(inputs) = deliverer.inputs.upgrade() {
                 // The machine may have stopped meanwhile; what is not logged is told again by the next life.
                 let _ = inputs.send(ended).await;
@@ -102,7 +102,7 @@ impl Deliverer {
         });
     }
 
-    async fn attempt(&self, order: Arc<Deliver>) -> (Outcome, Memory) {
+    async fn attempt(&self, order: Arc<Deliver>) -> Attempted {
         let memory = order.memory.clone();
         let started = Instant::now();
         let left = self.left(order.deadline);
@@ -112,19 +112,24 @@ impl Deliverer {
         let mut notifying = tokio::spawn(async move { notifier.notify(tenant, told).await });
         let ended = timeout(left, &mut notifying).await;
         self.metrics
-            .latency(&order.key.integration, started.elapsed().as_secs_f64());
-        let ambiguous = |reason: &str| Outcome::Ambiguous {
-            reason: reason.to_owned(),
+            .latency(&order.key, started.elapsed().as_secs_f64());
+        let ambiguous = |reason: &str, failure| Attempted {
+            outcome: Outcome::Ambiguous {
+                reason: reason.to_owned(),
+            },
+            memory,
+            failure,
         };
         match ended {
             Ok(Ok(ended)) => ended,
             Ok(Err(failure)) => {
                 error!(tenant = %self.tenant, receiver = order.key.receiver, %failure, "notifier failed");
-                (ambiguous("the notifier failed"), memory)
+                ambiguous("the notifier failed", FailureReason::Other)
             }
             Err(_) => {
                 notifying.abort();
-                (ambiguous("no answer before the deadline"), memory)
+                let failure = FailureReason::ContextDeadlineExceeded;
+                ambiguous("no answer before the deadline", failure)
             }
         }
     }

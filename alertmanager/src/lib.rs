@@ -19,12 +19,13 @@ mod tests;
 
 pub use alertmanager_core::{Deliver, Settings};
 pub use api::{routes, version_1_routes};
-pub use data_folder::{DataFolderError, take_over};
+pub use data_folder::{DataFolderError, PassedOver, take_over};
 pub use deliver::{Notified, Notifier};
 pub use front::{FrontSettings, front};
 pub use journal::{JournalError, RECORD_KIND, SavedTenants, open_journal};
-pub use metrics::AlertmanagerMetrics;
+pub use metrics::{AlertmanagerMetrics, MetricSettings};
 pub use service::{
     AlertmanagerService, CheckpointError, ClusterMember, DataFolder, ServiceParts, ServiceSettings,
+    Version,
 };
 pub use tenant::AskError;

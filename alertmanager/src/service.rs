@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alertmanager_core::{Alertmanager, Answer, Input, Policy, Record, Settings, SilenceId, View};
+use alertmanager_core::{
+    Alertmanager, Answer, Input, Policy, Record, Settings, SilenceId, Tally, View,
+};
 use config::AlertmanagerConfig;
 use jiff::tz::TimeZone;
 use model::matcher_syntax::ParserMode;
@@ -15,19 +17,22 @@ use parking_lot::{Mutex, RwLock};
 use runtime::log::{Log, keep_short};
 use runtime::{Clock, Stop, Stopper, Tasks, drive};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use crate::data_folder;
 use crate::deliver::{Deliverer, Lanes, Notifier};
 use crate::journal::SavedTenants;
 use crate::metrics::AlertmanagerMetrics;
-use crate::tenant::{AskError, Counted, INPUTS_MAX, Saving, Shared, TenantHandle, TenantShell};
+use crate::tenant::{AskError, INPUTS_MAX, Saving, Shared, TenantHandle, TenantShell};
 
 /// However large bodies may be by the settings: what one body becomes must fit into one record of the log.
 const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How long deliveries that are under way at the end may take: as long as one attempt by HTTP. What a slower one was to
 /// tell is told by the next life.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
+/// A scrape does not wait longer for what is counted at that moment: the figures before stay.
+const COUNT_MAX: Duration = Duration::from_secs(3);
 /// How often the end of deliveries is looked for meanwhile.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
 
@@ -46,7 +51,9 @@ pub struct ServiceSettings {
     /// How matchers are read.
     pub parser_mode: ParserMode,
     /// As `GET /api/v2/status` tells it.
-    pub version: String,
+    pub version: Version,
+    /// Whether a silence that is created, changed or expired is told to the operator.
+    pub log_silences: bool,
     /// Where an Alertmanager's files are kept too, for the tenant of requests that name none.
     pub data_folder: Option<DataFolder>,
     /// Itself as `GET /api/v2/status` tells it; none where clustering is off.
@@ -59,6 +66,26 @@ pub struct ClusterMember {
     pub name: String,
     /// Where the others reach it.
     pub address: SocketAddr,
+}
+
+/// What the process says that it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    pub version: String,
+    pub revision: String,
+    pub branch: String,
+    pub build_date: String,
+}
+
+impl Default for Version {
+    fn default() -> Self {
+        Self {
+            version: "0.34.0".to_owned(),
+            revision: String::new(),
+            branch: String::new(),
+            build_date: String::new(),
+        }
+    }
 }
 
 /// An Alertmanager's `--storage.path`.
@@ -85,7 +112,8 @@ impl Default for ServiceSettings {
             deliveries_max: 256,
             external_url: "http://localhost:9093".to_owned(),
             parser_mode: ParserMode::default(),
-            version: "0.34.0".to_owned(),
+            version: Version::default(),
+            log_silences: true,
             data_folder: None,
             cluster: None,
         }
@@ -168,6 +196,8 @@ impl AlertmanagerService {
             }),
         };
         service.inner.count_config(&config);
+        let per_name = service.inner.settings.machine.alerts_of_name_max;
+        service.inner.parts.metrics.limit_per_name(per_name);
         for (tenant, records) in saved.into_records() {
             let spawned = service.inner.spawn(&tenant, records);
             service.inner.tenants.lock().insert(tenant, spawned);
@@ -210,6 +240,39 @@ impl AlertmanagerService {
             if in_force.is_err() {
                 info!("a configuration came after the Alertmanager had stopped");
             }
+        }
+    }
+
+    /// The number of the file that the configuration in force was read from.
+    pub fn note_config_hash(&self, hash: u64) {
+        self.inner.parts.metrics.config_hash(hash);
+    }
+
+    /// Silences of an Alertmanager's file that were passed over.
+    pub fn note_not_loaded(&self, silences: usize) {
+        self.inner.parts.metrics.silences.not_loaded(silences);
+    }
+
+    /// Brings figures of how much there is up to date, for whoever is about to look at them.
+    pub async fn count(&self) {
+        let now = self.inner.parts.clock.now();
+        let by_group = self.inner.parts.metrics.by_group();
+        let mut sum = Tally::default();
+        let handles: Vec<TenantHandle> = self
+            .inner
+            .all()
+            .into_iter()
+            .map(|tenant| tenant.handle)
+            .collect();
+        let counting = async {
+            for handle in &handles {
+                if let Some(tally) = handle.tally(by_group, now).await {
+                    sum.add(tally);
+                }
+            }
+        };
+        if tokio::time::timeout(COUNT_MAX, counting).await.is_ok() {
+            self.inner.parts.metrics.show(&sum);
         }
     }
 
@@ -332,7 +395,8 @@ impl Inner {
             metrics: parts.metrics.clone(),
             shared: Arc::clone(&shared),
             saving: Saving::UpToDate,
-            counted: Counted::default(),
+            log_silences: self.settings.log_silences,
+            thought: Duration::ZERO,
         };
         let (clock, stop) = (Arc::clone(&parts.clock), self.machines_stop.clone());
         self.tasks.lock().spawn("alertmanager", async move {
@@ -345,22 +409,8 @@ impl Inner {
     }
 
     fn count_config(&self, config: &AlertmanagerConfig) {
-        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        let metrics = &self.parts.metrics;
-        let integrations = config
-            .receivers
-            .iter()
-            .map(|receiver| receiver.integrations.len())
-            .sum();
-        metrics.receivers.set(number(config.receivers.len()));
-        metrics.integrations.set(number(integrations));
-        metrics
-            .inhibition_rules
-            .set(number(config.inhibit_rules.len()));
-        metrics.config_successful.set(1);
-        metrics
-            .config_success_seconds
-            .set(self.parts.clock.now().as_millis() / 1000);
+        let seconds = self.parts.clock.now().as_millis() / 1000;
+        self.parts.metrics.configured(config, seconds);
     }
 
     async fn keep_exported(&self, mut stop: Stop) {
@@ -385,25 +435,42 @@ impl Inner {
         let Some(tenant) = known else {
             return;
         };
+        let begun = Instant::now();
         let answer = tenant
             .handle
             .ask(|ticket| Input::ExportWanted { ticket })
             .await;
+        let metrics = &self.parts.metrics;
         let Ok(Answer::Exported(export)) = answer else {
+            metrics.nflog.maintained(begun.elapsed(), None);
+            metrics.silences.kept.maintained(begun.elapsed(), None);
             warn!("the data folder's files are not written: the Alertmanager did not answer");
             return;
         };
         let path = folder.path.clone();
+        let sizes = (export.nflog.len(), export.silences.len());
         let writing = tokio::task::spawn_blocking(move || {
             data_folder::write(&path, &export.nflog, &export.silences)
         });
-        match writing.await {
-            Ok(Ok(())) => debug!("the data folder's files are written"),
+        let (nflog_bytes, silence_bytes) = match writing.await {
+            Ok(Ok(())) => {
+                debug!("the data folder's files are written");
+                (Some(sizes.0), Some(sizes.1))
+            }
             Ok(Err(problem)) => {
                 error!(error = %problem, "the data folder's files could not be written; the log has everything");
+                (None, None)
             }
-            Err(failure) => error!(%failure, "writing the data folder's files failed"),
-        }
+            Err(failure) => {
+                error!(%failure, "writing the data folder's files failed");
+                (None, None)
+            }
+        };
+        metrics.nflog.maintained(begun.elapsed(), nflog_bytes);
+        metrics
+            .silences
+            .kept
+            .maintained(begun.elapsed(), silence_bytes);
     }
 
     /// Waits for attempts under way, so that what has arrived is also logged.

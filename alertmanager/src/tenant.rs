@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use alertmanager_core::{Alertmanager, Answer, Command, Event, Input, Record, Ticket, View};
+use alertmanager_core::{Alertmanager, Answer, Command, Event, Input, Record, Tally, Ticket, View};
 use arc_swap::ArcSwapOption;
 use model::{TenantId, Timestamp};
 use parking_lot::Mutex;
@@ -16,7 +16,7 @@ use tracing::{error, info};
 use crate::attempts::Attempts;
 use crate::deliver::Deliverer;
 use crate::journal::save;
-use crate::metrics::{AlertmanagerMetrics, pairs};
+use crate::metrics::AlertmanagerMetrics;
 use crate::story::tell;
 
 /// Requests and outcomes that wait for a tenant's machine.
@@ -25,7 +25,7 @@ pub(crate) const INPUTS_MAX: usize = 1024;
 const VIEW_AGE_MAX: Duration = Duration::from_millis(100);
 /// While the log cannot be written the whole state is offered to it again this often.
 const SAVE_AGAIN: Duration = Duration::from_secs(5);
-/// Counting alerts by state looks at all of them.
+/// Counting alerts by state looks at all of them: what was counted is shown for so long.
 const COUNT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Why a request got no answer from its machine.
@@ -63,6 +63,7 @@ pub(crate) struct Shared {
     version: AtomicU64,
     published: ArcSwapOption<Published>,
     attempts: Attempts,
+    counted: Mutex<Option<(Timestamp, Tally)>>,
 }
 
 struct Published {
@@ -78,6 +79,7 @@ impl Shared {
             version: AtomicU64::new(0),
             published: ArcSwapOption::empty(),
             attempts: Attempts::default(),
+            counted: Mutex::default(),
         })
     }
 
@@ -160,7 +162,26 @@ impl TenantHandle {
             | Answer::Exported(_)
             | Answer::SilenceExpired(_)
             | Answer::SilenceSet(_)
-            | Answer::Snapshot(_) => Err(AskError::Stopped),
+            | Answer::Snapshot(_)
+            | Answer::Tally(_) => Err(AskError::Stopped),
+        }
+    }
+
+    /// How much there is, as it was counted at most [`COUNT_INTERVAL`] ago, or longer where the machine is busy.
+    pub(crate) async fn tally(&self, by_group: bool, now: Timestamp) -> Option<Tally> {
+        let counted = self.shared.counted.lock().clone();
+        if let Some((at, tally)) = &counted
+            && now.saturating_since(*at) < COUNT_INTERVAL
+        {
+            return Some(tally.clone());
+        }
+        let wanted = |ticket| Input::TallyWanted { ticket, by_group };
+        match self.ask(wanted).await {
+            Ok(Answer::Tally(tally)) => {
+                *self.shared.counted.lock() = Some((now, (*tally).clone()));
+                Some(*tally)
+            }
+            Ok(_) | Err(_) => counted.map(|(_, tally)| tally),
         }
     }
 }
@@ -173,7 +194,9 @@ pub(crate) struct TenantShell {
     pub(crate) metrics: AlertmanagerMetrics,
     pub(crate) shared: Arc<Shared>,
     pub(crate) saving: Saving,
-    pub(crate) counted: Counted,
+    pub(crate) log_silences: bool,
+    /// How long the machine thought about the batch that is carried out.
+    pub(crate) thought: Duration,
 }
 
 /// Whether the log has all that the machine wanted stored.
@@ -185,16 +208,6 @@ pub(crate) enum Saving {
     Behind { again_at: Timestamp },
 }
 
-/// This tenant's share of figures that all tenants add up to.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Counted {
-    at: Option<Timestamp>,
-    active: i64,
-    suppressed: i64,
-    groups: i64,
-    silences: [i64; 3],
-}
-
 impl Drop for TenantShell {
     /// Whoever waits for a machine that has ended waits no longer.
     fn drop(&mut self) {
@@ -203,6 +216,10 @@ impl Drop for TenantShell {
 }
 
 impl Shell<Alertmanager> for TenantShell {
+    fn note_thought(&mut self, took: Duration) {
+        self.thought = took;
+    }
+
     async fn carry_out(
         &mut self,
         machine: &Alertmanager,
@@ -211,7 +228,8 @@ impl Shell<Alertmanager> for TenantShell {
     ) {
         let now = self.clock.now();
         for event in &events {
-            tell(&self.tenant, &self.metrics, event);
+            tell(&self.tenant, &self.metrics, event, self.log_silences);
+            self.measure(event);
             self.shared.attempts.note(event, now);
         }
         let mut records = Vec::new();
@@ -251,11 +269,35 @@ impl Shell<Alertmanager> for TenantShell {
             }
             self.answer(ticket, answer, saved);
         }
-        self.count(machine);
     }
 }
 
 impl TenantShell {
+    /// What happened within the thought that came before.
+    fn measure(&self, event: &Event) {
+        match event {
+            Event::AlertsReceived {
+                firing, resolved, ..
+            } => self.metrics.processed(self.thought, firing + resolved),
+            Event::GarbageCollected => {
+                self.metrics.silences.kept.garbage_collected(self.thought);
+                self.metrics.nflog.garbage_collected(self.thought);
+            }
+            Event::AlertTooLarge { .. }
+            | Event::AlertsMuted { .. }
+            | Event::AlertsRefused { .. }
+            | Event::AttemptEnded { .. }
+            | Event::AttemptStarted { .. }
+            | Event::Configured { .. }
+            | Event::DeliveryAbandoned { .. }
+            | Event::GroupFlushed { .. }
+            | Event::NotificationMissed { .. }
+            | Event::Restored { .. }
+            | Event::SilenceChanged { .. }
+            | Event::WasAbsent { .. } => {}
+        }
+    }
+
     /// Says whether everything up to here is in the log.
     async fn save(&mut self, machine: &Alertmanager, records: Vec<Record>) -> bool {
         let Some(log) = &self.log else {
@@ -295,6 +337,7 @@ impl TenantShell {
             answer @ (Answer::Configured
             | Answer::Explained(_)
             | Answer::Exported(_)
+            | Answer::Tally(_)
             | Answer::View(_)) => Ok(answer),
             answer @ (Answer::Alerts(_)
             | Answer::SilenceExpired(_)
@@ -308,43 +351,5 @@ impl TenantShell {
             }
         };
         self.shared.answer(ticket, answer);
-    }
-
-    fn count(&mut self, machine: &Alertmanager) {
-        let now = self.clock.now();
-        let due = self
-            .counted
-            .at
-            .is_none_or(|at| now.saturating_since(at) >= COUNT_INTERVAL);
-        if !due {
-            return;
-        }
-        let tally = machine.tally(now);
-        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        let counted = Counted {
-            at: Some(now),
-            active: number(tally.active),
-            suppressed: number(tally.suppressed),
-            groups: number(tally.groups),
-            silences: tally.silences.map(number),
-        };
-        let before = std::mem::replace(&mut self.counted, counted);
-        let metrics = &self.metrics;
-        let alerts = |state: &str, by: i64| {
-            metrics
-                .alerts
-                .get_or_create(&pairs(&[("state", state)]))
-                .inc_by(by);
-        };
-        alerts("active", counted.active - before.active);
-        alerts("suppressed", counted.suppressed - before.suppressed);
-        alerts("unprocessed", 0);
-        metrics.groups.inc_by(counted.groups - before.groups);
-        for (index, state) in ["pending", "active", "expired"].into_iter().enumerate() {
-            metrics
-                .silences
-                .get_or_create(&pairs(&[("state", state)]))
-                .inc_by(counted.silences[index] - before.silences[index]);
-        }
     }
 }

@@ -7,6 +7,7 @@ use model::go_quote::quote;
 use model::matcher_syntax::ParserMode;
 use template::{Mode, TemplateSet};
 
+use crate::config_hash::config_hash;
 use crate::cursor::{Cursor, Fields};
 use crate::defaults;
 use crate::event_recorder::EventRecorder;
@@ -74,6 +75,8 @@ pub struct Loaded<T> {
 #[derive(Clone, Debug)]
 pub struct AlertmanagerFiles {
     pub config: AlertmanagerConfig,
+    /// As [`config_hash`] has it of the file's text.
+    pub hash: u64,
     /// Alertmanager's own templates and those of the template files.
     pub templates: TemplateSet,
     /// In the order in which they were read: of two definitions of one name the later counts.
@@ -101,6 +104,7 @@ impl AlertmanagerFiles {
         Ok(Loaded {
             value: Self {
                 config: config.value,
+                hash: config_hash(&text),
                 templates: loaded.set,
                 template_files: loaded.files,
             },

@@ -2,6 +2,13 @@
 use crate::problem::{Problem, Problems, Stage};
 
 impl Problems {
+    /// With Alertmanager's own sentence above them.
+    #[must_use]
+    pub fn in_alertmanagers_words(self) -> Self {
+        let sentence = self.alertmanager_error();
+        self.headed(sentence)
+    }
+
     /// What Alertmanager 0.34 says, which stops at the first mistake: `yaml: line 3: …` for a text that is no YAML, the
     /// sentence alone for a value, all unknown keys and wrong types together, and only then what does not go with the
     /// rest of the file. Of several of one stage the first by place. `None` where nothing is wrong.

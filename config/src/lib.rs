@@ -6,6 +6,7 @@
 //! [`RuleFile::read`], [`WatchbellConfig::read`], [`PrometheusConfig::read`]. Files are read by the caller, behind
 //! [`Files`].
 mod alertmanager;
+mod config_hash;
 mod cursor;
 mod defaults;
 mod dump;
@@ -39,6 +40,7 @@ mod yaml;
 pub use alertmanager::{
     AlertmanagerConfig, AlertmanagerFiles, AlertmanagerOptions, Loaded, TemplateGlobs,
 };
+pub use config_hash::config_hash;
 pub use event_recorder::{EventBatch, EventKafka, EventRecorder, EventWebhook};
 pub use files::{Files, MemoryFiles};
 pub use global::{Global, GlobalSmtp};

@@ -91,6 +91,8 @@ impl fmt::Display for Problem {
 /// All mistakes of one or several texts: every check adds to one list, so that all are reported together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems {
+    /// What another program would have said of them all: it stands above them.
+    headline: Option<String>,
     list: Vec<Problem>,
 }
 
@@ -102,6 +104,24 @@ impl Problems {
 
     pub fn push(&mut self, problem: Problem) {
         self.list.push(problem);
+    }
+
+    /// Puts a line, or a few, above them.
+    #[must_use]
+    pub fn headed(mut self, headline: Option<String>) -> Self {
+        self.headline = headline;
+        self
+    }
+
+    #[must_use]
+    pub fn headline(&self) -> Option<&str> {
+        self.headline.as_deref()
+    }
+
+    /// Takes another list in; of two headlines the first stays.
+    pub fn append(&mut self, other: Self) {
+        self.headline = self.headline.take().or(other.headline);
+        self.list.extend(other.list);
     }
 
     #[must_use]
@@ -143,6 +163,7 @@ impl Extend<Problem> for Problems {
 impl FromIterator<Problem> for Problems {
     fn from_iter<Iter: IntoIterator<Item = Problem>>(problems: Iter) -> Self {
         Self {
+            headline: None,
             list: problems.into_iter().collect(),
         }
     }
@@ -166,14 +187,17 @@ impl<'p> IntoIterator for &'p Problems {
     }
 }
 
-/// One problem a line.
+/// The headline, where there is one, and one problem a line.
 impl fmt::Display for Problems {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.list.iter().enumerate() {
-            if index > 0 {
-                formatter.write_str("\n")?;
-            }
-            write!(formatter, "{problem}")?;
+        let mut between = "";
+        if let Some(headline) = &self.headline {
+            formatter.write_str(headline)?;
+            between = "\n";
+        }
+        for problem in &self.list {
+            write!(formatter, "{between}{problem}")?;
+            between = "\n";
         }
         Ok(())
     }
@@ -205,6 +229,20 @@ mod tests {
                 printed
             );
         }
+    }
+
+    #[test]
+    fn a_headline_stands_above_and_is_no_problem() {
+        let one: Problems = [Problem::new("b.yml", None, "", "wrong")]
+            .into_iter()
+            .collect();
+        let mut all: Problems = [Problem::new("c.yml", None, "", "bad")]
+            .into_iter()
+            .collect();
+        all.append(one.headed(Some("no".to_owned())));
+        let all = all.sorted();
+        assert_eq!(all.to_string(), "no\nb.yml: wrong\nc.yml: bad");
+        assert_eq!(all.len(), 2);
     }
 
     #[test]

@@ -140,6 +140,27 @@ pub enum IntegrationKind {
 }
 
 impl IntegrationKind {
+    pub const ALL: [Self; 18] = [
+        Self::Webhook,
+        Self::Email,
+        Self::PagerDuty,
+        Self::OpsGenie,
+        Self::WeChat,
+        Self::Slack,
+        Self::VictorOps,
+        Self::Pushover,
+        Self::Sns,
+        Self::Telegram,
+        Self::Discord,
+        Self::Webex,
+        Self::MsTeams,
+        Self::MsTeamsV2,
+        Self::Jira,
+        Self::IncidentIo,
+        Self::RocketChat,
+        Self::Mattermost,
+    ];
+
     /// The name in logs, metrics and the notification log.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -8,7 +8,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect;
 use reqwest::{Client, NoProxy, Proxy, RequestBuilder, StatusCode};
 
-use crate::failure::{chain, failed};
+use crate::failure::{chain, failed, out_of_time};
 use crate::tls::{TlsError, TlsMaterial, client_config};
 
 /// Longer than this nobody waits for a connection; an attempt may be shorter still.
@@ -221,8 +221,14 @@ pub(crate) async fn exchange(request: RequestBuilder) -> Response {
             } else {
                 Reached::PerhapsAll
             };
+            let is_late = error.is_timeout();
             // The address may be a secret.
-            return failed(reached, chain(&error.without_url()));
+            let text = chain(&error.without_url());
+            return if is_late {
+                out_of_time(reached, text)
+            } else {
+                failed(reached, text)
+            };
         }
     };
     let headers = answer

@@ -2,7 +2,7 @@
 use std::error::Error;
 use std::fmt::Write as _;
 
-use notifiers_core::{Failure, Reached, Response};
+use notifiers_core::{Failure, FailureCause, Reached, Response};
 
 /// Nothing was sent: trying again is harmless.
 pub(crate) fn nothing_sent(text: impl Into<String>) -> Response {
@@ -12,6 +12,16 @@ pub(crate) fn nothing_sent(text: impl Into<String>) -> Response {
 pub(crate) fn failed(reached: Reached, text: impl Into<String>) -> Response {
     Response::Failed(Failure {
         reached,
+        cause: FailureCause::Unreachable,
+        text: text.into(),
+    })
+}
+
+/// Its time was over before an answer came.
+pub(crate) fn out_of_time(reached: Reached, text: impl Into<String>) -> Response {
+    Response::Failed(Failure {
+        reached,
+        cause: FailureCause::OutOfTime,
         text: text.into(),
     })
 }

@@ -9,7 +9,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap};
 use runtime::Clock;
 
 use crate::connector::{Connector, HttpError, Transport, exchange, header_name, header_value};
-use crate::failure::{chain, failed, nothing_sent};
+use crate::failure::{chain, nothing_sent, out_of_time};
 use crate::oauth2::TokenSource;
 use crate::secret_file::{read_text, reveal};
 
@@ -69,7 +69,7 @@ impl HttpClient {
         let asking = self.ask_in_time(request, clock, &mut reached);
         match tokio::time::timeout(time_left, asking).await {
             Ok(response) => response,
-            Err(_) => failed(reached, format!("no answer within {time_left:?}")),
+            Err(_) => out_of_time(reached, format!("no answer within {time_left:?}")),
         }
     }
 

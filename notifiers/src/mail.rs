@@ -15,12 +15,12 @@ use lettre::transport::smtp::commands::{Data, Ehlo, Mail, Rcpt, Starttls};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use lettre::transport::smtp::response::Response as SmtpResponse;
 use notifiers_core::{
-    Failure, MailReply, MailRequest, MailSecurity, MailStage, Reached, RefusedRecipient, Response,
+    MailReply, MailRequest, MailSecurity, MailStage, Reached, RefusedRecipient, Response,
 };
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 
-use crate::failure::{chain, failed};
+use crate::failure::{chain, failed, out_of_time};
 use crate::smtp_auth::{Login, Mechanisms};
 use crate::smtp_wire::Wire;
 use crate::tls::{TlsMaterial, client_config};
@@ -39,8 +39,8 @@ pub(crate) async fn send(request: &MailRequest, tls: &TlsConfig, time_left: Dura
     match tokio::time::timeout(time_left, session.run()).await {
         Ok(Ok(reply)) => Response::Mail(reply),
         Ok(Err(End::Replied(reply))) => Response::Mail(reply),
-        Ok(Err(End::Failed(text))) => Response::Failed(Failure { reached, text }),
-        Err(_) => failed(reached, format!("no answer within {time_left:?}")),
+        Ok(Err(End::Failed(text))) => failed(reached, text),
+        Err(_) => out_of_time(reached, format!("no answer within {time_left:?}")),
     }
 }
 

@@ -6,14 +6,14 @@ use std::time::Duration;
 use config::{Integration, IntegrationSettings, Receiver};
 use model::Timestamp;
 use notifiers_core::{
-    ATTEMPT_TIMEOUT_DEFAULT, IntegrationPlan, Memory, Notification, Outcome, PlanError, Request,
-    Response, SecretFiles, Step,
+    ATTEMPT_TIMEOUT_DEFAULT, Attempted, FailureReason, IntegrationPlan, Memory, Notification,
+    Outcome, PlanError, Reached, Request, Response, SecretFiles, Step,
 };
 use runtime::Clock;
 use template::TemplateSet;
 
 use crate::connector::HttpError;
-use crate::failure::{chain, nothing_sent};
+use crate::failure::{chain, out_of_time};
 use crate::http::HttpClient;
 use crate::mail;
 use crate::secret_file::read_text;
@@ -181,28 +181,41 @@ impl Teller {
         memory: &Memory,
         deadline: Timestamp,
         clock: &dyn Clock,
-    ) -> (Outcome, Memory) {
+    ) -> Attempted {
         let secrets = self.secrets().await;
         let (mut conversation, mut step) = self.plan.begin(notification, memory, &secrets);
+        let mut failure = FailureReason::Other;
         for _ in 0..STEPS_MAX {
             let request = match step {
-                Step::Done(outcome, memory) => return (outcome, memory),
+                Step::Done(outcome, memory) => {
+                    return Attempted {
+                        outcome,
+                        memory,
+                        failure,
+                    };
+                }
                 Step::Ask(request) => request,
             };
             let time_left = deadline.saturating_since(clock.now());
             let response = if time_left.is_zero() {
-                nothing_sent("there was no time left to send it")
+                out_of_time(Reached::Nothing, "there was no time left to send it")
             } else {
                 self.ask(&request, time_left, clock).await
             };
+            failure = FailureReason::of(&response);
             step = conversation.next(response, clock.now());
         }
-        match step {
+        let (outcome, memory) = match step {
             Step::Done(outcome, memory) => (outcome, memory),
             Step::Ask(_) => {
                 let reason = format!("the vendor was asked {STEPS_MAX} times without an end");
                 (Outcome::Ambiguous { reason }, memory.clone())
             }
+        };
+        Attempted {
+            outcome,
+            memory,
+            failure,
         }
     }
 

@@ -126,10 +126,11 @@ impl Story {
                 destination,
                 reason,
                 count,
+                first,
             } => {
                 metrics.alerts_dropped(&destination, count);
                 if let Some(left_out) = troubles.dropped.happened() {
-                    warn!(%tenant, alertmanager = %destination.0, ?reason, count, left_out, "alerts dropped");
+                    warn!(%tenant, alertmanager = %destination.0, ?reason, count, alertname = first, left_out, "alerts dropped: nobody will hear of them there");
                 }
             }
             Event::PersistFailed { reason } => {
@@ -281,10 +282,11 @@ mod tests {
             (
                 Event::MessagesDropped {
                     destination: destination.clone(),
-                    reason: DropReason::Full,
+                    reason: DropReason::Expired,
                     count: 7,
+                    first: Some("Down".to_owned()),
                 },
-                "WARN alerts dropped tenant=anonymous alertmanager=http://am reason=Full count=7 left_out=0",
+                "WARN alerts dropped: nobody will hear of them there tenant=anonymous alertmanager=http://am reason=Expired count=7 alertname=Down left_out=0",
             ),
             (
                 Event::BatchSettled {

@@ -86,7 +86,7 @@ async fn without_a_socket_that_can_be_served_it_says_why_and_ends() {
         assert_eq!(status.code(), Some(1), "{script} {argument}: {log}");
         let errors: Vec<&str> = log
             .lines()
-            .filter(|line| line.contains("level=error"))
+            .filter(|line| line.contains("level=ERROR"))
             .collect();
         assert_eq!(errors.len(), 1, "{script} {argument}: {log}");
         assert!(errors[0].contains(said), "{script} {argument}: {log}");

@@ -81,7 +81,7 @@ impl Alertmanager {
 }
 
 /// In the first line that says `Listening on`.
-fn listening_address(log: &str) -> Option<String> {
+pub(crate) fn listening_address(log: &str) -> Option<String> {
     let line = log.lines().find(|line| line.contains("Listening on"))?;
     let address = line.split("address=").nth(1)?.split_whitespace().next()?;
     Some(address.to_owned())

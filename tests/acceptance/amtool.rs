@@ -806,7 +806,7 @@ async fn amtool_finds_its_way_below_a_prefix_and_past_the_door() {
             .output()
             .expect("amtool can be started");
         let errors = String::from_utf8_lossy(&output.stderr);
-        let warning = "and alertmanager version (0.34.0) are different.";
+        let warning = "and alertmanager version (0.34.0+watchbell.";
         assert!(output.status.success(), "{errors}");
         assert_eq!(errors.contains(warning), is_told, "{flag}: {errors}");
     }

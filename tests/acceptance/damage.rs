@@ -63,7 +63,7 @@ async fn a_torn_end_costs_nothing_and_damage_is_said() {
     let name = segment.file_name().expect("a file").to_string_lossy();
     assert!(
         log.lines()
-            .any(|line| line.contains("level=error") && line.contains(&*name)),
+            .any(|line| line.contains("level=ERROR") && line.contains(&*name)),
         "{name} is named:\n{log}"
     );
 }

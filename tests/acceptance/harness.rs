@@ -271,7 +271,7 @@ async fn a_gossip_port_that_is_taken_ends_it_with_one_sentence() {
         let log = process.log_text();
         let errors: Vec<&str> = log
             .lines()
-            .filter(|line| line.contains("level=error"))
+            .filter(|line| line.contains("level=ERROR"))
             .collect();
         let said = format!("err=\"unable to initialize gossip mesh: cannot listen on {taken}: ");
         assert!(errors.len() == 1 && errors[0].contains(&said), "{log}");

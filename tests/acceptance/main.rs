@@ -1,12 +1,14 @@
 //! Watchbell as its users run it: real processes on loopback, a real service's configuration, a real Prometheus.
 mod activation;
 mod alertmanager;
+mod alone;
 mod amtool;
 mod bad_input;
 mod cadence;
 mod damage;
 mod demo;
 mod differential;
+mod figures;
 mod files;
 mod full_disk;
 mod handover;
@@ -26,3 +28,4 @@ mod tenants;
 mod tools;
 mod wait;
 mod watchbell;
+mod words;

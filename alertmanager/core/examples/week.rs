@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use config::{AlertmanagerConfig, AlertmanagerOptions};
 use model::wire::PostableAlert;
 use model::{AlertStatus, Labels, Machine as _, MatchOp, Timestamp};
-use notifiers_core::{Memory, NotificationReason, Outcome};
+use notifiers_core::{Attempted, FailureReason, Memory, NotificationReason, Outcome};
 use watchbell_alertmanager_core::{
     AlertDraft, Alertmanager, Command, Deliver, DeliveryId, Event, Input, MatcherDraft, Policy,
     Record, Settings, SilenceDraft, SilenceId, Ticket,
@@ -211,8 +211,11 @@ impl Week {
             match due.and_then(|index| self.outcomes.remove(index)) {
                 Some((_, id, outcome, _)) => self.tell(Input::DeliveryEnded {
                     id,
-                    outcome,
-                    memory: Memory::default(),
+                    attempted: Attempted {
+                        outcome,
+                        memory: Memory::default(),
+                        failure: FailureReason::ServerError,
+                    },
                 }),
                 None => {
                     self.machine.handle_timeout(self.now);

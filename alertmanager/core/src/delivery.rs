@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use config::IntegrationKind;
 use model::Timestamp;
-use notifiers_core::{Memory, Notification, Outcome};
+use notifiers_core::{Attempted, FailureReason, Memory, Notification, Outcome};
 
 use crate::group::Slot;
 use crate::hashes::{AlertHashes, Uncertain};
@@ -73,6 +73,8 @@ pub(crate) struct Ended {
     pub message: Message,
     pub attempts: u32,
     pub result: AttemptResult,
+    /// What it is counted as where it failed.
+    pub failure: FailureReason,
     /// What is uncertain again as before the attempt, where the attempt had changed it and surely did not arrive.
     pub uncertain_again: Option<Uncertain>,
     /// A flush came while the attempt was under way.
@@ -106,6 +108,8 @@ pub(crate) struct Waiting<'a> {
     pub attempts: u32,
     /// How the last one failed.
     pub reason: &'a str,
+    /// And what that is counted as.
+    pub failure: FailureReason,
 }
 
 /// A notification that has not arrived yet.
@@ -138,6 +142,7 @@ struct Delivery {
     attempts: u32,
     /// How the last attempt failed; empty before there was one.
     failed_because: String,
+    failure: FailureReason,
     state: State,
 }
 
@@ -207,6 +212,7 @@ impl Deliveries {
                 message: &delivery.message,
                 attempts: delivery.attempts,
                 reason: &delivery.failed_because,
+                failure: delivery.failure,
             }),
         }
     }
@@ -254,6 +260,7 @@ impl Deliveries {
                     message,
                     attempts: 0,
                     failed_because: String::new(),
+                    failure: FailureReason::Other,
                     state: State::Waiting { until: now },
                 };
                 self.waiting.insert((now, key.clone()));
@@ -322,11 +329,15 @@ impl Deliveries {
     pub(crate) fn on_outcome(
         &mut self,
         id: DeliveryId,
-        outcome: Outcome,
-        memory: Memory,
+        attempted: Attempted,
         kind: Option<IntegrationKind>,
         now: Timestamp,
     ) -> Option<Ended> {
+        let Attempted {
+            outcome,
+            memory,
+            failure,
+        } = attempted;
         let key = self.ids.remove(&id)?;
         let mut delivery = self.running.remove(&key)?;
         let State::Attempting {
@@ -379,10 +390,12 @@ impl Deliveries {
             attempts: delivery.attempts,
             uncertain_again,
             owed,
+            failure,
             result,
         };
         if let AttemptResult::Retrying { until, reason } = &ended.result {
             delivery.failed_because.clone_from(reason);
+            delivery.failure = failure;
             delivery.state = State::Waiting { until: *until };
             self.running.insert(key, delivery);
         }

@@ -14,6 +14,7 @@ use crate::hashes::AlertHashes;
 use crate::interval::IntervalMute;
 use crate::mute::{MuteReason, Mutes};
 use crate::policy::Policy;
+use crate::silence::SilencesAsked;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Flush {
@@ -23,6 +24,7 @@ pub(crate) struct Flush {
     pub judged_at: Timestamp,
     pub hashes: FlushHashes,
     pub muted_counts: BTreeMap<MuteReason, usize>,
+    pub silences_asked: SilencesAsked,
     firing: Vec<Arc<Alert>>,
     /// With the hash by which the log knows each.
     resolved: Vec<(u64, Arc<Alert>)>,
@@ -39,6 +41,7 @@ impl Flush {
         let (mut firing, mut resolved) = (Vec::new(), Vec::new());
         let (mut firing_hashes, mut muted_hashes) = (Vec::new(), Vec::new());
         let mut muted_counts = BTreeMap::new();
+        let mut silences_asked = SilencesAsked::default();
         let members = group
             .members()
             .iter()
@@ -46,7 +49,9 @@ impl Flush {
         for (fingerprint, stored) in members {
             if stored.alert.status(mutes.now) == AlertStatus::Resolved {
                 resolved.push((stored.hash, Arc::clone(&stored.alert)));
-            } else if let Some(reason) = mutes.reason(fingerprint, &stored.alert, interval) {
+            } else if let Some(reason) =
+                mutes.reason(fingerprint, &stored.alert, interval, &mut silences_asked)
+            {
                 *muted_counts.entry(reason).or_default() += 1;
                 muted_hashes.push(stored.hash);
             } else {
@@ -65,6 +70,7 @@ impl Flush {
                 resolved: resolved.iter().map(|(hash, _)| *hash).collect(),
             },
             muted_counts,
+            silences_asked,
             firing,
             resolved,
         }

@@ -53,10 +53,10 @@ pub use protocol::{
 };
 pub use record::Record;
 pub use silence::{
-    MatcherDraft, Silence, SilenceDraft, SilenceError, SilenceId, SilenceLimits, SilenceState,
-    Silences,
+    MatcherDraft, Silence, SilenceChange, SilenceDraft, SilenceError, SilenceId, SilenceLimits,
+    SilenceState, Silences, SilencesAsked,
 };
 pub use snapshot_files::{
     SnapshotError, SnapshotFile, news, read_nflog, read_silences, write_nflog, write_silences,
 };
-pub use view::{AlertView, GroupView, ReceiverView, Tally, View};
+pub use view::{AlertView, GroupTally, GroupView, ReceiverView, Tally, View};

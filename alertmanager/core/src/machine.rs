@@ -8,7 +8,7 @@
 //!
 //! What must survive is stored before anything is sent or answered. After a restart the groups are built again from
 //! alerts and log, so that nothing told is told again and nothing owed is forgotten.
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ use crate::protocol::{
     Ticket,
 };
 use crate::record::Record;
-use crate::silence::{Silence, SilenceDraft, SilenceId, Silences};
+use crate::silence::{Silence, SilenceChange, SilenceDraft, SilenceId, SilenceState, Silences};
 use crate::silenced::Silenced;
 use crate::snapshot_files::{write_nflog, write_silences};
 use crate::store::{AlertStore, Change, Extension};
@@ -86,8 +86,8 @@ impl Alertmanager {
 
     /// How much there is at `now`; looks at every alert.
     #[must_use]
-    pub fn tally(&self, now: Timestamp) -> Tally {
-        Tally::new(&self.mutes(now), &self.groups, &self.silences)
+    pub fn tally(&self, by_group: bool, now: Timestamp) -> Tally {
+        Tally::new(&self.mutes(now), &self.groups, &self.silences, by_group)
     }
 
     /// Alerts that are known, resolved ones included.
@@ -219,6 +219,7 @@ impl Alertmanager {
         let mut answer = AlertsAnswer::default();
         let mut records = Vec::new();
         let (mut firing, mut resolved) = (0, 0);
+        let mut refused_by: BTreeMap<(Limit, String), usize> = BTreeMap::new();
         for (index, draft) in drafts.into_iter().enumerate() {
             match draft.ends_at {
                 Some(ends_at) if ends_at <= now => resolved += 1,
@@ -244,6 +245,8 @@ impl Alertmanager {
             if let Some(limit) = self.exceeded_by(&alert, now) {
                 let refused = answer.refused.get_or_insert(Refused { count: 0, limit });
                 refused.count += 1;
+                let name = beginning(alert.labels.value("alertname"));
+                *refused_by.entry((limit, name)).or_insert(0) += 1;
                 continue;
             }
             let policy = &self.policy;
@@ -269,6 +272,13 @@ impl Alertmanager {
         }
         for record in records {
             self.persist(record);
+        }
+        for ((limit, alertname), count) in refused_by {
+            self.events.push_back(Event::AlertsRefused {
+                limit,
+                alertname,
+                count,
+            });
         }
         self.events.push_back(Event::AlertsReceived {
             firing,
@@ -417,10 +427,15 @@ impl Alertmanager {
             for silence in changed {
                 id = silence.id.clone();
                 // The others end, or change their times: their matchers are what they were.
-                if id == fresh {
+                let change = if id == fresh {
                     self.silenced.silence_came(&silence, &self.alerts);
-                }
-                self.persist_silence(silence);
+                    SilenceChange::Created
+                } else if silence.state(now) == SilenceState::Expired {
+                    SilenceChange::Expired
+                } else {
+                    SilenceChange::Updated
+                };
+                self.persist_silence(silence, change);
             }
             id
         });
@@ -430,15 +445,16 @@ impl Alertmanager {
     fn expire_silence(&mut self, ticket: Ticket, id: &SilenceId, now: Timestamp) {
         let answer = self.silences.expire(id, now).map(|expired| {
             if let Some(silence) = expired {
-                self.persist_silence(silence);
+                self.persist_silence(silence, SilenceChange::Expired);
             }
         });
         self.answer(ticket, Answer::SilenceExpired(answer));
     }
 
-    fn persist_silence(&mut self, silence: Silence) {
+    fn persist_silence(&mut self, silence: Silence, change: SilenceChange) {
         self.events.push_back(Event::SilenceChanged {
             id: silence.id.clone(),
+            change,
         });
         self.persist(Record::Silenced(silence));
     }
@@ -477,6 +493,7 @@ impl Alertmanager {
         }
         self.give_up_old(now);
         self.forget_gone();
+        self.events.push_back(Event::GarbageCollected);
         self.garbage_due = now + self.settings.garbage_interval;
     }
 
@@ -527,17 +544,14 @@ impl Machine for Alertmanager {
                 | Input::ExportWanted { .. }
                 | Input::Look { .. }
                 | Input::SnapshotWanted { .. }
+                | Input::TallyWanted { .. }
         ) {
             self.seen = None;
         }
         match input {
             Input::AlertsPosted { ticket, alerts } => self.post(ticket, alerts, now),
             Input::Configured { ticket, policy } => self.note_policy(ticket, *policy, now),
-            Input::DeliveryEnded {
-                id,
-                outcome,
-                memory,
-            } => self.end_attempt(id, outcome, memory, now),
+            Input::DeliveryEnded { id, attempted } => self.end_attempt(id, attempted, now),
             Input::Explain {
                 ticket,
                 fingerprint,
@@ -560,6 +574,10 @@ impl Machine for Alertmanager {
                 };
                 self.seen = Some(Arc::clone(&view));
                 self.answer(ticket, Answer::View(view));
+            }
+            Input::TallyWanted { ticket, by_group } => {
+                let tally = Box::new(self.tally(by_group, now));
+                self.answer(ticket, Answer::Tally(tally));
             }
             Input::SilenceExpired { ticket, id } => self.expire_silence(ticket, &id, now),
             Input::SnapshotWanted { ticket } => {

@@ -5,7 +5,7 @@ use model::{Alert, Fingerprint, Timestamp};
 use crate::inhibit::Inhibitor;
 use crate::interval::{IntervalMute, muted_by_interval};
 use crate::policy::Policy;
-use crate::silence::{SilenceId, SilenceState, Silences};
+use crate::silence::{SilenceId, SilenceState, Silences, SilencesAsked};
 use crate::silenced::Silenced;
 use crate::store::AlertStore;
 
@@ -57,7 +57,20 @@ pub struct Mutes<'a> {
 impl Mutes<'_> {
     #[must_use]
     pub fn of(&self, fingerprint: Fingerprint, alert: &Alert) -> AlertMutes {
-        let silenced_by = self.silenced.get(fingerprint).iter().filter(|id| {
+        self.asking(fingerprint, alert, &mut SilencesAsked::default())
+    }
+
+    fn asking(
+        &self,
+        fingerprint: Fingerprint,
+        alert: &Alert,
+        asked: &mut SilencesAsked,
+    ) -> AlertMutes {
+        let matching = self.silenced.get(fingerprint);
+        asked.queries += 1;
+        asked.scanned += matching.len();
+        asked.skipped += self.silences.len().saturating_sub(matching.len());
+        let silenced_by = matching.iter().filter(|id| {
             let silence = self.silences.get(id);
             silence.is_some_and(|silence| silence.state(self.now) == SilenceState::Active)
         });
@@ -76,13 +89,14 @@ impl Mutes<'_> {
         fingerprint: Fingerprint,
         alert: &Alert,
         interval: Option<&IntervalMute>,
+        asked: &mut SilencesAsked,
     ) -> Option<MuteReason> {
         match interval {
             Some(IntervalMute::NotActive(_)) => return Some(MuteReason::ActiveTimeInterval),
             Some(IntervalMute::Muted(_)) => return Some(MuteReason::MuteTimeInterval),
             None => {}
         }
-        let mutes = self.of(fingerprint, alert);
+        let mutes = self.asking(fingerprint, alert, asked);
         if mutes.inhibited_by.is_some() {
             Some(MuteReason::Inhibition)
         } else if !mutes.silenced_by.is_empty() {

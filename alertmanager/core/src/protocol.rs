@@ -6,7 +6,9 @@ use config::Integration;
 use jiff::tz::TimeZone;
 use model::matcher_syntax::ParserMode;
 use model::{Fingerprint, Timestamp};
-use notifiers_core::{GroupKey, Memory, Notification, NotificationReason, Outcome};
+use notifiers_core::{
+    Attempted, FailureReason, GroupKey, Memory, Notification, NotificationReason,
+};
 
 use crate::delivery::DeliveryId;
 use crate::explain::Explanation;
@@ -15,8 +17,10 @@ use crate::mute::MuteReason;
 use crate::nflog::LogKey;
 use crate::policy::Policy;
 use crate::record::Record;
-use crate::silence::{SilenceDraft, SilenceError, SilenceId, SilenceLimits};
-use crate::view::View;
+use crate::silence::{
+    SilenceChange, SilenceDraft, SilenceError, SilenceId, SilenceLimits, SilencesAsked,
+};
+use crate::view::{Tally, View};
 
 /// What does not change while the process lives.
 #[derive(Clone, Debug)]
@@ -81,8 +85,7 @@ pub enum Input {
     },
     DeliveryEnded {
         id: DeliveryId,
-        outcome: Outcome,
-        memory: Memory,
+        attempted: Attempted,
     },
     /// Somebody asks why.
     Explain {
@@ -106,6 +109,12 @@ pub enum Input {
     /// The log is to be made short.
     SnapshotWanted {
         ticket: Ticket,
+    },
+    /// Somebody wants to know how much there is.
+    TallyWanted {
+        ticket: Ticket,
+        /// Also for each group.
+        by_group: bool,
     },
     SilenceSet {
         ticket: Ticket,
@@ -148,6 +157,7 @@ pub enum Answer {
     SilenceExpired(Result<(), SilenceError>),
     SilenceSet(Result<SilenceId, SilenceError>),
     Snapshot(Vec<Record>),
+    Tally(Box<Tally>),
     View(Arc<View>),
 }
 
@@ -190,6 +200,13 @@ pub enum Event {
         invalid: usize,
         refused: usize,
     },
+    /// Those of a request that broke one limit, by name.
+    AlertsRefused {
+        limit: Limit,
+        /// Its beginning.
+        alertname: String,
+        count: usize,
+    },
     /// One of those that are invalid: nobody is told of it.
     AlertTooLarge {
         /// Its beginning.
@@ -210,6 +227,8 @@ pub enum Event {
     AttemptEnded {
         key: LogKey,
         attempt: u32,
+        /// That it was to tell of.
+        alerts: usize,
         end: AttemptEnd,
     },
     Configured {
@@ -225,12 +244,25 @@ pub enum Event {
         /// How the last one failed.
         reason: String,
     },
+    /// What is over was forgotten.
+    GarbageCollected,
     GroupFlushed {
         group_key: Arc<GroupKey>,
         at: Timestamp,
         firing: usize,
         muted: usize,
         resolved: usize,
+        /// What the silences were asked for it.
+        silences_asked: SilencesAsked,
+        /// How often the notification log was asked.
+        log_asked: usize,
+    },
+    /// A flush, or a reload, finds that the notification before has not arrived. Its attempts have failed.
+    NotificationMissed {
+        key: LogKey,
+        failure: FailureReason,
+        /// Whether a newer one takes its place.
+        replaced: bool,
     },
     Restored {
         alerts: usize,
@@ -240,6 +272,7 @@ pub enum Event {
     },
     SilenceChanged {
         id: SilenceId,
+        change: SilenceChange,
     },
     /// The process was suspended, or its clock was set forward: for so long nobody could repeat these alerts, and
     /// their ends moved accordingly.
@@ -272,8 +305,19 @@ impl AbandonCause {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum AttemptEnd {
-    Delivered { id: Option<String>, alerts: usize },
-    LeftOpen { reason: String },
-    Rejected { reason: String },
-    Retrying { until: Timestamp, reason: String },
+    Delivered {
+        id: Option<String>,
+    },
+    LeftOpen {
+        reason: String,
+        failure: FailureReason,
+    },
+    Rejected {
+        reason: String,
+        failure: FailureReason,
+    },
+    Retrying {
+        until: Timestamp,
+        reason: String,
+    },
 }

@@ -196,6 +196,24 @@ pub enum SilenceError {
     TooManyMatchers { count: usize, limit: usize },
 }
 
+/// How a silence changed at somebody's word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SilenceChange {
+    Created,
+    Updated,
+    Expired,
+}
+
+/// What looking for the silences of alerts took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SilencesAsked {
+    pub queries: usize,
+    /// Silences that match, and of which only the times had to be looked at.
+    pub scanned: usize,
+    /// Silences of which it was known that they do not.
+    pub skipped: usize,
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Silences {
     silences: BTreeMap<SilenceId, Silence>,

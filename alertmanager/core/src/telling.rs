@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Alert, AlertStatus, Fingerprint, Timestamp};
-use notifiers_core::{Memory, Notification, Outcome};
+use notifiers_core::{Attempted, FailureReason, Notification};
 
 use crate::dedup::{Told, Verdict, verdict};
 use crate::delivery::{Attempt, AttemptResult, DeliveryId, Ended};
@@ -42,6 +42,8 @@ impl Alertmanager {
             firing: flush.hashes.firing.len(),
             muted: flush.hashes.muted.len(),
             resolved: flush.hashes.resolved.len(),
+            silences_asked: flush.silences_asked,
+            log_asked: targets.len(),
         });
         for target in &targets {
             self.tell(id, target, &flush, now);
@@ -71,7 +73,13 @@ impl Alertmanager {
             uncertain: &uncertain,
         };
         let expires_in = self.lifetime(id);
-        match verdict(told, &flush.hashes, send_resolved, route.repeat_interval) {
+        let missed = self
+            .deliveries
+            .waiting(target)
+            .map(|waiting| waiting.failure);
+        let verdict = verdict(told, &flush.hashes, send_resolved, route.repeat_interval);
+        let replaced = matches!(verdict, Verdict::Notify(_));
+        match verdict {
             Verdict::Nothing => self.deliveries.withdraw(target),
             Verdict::NoteResolved => {
                 let uncertain = uncertain.without(&flush.hashes.resolved);
@@ -87,6 +95,13 @@ impl Alertmanager {
                     self.attempt(attempt);
                 }
             }
+        }
+        if let Some(failure) = missed {
+            self.events.push_back(Event::NotificationMissed {
+                key: target.clone(),
+                failure,
+                replaced,
+            });
         }
     }
 
@@ -158,19 +173,13 @@ impl Alertmanager {
         })));
     }
 
-    pub(crate) fn end_attempt(
-        &mut self,
-        id: DeliveryId,
-        outcome: Outcome,
-        memory: Memory,
-        now: Timestamp,
-    ) {
+    pub(crate) fn end_attempt(&mut self, id: DeliveryId, attempted: Attempted, now: Timestamp) {
         let kind = self
             .deliveries
             .key(id)
             .and_then(|key| self.policy.integration(key))
             .map(config::Integration::kind);
-        let Some(ended) = self.deliveries.on_outcome(id, outcome, memory, kind, now) else {
+        let Some(ended) = self.deliveries.on_outcome(id, attempted, kind, now) else {
             return;
         };
         let Ended {
@@ -180,6 +189,7 @@ impl Alertmanager {
             result,
             uncertain_again,
             owed,
+            failure,
         } = ended;
         if let Some(uncertain) = uncertain_again {
             let key = key.clone();
@@ -196,18 +206,16 @@ impl Alertmanager {
                 };
                 self.log(key.clone(), entry);
                 self.settle(&key, message.uncertain_after);
-                AttemptEnd::Delivered {
-                    id,
-                    alerts: message.notification.alerts.len(),
-                }
+                AttemptEnd::Delivered { id }
             }
-            AttemptResult::LeftOpen { reason } => AttemptEnd::LeftOpen { reason },
-            AttemptResult::Rejected { reason } => AttemptEnd::Rejected { reason },
+            AttemptResult::LeftOpen { reason } => AttemptEnd::LeftOpen { reason, failure },
+            AttemptResult::Rejected { reason } => AttemptEnd::Rejected { reason, failure },
             AttemptResult::Retrying { until, reason } => AttemptEnd::Retrying { until, reason },
         };
         self.events.push_back(Event::AttemptEnded {
             key: key.clone(),
             attempt: attempts,
+            alerts: message.notification.alerts.len(),
             end,
         });
         if !self.is_wanted(&key, &message.notification) {
@@ -266,6 +274,14 @@ impl Alertmanager {
         let Some(waiting) = self.deliveries.waiting(key) else {
             return;
         };
+        self.events.push_back(Event::NotificationMissed {
+            key: key.clone(),
+            failure: match cause {
+                AbandonCause::AlertsEnded | AbandonCause::Expired => waiting.failure,
+                AbandonCause::Reconfigured => FailureReason::ContextCanceled,
+            },
+            replaced: false,
+        });
         self.events.push_back(Event::DeliveryAbandoned {
             key: key.clone(),
             cause,

@@ -1,5 +1,5 @@
 //! What readers see: everything as it stood at one instant, never changed afterwards.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::{Alert, AlertStatus, Fingerprint, Labels, Timestamp, by_job_and_instance};
@@ -53,31 +53,78 @@ pub struct ReceiverView {
 }
 
 /// How much there is, by state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Firing alerts that nothing mutes.
     pub active: usize,
     /// Firing alerts that a silence or another alert keeps quiet.
     pub suppressed: usize,
     pub groups: usize,
+    /// Firing alerts of each group that has any: those that nothing mutes, and the others. An alert may be in several.
+    pub by_group: BTreeMap<Arc<GroupKey>, GroupTally>,
     /// Pending, active, expired.
     pub silences: [usize; 3],
 }
 
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GroupTally {
+    pub active: usize,
+    pub suppressed: usize,
+}
+
 impl Tally {
+    /// Adds what another tenant has. Groups of one key are counted together.
+    pub fn add(&mut self, other: Self) {
+        self.active += other.active;
+        self.suppressed += other.suppressed;
+        self.groups += other.groups;
+        for (sum, count) in self.silences.iter_mut().zip(other.silences) {
+            *sum += count;
+        }
+        for (key, of_group) in other.by_group {
+            let sum = self.by_group.entry(key).or_default();
+            sum.active += of_group.active;
+            sum.suppressed += of_group.suppressed;
+        }
+    }
+
     #[must_use]
-    pub(crate) fn new(mutes: &Mutes<'_>, groups: &Dispatcher, silences: &Silences) -> Self {
+    pub(crate) fn new(
+        mutes: &Mutes<'_>,
+        groups: &Dispatcher,
+        silences: &Silences,
+        by_group: bool,
+    ) -> Self {
         let mut tally = Self {
             groups: groups.len(),
             ..Self::default()
         };
+        let mut muted = BTreeSet::new();
         for (fingerprint, stored) in mutes.alerts.iter() {
             match stored.alert.status(mutes.now) {
                 AlertStatus::Resolved => {}
                 AlertStatus::Firing if mutes.of(fingerprint, &stored.alert).is_muted() => {
-                    tally.suppressed += 1
+                    tally.suppressed += 1;
+                    muted.insert(fingerprint);
                 }
                 AlertStatus::Firing => tally.active += 1,
+            }
+        }
+        if by_group {
+            for (id, group) in groups.iter() {
+                for fingerprint in group.members() {
+                    let fires = mutes.alerts.get(*fingerprint).is_some_and(|stored| {
+                        stored.alert.status(mutes.now) == AlertStatus::Firing
+                    });
+                    if fires {
+                        let of_group = tally.by_group.entry(Arc::clone(&id.key)).or_default();
+                        if muted.contains(fingerprint) {
+                            of_group.suppressed += 1;
+                        } else {
+                            of_group.active += 1;
+                        }
+                    }
+                }
             }
         }
         for silence in silences.iter() {

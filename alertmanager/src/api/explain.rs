@@ -282,9 +282,9 @@ impl AttemptBody {
     fn new(attempt: LastAttempt) -> Self {
         let (outcome, detail) = match attempt.end {
             None => ("under way", String::new()),
-            Some(AttemptEnd::Delivered { id, .. }) => ("delivered", id.unwrap_or_default()),
-            Some(AttemptEnd::LeftOpen { reason }) => ("unknown", reason),
-            Some(AttemptEnd::Rejected { reason }) => ("rejected", reason),
+            Some(AttemptEnd::Delivered { id }) => ("delivered", id.unwrap_or_default()),
+            Some(AttemptEnd::LeftOpen { reason, .. }) => ("unknown", reason),
+            Some(AttemptEnd::Rejected { reason, .. }) => ("rejected", reason),
             Some(AttemptEnd::Retrying { reason, .. }) => ("failed", reason),
         };
         Self {
@@ -343,10 +343,10 @@ fn verdict(
             let failed = attempts
                 .of(&integration.key)
                 .and_then(|attempt| match attempt.end {
-                    Some(AttemptEnd::Rejected { reason }) => {
+                    Some(AttemptEnd::Rejected { reason, .. }) => {
                         Some(format!("{name} rejected it: {reason}"))
                     }
-                    Some(AttemptEnd::LeftOpen { reason }) => {
+                    Some(AttemptEnd::LeftOpen { reason, .. }) => {
                         Some(format!("{name} may or may not know: {reason}"))
                     }
                     Some(AttemptEnd::Retrying { until, reason }) => Some(format!(

@@ -8,8 +8,9 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use model::{Labels, MatchOp, Timestamp};
+use model::{Labels, MatchOp, TenantId, Timestamp};
 use runtime::Tenant;
+use tokio::time::Instant;
 
 use crate::api::alerts::read_body;
 use crate::api::error::{ApiError, CODE_FEW_ITEMS, CODE_REQUIRED, CODE_TYPE, json};
@@ -24,8 +25,20 @@ pub(crate) async fn list(
     Tenant(tenant): Tenant,
     uri: Uri,
 ) -> Result<Response, ApiError> {
-    let view = service.view(&tenant).await?;
-    let query = Query::of(&uri);
+    let begun = Instant::now();
+    let listed = listed(&service, &tenant, &uri).await;
+    let kept = &service.inner.parts.metrics.silences.kept;
+    kept.asked_by_request(begun.elapsed(), listed.is_ok());
+    listed
+}
+
+async fn listed(
+    service: &AlertmanagerService,
+    tenant: &TenantId,
+    uri: &Uri,
+) -> Result<Response, ApiError> {
+    let view = service.view(tenant).await?;
+    let query = Query::of(uri);
     let wanted = matchers(&query, "filter", service.inner.settings.parser_mode)
         .map_err(ApiError::bad_request)?;
     let now = service.inner.parts.clock.now();
@@ -59,11 +72,23 @@ pub(crate) async fn get(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let id = uuid(&id)?;
-    let view = service.view(&tenant).await?;
+    let begun = Instant::now();
+    let found = found(&service, &tenant, &id).await;
+    let kept = &service.inner.parts.metrics.silences.kept;
+    kept.asked_by_request(begun.elapsed(), found.is_ok());
+    found
+}
+
+async fn found(
+    service: &AlertmanagerService,
+    tenant: &TenantId,
+    id: &SilenceId,
+) -> Result<Response, ApiError> {
+    let view = service.view(tenant).await?;
     let silence = view
         .silences
         .iter()
-        .find(|silence| silence.id == id)
+        .find(|silence| silence.id == *id)
         .ok_or(ApiError::Bare(StatusCode::NOT_FOUND))?;
     let body = GettableSilence::new(silence, service.inner.parts.clock.now());
     Ok(json(StatusCode::OK, &body))
@@ -91,6 +116,7 @@ pub(crate) async fn expire(
         | Answer::Exported(_)
         | Answer::SilenceSet(_)
         | Answer::Snapshot(_)
+        | Answer::Tally(_)
         | Answer::View(_) => Err(AskError::Stopped.into()),
     }
 }
@@ -126,6 +152,7 @@ pub(crate) async fn post(
         | Answer::Exported(_)
         | Answer::SilenceExpired(_)
         | Answer::Snapshot(_)
+        | Answer::Tally(_)
         | Answer::View(_) => Err(AskError::Stopped.into()),
     }
 }

@@ -9,6 +9,7 @@ use crate::service::AlertmanagerService;
 
 pub(crate) async fn status(State(service): State<AlertmanagerService>) -> Response {
     let inner = &service.inner;
+    let version = &inner.settings.version;
     let body = StatusBody {
         cluster: ClusterBody::new(inner.settings.cluster.as_ref()),
         config: ConfigBody {
@@ -16,12 +17,12 @@ pub(crate) async fn status(State(service): State<AlertmanagerService>) -> Respon
         },
         uptime: inner.started_at.to_rfc3339_millis(),
         version_info: VersionBody {
-            branch: "",
-            build_date: "",
+            branch: &version.branch,
+            build_date: &version.build_date,
             build_user: "",
             go_version: "",
-            revision: "",
-            version: &inner.settings.version,
+            revision: &version.revision,
+            version: &version.version,
         },
     };
     json(StatusCode::OK, &body)

@@ -657,6 +657,7 @@ async fn figures_have_the_names_that_dashboards_know() {
     ) {
         bench.get("/api/v2/alerts").await;
     }
+    bench.service.count().await;
     let text = bench.metrics.text();
     for line in [
         r#"alertmanager_alerts_received_total{status="firing",version="v2"} 1"#,
@@ -667,7 +668,12 @@ async fn figures_have_the_names_that_dashboards_know() {
         r#"alertmanager_notifications_suppressed_total{reason="silence"} 0"#,
         r#"alertmanager_config_last_reload_successful 1"#,
         r#"alertmanager_integrations 1"#,
-        r#"alertmanager_alerts{state="active"} "#,
+        r#"alertmanager_alerts{state="active"} 1"#,
+        r#"alertmanager_dispatcher_aggregation_groups 1"#,
+        r#"alertmanager_alerts_subscriber_channel_writes_total{subscriber="inhibitor"} 1"#,
+        r#"alertmanager_dispatcher_alert_processing_duration_seconds_count 1"#,
+        r#"alertmanager_nflog_queries_total 1"#,
+        r#"alertmanager_silences_queries_total 1"#,
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }
@@ -698,5 +704,13 @@ async fn a_page_that_nobody_heard_of_is_counted() {
         }
     };
     timeout(Duration::from_secs(30), counted).await.unwrap();
+    // Nor did it arrive by its flush.
+    let failed =
+        r#"alertmanager_notifications_failed_total{integration="webhook",reason="serverError"} 1"#;
+    assert!(
+        bench.metrics.text().contains(failed),
+        "{}",
+        bench.metrics.text()
+    );
     bench.end().await;
 }

@@ -9,7 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use config::{AlertmanagerConfig, AlertmanagerOptions};
 use model::TenantId;
-use notifiers_core::{Memory, Outcome};
+use notifiers_core::{Attempted, FailureReason, Memory, Outcome};
 use runtime::log::{Log, SyncPolicy};
 use runtime::{Clock, Metrics, Stop, Stopper, SystemClock};
 use tokio::sync::mpsc;
@@ -17,7 +17,7 @@ use tower::ServiceExt;
 
 use crate::deliver::{Notified, Notifier};
 use crate::journal::{SavedTenants, open_journal};
-use crate::metrics::AlertmanagerMetrics;
+use crate::metrics::{AlertmanagerMetrics, MetricSettings};
 use crate::service::{AlertmanagerService, ServiceParts, ServiceSettings};
 use crate::tests::contract::check;
 
@@ -50,10 +50,19 @@ impl Listener {
 impl Notifier for Listener {
     fn notify(&self, tenant: TenantId, order: Arc<Deliver>) -> Notified {
         let outcome = (self.answer)(&order);
+        let failure = match outcome {
+            Outcome::Rejected { .. } => FailureReason::ClientError,
+            Outcome::Delivered { .. } | Outcome::Retry { .. } => FailureReason::ServerError,
+            Outcome::Ambiguous { .. } => FailureReason::ContextDeadlineExceeded,
+        };
         let heard = self.heard.send((tenant, order));
         Box::pin(async move {
             heard.unwrap();
-            (outcome, Memory::default())
+            Attempted {
+                outcome,
+                memory: Memory::default(),
+                failure,
+            }
         })
     }
 }
@@ -89,7 +98,7 @@ impl Bench {
             notifier: Arc::new(Listener::new(sender, answer)),
             log: log.clone(),
             clock,
-            metrics: AlertmanagerMetrics::register(&metrics),
+            metrics: AlertmanagerMetrics::register(&metrics, MetricSettings::default()),
             stop: stop.clone(),
             stopper: stopper.clone(),
         };

@@ -13,8 +13,8 @@ use tokio::time::timeout;
 
 use crate::deliver::{Deliverer, Lanes};
 use crate::journal::{JournalError, RECORD_KIND, open_journal};
-use crate::metrics::AlertmanagerMetrics;
-use crate::tenant::{AskError, Counted, Saving, Shared, TenantHandle, TenantShell};
+use crate::metrics::{AlertmanagerMetrics, MetricSettings};
+use crate::tenant::{AskError, Saving, Shared, TenantHandle, TenantShell};
 use crate::tests::bench::{AT_ONCE, Bench, Listener, config};
 
 const DOWN: &str = r#"[{"labels":{"alertname":"Down"}}]"#;
@@ -113,7 +113,7 @@ async fn whoever_waits_for_a_machine_that_has_ended_waits_no_longer() {
     let shared = Shared::new();
     let (heard, _) = mpsc::unbounded_channel();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let metrics = AlertmanagerMetrics::register(&Metrics::new());
+    let metrics = AlertmanagerMetrics::register(&Metrics::new(), MetricSettings::default());
     let shell = TenantShell {
         tenant: TenantId::anonymous(),
         deliverer: Deliverer {
@@ -130,7 +130,8 @@ async fn whoever_waits_for_a_machine_that_has_ended_waits_no_longer() {
         metrics,
         shared: Arc::clone(&shared),
         saving: Saving::UpToDate,
-        counted: Counted::default(),
+        log_silences: true,
+        thought: Duration::ZERO,
     };
     let handle = TenantHandle::new(inputs, shared);
     let policy = Box::new(Policy::new(config(AT_ONCE), ""));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use model::Machine;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::stop::Stop;
@@ -25,6 +26,9 @@ pub trait Shell<M: Machine>: Send {
         commands: Vec<M::Command>,
         events: Vec<M::Event>,
     ) -> impl Future<Output = ()> + Send;
+
+    /// How long the machine thought about the batch that is carried out next.
+    fn note_thought(&mut self, _took: Duration) {}
 }
 
 /// Feeds inputs and deadlines to `machine` and hands what it decides to `shell`. Returns the machine when `stop`
@@ -60,6 +64,7 @@ where
             }
             () = sleep(wait) => {}
         }
+        let begun = Instant::now();
         for input in batch.drain(..) {
             machine.handle(input, clock.now());
         }
@@ -71,6 +76,7 @@ where
         {
             machine.handle_timeout(now);
         }
+        shell.note_thought(begun.elapsed());
         settle(&mut machine, &mut shell).await;
     }
     machine

@@ -20,7 +20,7 @@ pub use driver::{Shell, drive};
 pub use files::DiskFiles;
 pub use heard_log::HeardLog;
 pub use logging::{LogFormat, LogLevel, start_logging};
-pub use metrics::Metrics;
+pub use metrics::{Metrics, Summary};
 pub use server::{BindError, Right, Routes, Server, ServerLimits, ServerTlsError, Web, WebError};
 pub use stop::{Stop, Stopper, Tasks};
 pub use tenant_header::{TENANT_HEADER, Tenant};

@@ -1,11 +1,12 @@
-//! Logs for the operator: one line an event on standard error, in logfmt or JSON.
+//! Logs for the operator: one line an event on standard error, in logfmt or JSON, as Prometheus and Alertmanager write
+//! them: `time= level= source= msg=` and then the fields.
 use std::fmt::{self, Write as _};
 
 use model::go_number;
 use model::go_quote::quote;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
-use tracing::{Event, Subscriber};
+use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
@@ -75,21 +76,32 @@ where
     ) -> fmt::Result {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let level = event.metadata().level().as_str().to_ascii_lowercase();
-        let target = event.metadata().target();
+        let metadata = event.metadata();
+        let target = metadata.target();
         let component = target.strip_prefix("watchbell_").unwrap_or(target);
         let component = component.split("::").next().unwrap_or(component);
         let time = self.clock.now().to_rfc3339_millis();
         let text = |name: &str, text: String| (name.to_owned(), Value::Text(text));
         let mut pairs = vec![
             text("time", time),
-            text("level", level),
-            text("component", component.to_owned()),
+            text("level", metadata.level().as_str().to_owned()),
+            text("source", source(metadata)),
             text("msg", fields.message),
         ];
+        // What the process as a whole says is said by no part of it.
+        if component != "watchbell" && fields.rest.iter().all(|(name, _)| name != "component") {
+            pairs.push(text("component", component.to_owned()));
+        }
         pairs.extend(fields.rest);
         writeln!(writer, "{}", line(self.format, &pairs))
     }
+}
+
+/// `machine.rs:42`
+fn source(metadata: &Metadata<'_>) -> String {
+    let file = metadata.file().unwrap_or_default();
+    let name = file.rsplit('/').next().unwrap_or(file);
+    format!("{name}:{}", metadata.line().unwrap_or_default())
 }
 
 /// What a field holds.
@@ -238,7 +250,7 @@ mod tests {
         }
     }
 
-    /// What is written of the events, each without its time.
+    /// What is written of the event, without its time and its line.
     fn written(format: LogFormat, tell: impl FnOnce()) -> String {
         let paper = Paper::default();
         let subscriber = tracing_subscriber::registry().with(lines(format, paper.clone()));
@@ -247,10 +259,13 @@ mod tests {
         let text = String::from_utf8(bytes).unwrap();
         let (time_at, level_at) = (text.find("time").unwrap(), text.find("level").unwrap());
         let before_level = if text.starts_with('{') { 1 } else { 0 };
+        let (before, after) = text[level_at - before_level..]
+            .split_once("logging.rs:")
+            .unwrap();
+        let after = after.trim_start_matches(|digit: char| digit.is_ascii_digit());
         format!(
-            "{}{}",
-            &text[..time_at - before_level],
-            &text[level_at - before_level..]
+            "{}{before}logging.rs{after}",
+            &text[..time_at - before_level]
         )
     }
 
@@ -276,14 +291,14 @@ mod tests {
         assert_eq!(
             written(LogFormat::Logfmt, tell),
             concat!(
-                r#"level=warn component=runtime msg="Listening on" address=127.0.0.1:9093 err="a=\"b\"\n" empty="" "#,
+                r#"level=WARN source=logging.rs msg="Listening on" component=runtime address=127.0.0.1:9093 err="a=\"b\"\n" empty="" "#,
                 "rules=3 change=-4 large=18446744073709551615 took=0.25 whole=2.0 never=NaN always=+Inf well=true shown=5\n"
             )
         );
         assert_eq!(
             written(LogFormat::Json, tell),
             concat!(
-                r#"{"level":"warn","component":"runtime","msg":"Listening on","address":"127.0.0.1:9093","#,
+                r#"{"level":"WARN","source":"logging.rs","msg":"Listening on","component":"runtime","address":"127.0.0.1:9093","#,
                 r#""err":"a=\"b\"\n","empty":"","rules":3,"change":-4,"large":18446744073709551615,"took":0.25,"whole":2.0,"#,
                 r#""never":"NaN","always":"+Inf","well":true,"shown":"5"}"#,
                 "\n"

@@ -2,6 +2,7 @@
 mod accept;
 mod classic;
 mod process;
+mod summary;
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use prometheus_client::registry::{Metric, Registry};
 use crate::metrics::accept::TextFormat;
 use crate::metrics::classic::classic;
 use crate::metrics::process::ProcessCollector;
+pub use crate::metrics::summary::Summary;
 
 const CLASSIC: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -24,6 +26,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 #[derive(Clone, Default)]
 pub struct Metrics {
     registry: Arc<Mutex<Registry>>,
+    summaries: Arc<Mutex<Vec<String>>>,
 }
 
 impl Metrics {
@@ -46,11 +49,20 @@ impl Metrics {
         metric
     }
 
+    pub fn register_summary(&self, name: &str, help: &str) -> Summary {
+        self.summaries.lock().push(name.to_owned());
+        self.register(name, help, Summary::default())
+    }
+
     /// The OpenMetrics text of everything registered.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
         encode(&mut text, &self.registry.lock()).expect("writing to a string cannot fail");
+        for name in self.summaries.lock().iter() {
+            let head = format!("# TYPE {name} ");
+            text = text.replace(&format!("{head}histogram\n"), &format!("{head}summary\n"));
+        }
         text
     }
 
@@ -77,6 +89,7 @@ mod tests {
     use std::path::Path;
     use std::process::{Command, Stdio};
     use std::sync::atomic::AtomicU64;
+    use std::time::Duration;
 
     use axum::body::to_bytes;
     use axum::http::header::{ACCEPT, CONTENT_TYPE};
@@ -106,6 +119,8 @@ mod tests {
         sizes.observe(0.25);
         sizes.observe(1e9);
         metrics.register("test_size_bytes", "Sizes", sizes);
+        let waits = metrics.register_summary("test_wait_seconds", "Waits");
+        waits.observe_all(Duration::from_millis(1500), 3);
         let build = Info::new(vec![("version", "1.2.3")]);
         metrics
             .registry
@@ -137,6 +152,8 @@ mod tests {
         let (content_type, text) = answer(&metrics, None).await;
         assert_eq!(content_type, CLASSIC);
         assert!(text.contains("# TYPE test_calls_total counter\n") && !text.contains("# EOF"));
+        let waits = "# TYPE test_wait_seconds summary\ntest_wait_seconds_sum 1.5\ntest_wait_seconds_count 3\n";
+        assert!(text.contains(waits), "{text}");
     }
 
     #[tokio::test]

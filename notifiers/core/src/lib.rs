@@ -4,6 +4,7 @@
 mod classify;
 mod conversation;
 mod email;
+mod failure_reason;
 mod mime;
 mod notification;
 mod pagerduty;
@@ -15,12 +16,13 @@ mod step;
 mod webhook;
 
 pub use conversation::{ATTEMPT_TIMEOUT_DEFAULT, Conversation};
+pub use failure_reason::{Attempted, FailureReason};
 pub use notification::{GroupKey, Notification, NotificationReason};
 pub use plan::IntegrationPlan;
 pub use rendering::PlanError;
 pub use secrets::SecretFiles;
 pub use step::{
-    Failure, HttpRequest, HttpResponse, MailLogin, MailReply, MailRequest, MailSecurity, MailStage,
-    Memory, Method, Outcome, RESPONSE_BODY_MAX, Reached, RefusedRecipient, Remembered, Request,
-    Response, Step,
+    Failure, FailureCause, HttpRequest, HttpResponse, MailLogin, MailReply, MailRequest,
+    MailSecurity, MailStage, Memory, Method, Outcome, RESPONSE_BODY_MAX, Reached, RefusedRecipient,
+    Remembered, Request, Response, Step,
 };

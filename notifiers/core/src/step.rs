@@ -134,8 +134,18 @@ pub enum MailStage {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     pub reached: Reached,
+    pub cause: FailureCause,
     /// For people; holds no secret.
     pub text: String,
+}
+
+/// Why no answer came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureCause {
+    /// Its time was over first.
+    OutOfTime,
+    /// Nobody to talk to, or a conversation that broke off.
+    Unreachable,
 }
 
 /// How far a failed request came: what was never sent cannot have been taken in.

@@ -7,9 +7,9 @@ use config::{AlertmanagerConfig, AlertmanagerOptions};
 use model::{Alert, Labels, Timestamp};
 use template::TemplateSet;
 use watchbell_notifiers_core::{
-    Conversation, Failure, GroupKey, HttpRequest, HttpResponse, IntegrationPlan, MailReply,
-    MailRequest, MailSecurity, MailStage, Memory, Notification, NotificationReason, Outcome,
-    Reached, Remembered, Request, Response, SecretFiles, Step,
+    Conversation, Failure, FailureCause, GroupKey, HttpRequest, HttpResponse, IntegrationPlan,
+    MailReply, MailRequest, MailSecurity, MailStage, Memory, Notification, NotificationReason,
+    Outcome, Reached, Remembered, Request, Response, SecretFiles, Step,
 };
 
 const NOW: Timestamp = Timestamp::from_secs(1_795_171_200);
@@ -91,6 +91,7 @@ fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Response {
 fn lost(reached: Reached) -> Response {
     Response::Failed(Failure {
         reached,
+        cause: FailureCause::Unreachable,
         text: "connection reset".to_owned(),
     })
 }

@@ -78,7 +78,8 @@ pub(super) async fn attempt_with(
         .expect("the integration is configured");
     let clock = SystemClock::new();
     let deadline = clock.now() + within;
-    movable(teller.attempt(notification, memory, deadline, &clock)).await
+    let attempted = movable(teller.attempt(notification, memory, deadline, &clock)).await;
+    (attempted.outcome, attempted.memory)
 }
 
 /// Attempts run on whichever thread is free: their future must be able to move.

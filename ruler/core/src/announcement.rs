@@ -2,18 +2,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::Timestamp;
+
 use crate::alert::ActiveAlert;
 use crate::alerting::{Sending, outgoing};
 use crate::departed::Departed;
 use crate::group_table::GroupTable;
-use crate::outbox::Message;
+use crate::outbox::{Message, has_expired};
 
 /// Alerts that were told before and fire, or have just ended. Where two have the same labels the living rule's stands
-/// last, so that it counts. What its receivers should have let go by now has run out and waits for its evaluation.
+/// last, so that it counts. What receivers should have let go by now, because it was told so long ago, is not said again
+/// as it was: the next evaluation says what is.
 pub(crate) fn announcement(
     groups: &GroupTable,
     departed: &Departed,
     resend_delay: Duration,
+    now: Timestamp,
 ) -> Vec<Message> {
     let of_departed = departed.iter().filter_map(|departed| {
         message(
@@ -33,7 +37,10 @@ pub(crate) fn announcement(
             told.filter_map(move |alert| message(alert, sending, &rule.expression))
         })
     });
-    of_departed.chain(of_rules).collect()
+    of_departed
+        .chain(of_rules)
+        .filter(|message| !has_expired(&message.alert, now))
+        .collect()
 }
 
 /// `None` for a pending alert.

@@ -39,6 +39,8 @@ pub enum Event {
         missed: u64,
     },
     MessagesDropped {
+        /// The `alertname` of one of them, where it is known.
+        first: Option<String>,
         destination: Destination,
         reason: DropReason,
         count: usize,

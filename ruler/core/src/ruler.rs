@@ -159,7 +159,7 @@ impl Ruler {
             }
             // Receivers that were restarted too have forgotten what they were told.
             let all: Vec<Destination> = self.outbox.destinations().cloned().collect();
-            self.announce(&all);
+            self.announce(&all, now);
         }
     }
 
@@ -280,12 +280,13 @@ impl Ruler {
         }
     }
 
-    /// Tells `destinations` what every receiver was last told.
-    fn announce(&mut self, destinations: &[Destination]) {
-        let messages = announcement(&self.groups, &self.departed, self.options.resend_delay);
+    /// Tells `destinations` what every receiver was last told, and still goes by.
+    fn announce(&mut self, destinations: &[Destination], now: Timestamp) {
+        let resend_delay = self.options.resend_delay;
+        let messages = announcement(&self.groups, &self.departed, resend_delay, now);
         for destination in destinations {
             let count = self.outbox.enqueue_for(destination, &messages);
-            self.note_dropped(destination, DropReason::Full, count);
+            self.note_dropped(destination, DropReason::Full, count, None);
         }
     }
 
@@ -454,14 +455,16 @@ impl Ruler {
 
     fn tell(&mut self, messages: &[Message]) {
         for (destination, count) in self.outbox.enqueue(messages) {
-            self.note_dropped(&destination, DropReason::Full, count);
+            self.note_dropped(&destination, DropReason::Full, count, None);
         }
     }
 
     /// Sends what may go.
     fn send(&mut self, now: Timestamp) {
         while let Some((destination, batch)) = self.outbox.poll(now) {
-            self.note_dropped(&destination, DropReason::Expired, batch.expired);
+            let count = batch.expired.len();
+            let first = batch.expired.into_iter().next();
+            self.note_dropped(&destination, DropReason::Expired, count, first);
             if !batch.messages.is_empty() {
                 self.commands.push_back(Command::Send {
                     destination,
@@ -473,7 +476,7 @@ impl Ruler {
 
     fn sent(&mut self, destination: Destination, outcome: SendOutcome, now: Timestamp) {
         let settled = self.outbox.settle(&destination, &outcome, now);
-        self.note_dropped(&destination, DropReason::Rejected, settled.dropped);
+        self.note_dropped(&destination, DropReason::Rejected, settled.dropped, None);
         self.events.push_back(Event::BatchSettled {
             destination,
             outcome,
@@ -481,12 +484,19 @@ impl Ruler {
         });
     }
 
-    fn note_dropped(&mut self, destination: &Destination, reason: DropReason, count: usize) {
+    fn note_dropped(
+        &mut self,
+        destination: &Destination,
+        reason: DropReason,
+        count: usize,
+        first: Option<String>,
+    ) {
         if count > 0 {
             self.events.push_back(Event::MessagesDropped {
                 destination: destination.clone(),
                 reason,
                 count,
+                first,
             });
         }
     }
@@ -513,7 +523,7 @@ impl Machine for Ruler {
             Input::Appended(appended) => self.appended(appended, now),
             Input::DestinationsChanged(destinations) => {
                 let added = self.outbox.set_destinations(destinations);
-                self.announce(&added);
+                self.announce(&added, now);
             }
             Input::Evaluated(evaluated) => self.evaluated(evaluated, now),
             Input::PersistFailed { reason } => {

@@ -3,7 +3,7 @@ use model::Timestamp;
 use notifiers_core::Outcome;
 
 use crate::intake::AlertDraft;
-use crate::protocol::Deliver;
+use crate::protocol::{Deliver, Event};
 use crate::record::Record;
 use crate::tests::world::{Heard, PLAIN, Reaction, World, at, secs};
 
@@ -602,4 +602,56 @@ receivers: [{name: team, webhook_configs: [{url: 'http://x'}, {url: 'http://y', 
     };
     assert_eq!(of(0), ["first notification", "all alerts resolved"]);
     assert_eq!(of(1), ["first notification"]);
+}
+
+/// Dashboards hold failures against notifications: what has not arrived when its group is flushed anew has failed once,
+/// however often it was tried.
+#[test]
+fn what_has_not_arrived_by_the_next_flush_is_missed() {
+    let missed = |world: &World| -> Vec<(&'static str, bool)> {
+        let missed = |event: &Event| {
+            let Event::NotificationMissed {
+                failure, replaced, ..
+            } = event
+            else {
+                return None;
+            };
+            Some((failure.as_str(), *replaced))
+        };
+        world.events.iter().filter_map(missed).collect()
+    };
+    let failing_until = |until: i64| {
+        move |_: &Deliver, now: Timestamp| {
+            if now < at(until) {
+                Reaction::fail()
+            } else {
+                Reaction::take()
+            }
+        }
+    };
+    // Flushes are at 30, 330, 630 and 930 s.
+    for (until, expected) in [(0, 0), (200, 0), (400, 1), (700, 2)] {
+        let mut world = World::new(PLAIN).with_script(failing_until(until));
+        world.fire(&["alertname=Down instance=a"]);
+        world.until(2000);
+        assert_eq!(world.heard.len(), 1, "{until}");
+        assert_eq!(
+            missed(&world),
+            vec![("serverError", true); expected],
+            "{until}"
+        );
+    }
+    let mut world = World::new(PLAIN).with_script(failing_until(9999));
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(100);
+    world.resolve(&["alertname=Down instance=a"]);
+    world.until(1000);
+    assert_eq!(missed(&world), [("serverError", false)]);
+
+    let mut world = World::new(PLAIN).with_script(failing_until(9999));
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(100);
+    world.reload(&PLAIN.replace("team", "crew"));
+    world.until(200);
+    assert_eq!(missed(&world)[0], ("contextCanceled", false));
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use config::{AlertmanagerConfig, AlertmanagerOptions};
 use model::{AlertStatus, Labels, Machine, Timestamp};
-use notifiers_core::{Memory, NotificationReason, Outcome};
+use notifiers_core::{Attempted, FailureReason, Memory, NotificationReason, Outcome};
 
 use crate::delivery::DeliveryId;
 use crate::intake::AlertDraft;
@@ -241,8 +241,11 @@ impl World {
             Some((_, id, outcome)) => self.machine.handle(
                 Input::DeliveryEnded {
                     id,
-                    outcome,
-                    memory: Memory::default(),
+                    attempted: Attempted {
+                        outcome,
+                        memory: Memory::default(),
+                        failure: FailureReason::ServerError,
+                    },
                 },
                 self.now,
             ),

@@ -45,6 +45,11 @@ impl Collector for ProcessCollector {
                 figures.virtual_bytes,
             ),
             (
+                "process_virtual_memory_max_bytes",
+                "Maximum amount of virtual memory available in bytes",
+                figures.virtual_bytes_max,
+            ),
+            (
                 "process_open_fds",
                 "Number of open file descriptors",
                 figures.open_files,
@@ -69,6 +74,7 @@ struct Figures {
     start_seconds: f64,
     resident_bytes: f64,
     virtual_bytes: f64,
+    virtual_bytes_max: f64,
     open_files: f64,
     files_max: f64,
 }
@@ -93,17 +99,17 @@ impl Figures {
         // The program's name stands in brackets and may hold anything; what follows counts from field 3.
         let fields: Vec<&str> = own.rsplit_once(')')?.1.split_whitespace().collect();
         let number = |field: usize| fields.get(field - 3)?.parse::<f64>().ok();
-        let files_max = limits
-            .lines()
-            .find_map(|line| line.strip_prefix("Max open files"))?
-            .split_whitespace()
-            .next()?
-            .parse()
-            .unwrap_or(f64::INFINITY);
+        let limit = |name: &str| {
+            let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
+            let soft = line.split_whitespace().next()?;
+            Some(soft.parse().unwrap_or(f64::INFINITY))
+        };
+        let files_max = limit("Max open files")?;
         Some(Self {
             cpu_seconds: (number(14)? + number(15)?) / TICKS_PER_SECOND,
             start_seconds: boot_seconds + number(22)? / TICKS_PER_SECOND,
             virtual_bytes: number(23)?,
+            virtual_bytes_max: limit("Max address space")?,
             resident_bytes: number(24)? * PAGE_BYTES,
             open_files: open as f64,
             files_max,
@@ -119,13 +125,14 @@ mod tests {
     fn the_systems_files_are_read() {
         let boot = "cpu  1 2 3\nbtime 1700000000\nprocesses 5\n";
         let own = "42 (a (b) c) S 1 42 42 0 -1 4194560 9 0 0 0 150 50 0 0 20 0 3 0 1000 8192000 25 18446744073709551615 1\n";
-        let limits = "Limit Soft Hard Units\nMax open files            1024                 4096                 files\n";
+        let limits = "Limit Soft Hard Units\nMax address space         unlimited            unlimited            bytes\nMax open files            1024                 4096                 files\n";
         let figures = Figures::parse(boot, own, limits, 7).unwrap();
         let expected = Figures {
             cpu_seconds: 2.0,
             start_seconds: 1_700_000_010.0,
             resident_bytes: 102_400.0,
             virtual_bytes: 8_192_000.0,
+            virtual_bytes_max: f64::INFINITY,
             open_files: 7.0,
             files_max: 1024.0,
         };

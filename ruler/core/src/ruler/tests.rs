@@ -308,6 +308,22 @@ fn a_reload_waits_for_the_iteration_that_runs() {
     assert_eq!(state(&rehearsal, "Slow"), "F");
 }
 
+/// What was told so long ago that receivers have let go of it is not said again, and not called lost either: the rule
+/// says at its next evaluation what is.
+#[test]
+fn after_a_long_time_down_nothing_is_announced_and_nothing_called_dropped() {
+    let rules = || web(vec![alerting("Down", 60)]);
+    let mut rehearsal = Rehearsal::new(rules(), NOW);
+    evaluate(&mut rehearsal, 0, "ssssss");
+    let now = slot(&rehearsal, 5) + Duration::from_secs(600);
+    let mut restarted = rehearsal.restart(rules(), now);
+    assert_eq!(told(&restarted, "Down"), "");
+    evaluate(&mut restarted, 200, "s");
+    assert!(told(&restarted, "Down").starts_with('F'));
+    let dropped = |event: &&Event| matches!(event, Event::MessagesDropped { .. });
+    assert_eq!(restarted.events.iter().find(dropped), None);
+}
+
 #[test]
 fn a_restart_changes_nothing_about_an_alert() {
     let rules = || web(vec![alerting("Down", 60), alerting("Slow", 600)]);
