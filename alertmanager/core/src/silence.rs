@@ -1,6 +1,7 @@
 //! Silences: matchers that keep alerts quiet for a while.
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::matcher_syntax::ParserMode;
@@ -216,14 +217,14 @@ pub struct SilencesAsked {
 
 #[derive(Clone, Debug, Default)]
 pub struct Silences {
-    silences: BTreeMap<SilenceId, Silence>,
+    silences: BTreeMap<SilenceId, Arc<Silence>>,
     index: SilenceIndex,
 }
 
 impl Silences {
     #[must_use]
     pub fn get(&self, id: &SilenceId) -> Option<&Silence> {
-        self.silences.get(id)
+        self.silences.get(id).map(Arc::as_ref)
     }
 
     #[must_use]
@@ -237,6 +238,11 @@ impl Silences {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Silence> {
+        self.silences.values().map(Arc::as_ref)
+    }
+
+    /// To be kept by a reader.
+    pub(crate) fn shared(&self) -> impl Iterator<Item = &Arc<Silence>> {
         self.silences.values()
     }
 
@@ -334,6 +340,7 @@ impl Silences {
     /// What was over at `alive_until`, in the time of a clock that was set back to `now`, is over.
     pub(crate) fn turn_back(&mut self, alive_until: Timestamp, now: Timestamp) {
         for silence in self.silences.values_mut() {
+            let silence = Arc::make_mut(silence);
             if silence.state(alive_until) == SilenceState::Expired {
                 silence.ends_at = silence.ends_at.min(now);
                 silence.starts_at = silence.starts_at.min(now);
@@ -379,7 +386,7 @@ impl Silences {
 
     fn insert(&mut self, silence: Silence) {
         self.index.insert(&silence);
-        self.silences.insert(silence.id.clone(), silence);
+        self.silences.insert(silence.id.clone(), Arc::new(silence));
     }
 
     fn remove(&mut self, id: &SilenceId) {

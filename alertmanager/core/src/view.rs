@@ -1,8 +1,10 @@
 //! What readers see: everything as it stood at one instant, never changed afterwards.
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use model::{Alert, AlertStatus, Fingerprint, Labels, Timestamp, by_job_and_instance};
+use config::RouteIndex;
+use model::{Alert, AlertStatus, Fingerprint, Labels, Timestamp};
 use notifiers_core::GroupKey;
 
 use crate::dispatch::Dispatcher;
@@ -14,13 +16,13 @@ use crate::silence::{Silence, SilenceState, Silences};
 pub struct View {
     pub at: Timestamp,
     /// What fires, in the order of fingerprints.
-    pub alerts: Vec<Arc<AlertView>>,
-    /// By group labels (fewer first, then label by label), then by receiver.
+    pub alerts: Vec<AlertView>,
+    /// In no order that means anything.
     pub groups: Vec<GroupView>,
     /// As configured, also those that no route uses.
     pub receivers: Vec<ReceiverView>,
     /// Also those that have ended and are not yet forgotten.
-    pub silences: Vec<Silence>,
+    pub silences: Vec<Arc<Silence>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -28,22 +30,32 @@ pub struct AlertView {
     pub fingerprint: Fingerprint,
     pub alert: Arc<Alert>,
     /// Of each route that matches, in tree order; a receiver may come twice.
-    pub receivers: Vec<String>,
+    pub receivers: Arc<[Arc<str>]>,
     pub mutes: AlertMutes,
+}
+
+impl GroupView {
+    /// How readers list groups: by labels (fewer first, then label by label), then by receiver.
+    #[must_use]
+    pub fn list_order(&self, other: &Self) -> Ordering {
+        self.labels
+            .set_order(&other.labels)
+            .then_with(|| self.receiver.cmp(&other.receiver))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupView {
     pub key: Arc<GroupKey>,
     pub labels: Labels,
-    pub receiver: String,
+    pub receiver: Arc<str>,
     /// The route's own labels; their values are templates.
     pub route_labels: Labels,
     /// The time intervals that muted the last flush.
     pub muted_by: Vec<String>,
     pub next_flush: Timestamp,
-    /// What fires, in the order of a notification.
-    pub alerts: Vec<Arc<AlertView>>,
+    /// Places among the view's alerts.
+    members: Vec<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,66 +159,94 @@ impl View {
         groups: &Dispatcher,
         silences: &Silences,
     ) -> Self {
-        let alerts: BTreeMap<Fingerprint, Arc<AlertView>> = mutes
-            .alerts
-            .iter()
-            .filter(|(_, stored)| stored.alert.status(mutes.now) == AlertStatus::Firing)
-            .map(|(fingerprint, stored)| {
-                let receivers = stored
-                    .routes
-                    .iter()
-                    .map(|route| policy.route(*route).receiver.clone())
-                    .collect();
-                let view = AlertView {
+        let mut routes = RouteViews::new(policy);
+        let mut alerts: Vec<AlertView> = Vec::with_capacity(mutes.alerts.len());
+        for (fingerprint, stored) in mutes.alerts.iter() {
+            if stored.alert.status(mutes.now) == AlertStatus::Firing {
+                alerts.push(AlertView {
                     fingerprint,
                     alert: Arc::clone(&stored.alert),
-                    receivers,
+                    receivers: routes.receivers(&stored.routes),
                     mutes: mutes.of(fingerprint, &stored.alert),
-                };
-                (fingerprint, Arc::new(view))
-            })
-            .collect();
-        let mut groups: Vec<GroupView> = groups
-            .iter()
-            .map(|(id, group)| {
-                let mut members: Vec<Arc<AlertView>> = group
-                    .members()
-                    .iter()
-                    .filter_map(|fingerprint| alerts.get(fingerprint).cloned())
-                    .collect();
-                members.sort_by(|left, right| {
-                    by_job_and_instance(&left.alert.labels, &right.alert.labels)
                 });
-                GroupView {
-                    key: Arc::clone(&id.key),
-                    labels: group.labels.clone(),
-                    receiver: policy.route(id.route).receiver.clone(),
-                    route_labels: policy.route_labels(id.route),
-                    muted_by: group.muted_by.clone(),
-                    next_flush: group.schedule().due(),
-                    alerts: members,
-                }
-            })
-            .collect();
-        groups.sort_by(|left, right| {
-            left.labels
-                .set_order(&right.labels)
-                .then_with(|| left.receiver.cmp(&right.receiver))
+            }
+        }
+        let place = |fingerprint: &Fingerprint| {
+            let place = alerts.binary_search_by_key(fingerprint, |alert| alert.fingerprint);
+            place.ok().and_then(|place| u32::try_from(place).ok())
+        };
+        let groups = groups.iter().map(|(id, group)| {
+            let route = routes.route(id.route);
+            GroupView {
+                key: Arc::clone(&id.key),
+                labels: group.labels.clone(),
+                receiver: Arc::clone(&route.receiver),
+                route_labels: route.labels.clone(),
+                muted_by: group.muted_by.clone(),
+                next_flush: group.schedule().due(),
+                members: group.members().iter().filter_map(place).collect(),
+            }
+        });
+        let receivers = policy.config.receivers.iter().map(|receiver| ReceiverView {
+            name: receiver.name.clone(),
+            labels: receiver.labels.clone(),
         });
         Self {
             at: mutes.now,
-            alerts: alerts.into_values().collect(),
-            groups,
-            receivers: policy
-                .config
-                .receivers
-                .iter()
-                .map(|receiver| ReceiverView {
-                    name: receiver.name.clone(),
-                    labels: receiver.labels.clone(),
-                })
-                .collect(),
-            silences: silences.iter().cloned().collect(),
+            groups: groups.collect(),
+            alerts,
+            receivers: receivers.collect(),
+            silences: silences.shared().cloned().collect(),
         }
+    }
+
+    /// The alerts of one of this view's groups, in the order of fingerprints.
+    pub fn members(&self, group: &GroupView) -> impl Iterator<Item = &AlertView> {
+        let places = group.members.iter();
+        places.filter_map(|place| self.alerts.get(*place as usize))
+    }
+}
+
+/// What a view says of routes: once for each route, not for each alert.
+struct RouteViews<'a> {
+    policy: &'a Policy,
+    routes: BTreeMap<RouteIndex, RouteView>,
+    receivers: BTreeMap<Arc<[RouteIndex]>, Arc<[Arc<str>]>>,
+}
+
+#[derive(Clone)]
+struct RouteView {
+    receiver: Arc<str>,
+    labels: Labels,
+}
+
+impl<'a> RouteViews<'a> {
+    fn new(policy: &'a Policy) -> Self {
+        Self {
+            policy,
+            routes: BTreeMap::new(),
+            receivers: BTreeMap::new(),
+        }
+    }
+
+    fn route(&mut self, route: RouteIndex) -> &RouteView {
+        let policy = self.policy;
+        self.routes.entry(route).or_insert_with(|| RouteView {
+            receiver: policy.route(route).receiver.as_str().into(),
+            labels: policy.route_labels(route),
+        })
+    }
+
+    fn receivers(&mut self, routes: &Arc<[RouteIndex]>) -> Arc<[Arc<str>]> {
+        if let Some(receivers) = self.receivers.get(routes) {
+            return Arc::clone(receivers);
+        }
+        let receivers = routes
+            .iter()
+            .map(|route| Arc::clone(&self.route(*route).receiver));
+        let receivers: Arc<[Arc<str>]> = receivers.collect();
+        self.receivers
+            .insert(Arc::clone(routes), Arc::clone(&receivers));
+        receivers
     }
 }

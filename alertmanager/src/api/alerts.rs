@@ -22,7 +22,7 @@ pub(crate) async fn list(
     let view = service.view(&tenant).await?;
     let mode = service.inner.settings.parser_mode;
     let filter = AlertFilter::read(&Query::of(&uri), mode, &view.receivers)?;
-    let mut alerts: Vec<_> = view
+    let body: Vec<GettableAlert<'_>> = view
         .alerts
         .iter()
         .filter(|alert| {
@@ -32,11 +32,7 @@ pub(crate) async fn list(
                     .iter()
                     .any(|receiver| filter.wants_receiver(receiver))
         })
-        .collect();
-    alerts.sort_by_key(|alert| alert.fingerprint);
-    let body: Vec<GettableAlert<'_>> = alerts
-        .into_iter()
-        .map(|alert| GettableAlert::new(alert, alert.receivers.iter().map(String::as_str), &[]))
+        .map(|alert| GettableAlert::new(alert, alert.receivers.iter().map(AsRef::as_ref), &[]))
         .collect();
     Ok(json(StatusCode::OK, &body))
 }

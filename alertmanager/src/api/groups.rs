@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
-use model::Fingerprint;
+use model::{Fingerprint, ListPlace};
 use runtime::Tenant;
 
 use crate::api::error::{ApiError, json};
@@ -23,21 +23,22 @@ pub(crate) async fn list(
     let mode = service.inner.settings.parser_mode;
     let filter = AlertFilter::read(&query, mode, &view.receivers)?;
     let muted = query.flag("muted", true);
-    let groups: Vec<_> = view
+    let mut groups: Vec<_> = view
         .groups
         .iter()
         .filter(|group| filter.wants_receiver(&group.receiver))
         .filter(|group| muted || group.muted_by.is_empty())
         .map(|group| {
-            let alerts: Vec<_> = group
-                .alerts
-                .iter()
+            let mut alerts: Vec<_> = view
+                .members(group)
                 .filter(|alert| filter.wants(alert))
                 .collect();
+            alerts.sort_by_cached_key(|alert| ListPlace::of(&alert.alert.labels));
             (group, alerts)
         })
         .filter(|(_, alerts)| !alerts.is_empty())
         .collect();
+    groups.sort_by(|(left, _), (right, _)| left.list_order(right));
     // An alert names every receiver in whose groups it is shown.
     let mut receivers: BTreeMap<Fingerprint, Vec<&str>> = BTreeMap::new();
     for (group, alerts) in &groups {

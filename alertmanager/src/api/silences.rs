@@ -46,7 +46,8 @@ async fn listed(
     let mut silences: Vec<&Silence> = view
         .silences
         .iter()
-        .filter(|silence| shown(silence.state(now)))
+        .map(AsRef::as_ref)
+        .filter(|silence: &&Silence| shown(silence.state(now)))
         // A filter asks for matchers as they are written, not for what they would match.
         .filter(|silence| {
             wanted.iter().all(|matcher| {

@@ -54,28 +54,50 @@ impl Alert {
 
 /// The order of alerts in a notification and in lists.
 pub fn sort_alerts(alerts: &mut [Alert]) {
-    alerts.sort_by(|left, right| by_job_and_instance(&left.labels, &right.labels));
+    alerts.sort_by(|left, right| ListPlace::of(&left.labels).cmp(&ListPlace::of(&right.labels)));
 }
 
-/// By `job`, then `instance`, then the whole label set; alerts that lack one of the two come behind those that have it
-/// (Alertmanager's order).
-#[must_use]
-pub fn by_job_and_instance(left: &Labels, right: &Labels) -> Ordering {
-    let rank = |labels: &Labels, name| labels.value(name).is_empty();
-    ["job", "instance"]
-        .iter()
-        .map(|name| {
-            rank(left, name)
-                .cmp(&rank(right, name))
-                .then_with(|| left.value(name).cmp(right.value(name)))
-        })
-        .find(|order| order.is_ne())
-        .unwrap_or_else(|| left.set_order(right))
+/// The place of a label set in a list of alerts: by `job`, then `instance`, then the whole label set; alerts that lack one
+/// of the two come behind those that have it (Alertmanager's order).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListPlace<'a> {
+    job: (bool, &'a str),
+    instance: (bool, &'a str),
+    labels: &'a Labels,
+}
+
+impl<'a> ListPlace<'a> {
+    #[must_use]
+    pub fn of(labels: &'a Labels) -> Self {
+        let part = |name| {
+            let value = labels.value(name);
+            (value.is_empty(), value)
+        };
+        Self {
+            job: part("job"),
+            instance: part("instance"),
+            labels,
+        }
+    }
+}
+
+impl Ord for ListPlace<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.job, self.instance)
+            .cmp(&(other.job, other.instance))
+            .then_with(|| self.labels.set_order(other.labels))
+    }
+}
+
+impl PartialOrd for ListPlace<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::by_job_and_instance;
+    use super::ListPlace;
     use crate::labels::Labels;
 
     #[test]
@@ -96,7 +118,9 @@ mod tests {
             |row: &str| Labels::from_pairs(row.split(' ').filter_map(|pair| pair.split_once('=')));
         let mut sorted = rows;
         sorted.reverse();
-        sorted.sort_by(|left, right| by_job_and_instance(&labels(left), &labels(right)));
+        sorted.sort_by(|left, right| {
+            ListPlace::of(&labels(left)).cmp(&ListPlace::of(&labels(right)))
+        });
         assert_eq!(sorted, rows);
     }
 }

@@ -20,7 +20,7 @@ mod tenant;
 mod time;
 pub mod wire;
 
-pub use alert::{Alert, AlertStatus, by_job_and_instance, sort_alerts};
+pub use alert::{Alert, AlertStatus, ListPlace, sort_alerts};
 pub use fingerprint::Fingerprint;
 pub use go_regex::{GoRegex, RegexError, quote_meta};
 pub use label_name::{is_classic_label_name, is_classic_metric_name, is_label_name};
