@@ -59,6 +59,7 @@ impl Attempts {
             | Event::Configured { .. }
             | Event::DeliveryAbandoned { .. }
             | Event::GroupFlushed { .. }
+            | Event::Recorded(_)
             | Event::Restored { .. }
             | Event::SilenceChanged { .. }
             | Event::WasAbsent { .. } => {}

@@ -83,6 +83,8 @@ pub(crate) fn tell(tenant: &TenantId, metrics: &AlertmanagerMetrics, event: &Eve
             let group_key = group_key.as_str();
             debug!(%tenant, group_key, %at, firing, muted, resolved, "group flushed");
         }
+        // The event recorder's affair.
+        Event::Recorded(_) => {}
         Event::Restored {
             alerts,
             groups,

@@ -23,6 +23,7 @@ pub(crate) struct Flush {
     pub judged_at: Timestamp,
     pub hashes: FlushHashes,
     pub muted_counts: BTreeMap<MuteReason, usize>,
+    pub muted: Vec<(MuteReason, Arc<Alert>)>,
     firing: Vec<Arc<Alert>>,
     /// With the hash by which the log knows each.
     resolved: Vec<(u64, Arc<Alert>)>,
@@ -36,7 +37,7 @@ impl Flush {
         interval: Option<&IntervalMute>,
         mutes: &Mutes<'_>,
     ) -> Self {
-        let (mut firing, mut resolved) = (Vec::new(), Vec::new());
+        let (mut firing, mut resolved, mut muted) = (Vec::new(), Vec::new(), Vec::new());
         let (mut firing_hashes, mut muted_hashes) = (Vec::new(), Vec::new());
         let mut muted_counts = BTreeMap::new();
         let members = group
@@ -49,6 +50,7 @@ impl Flush {
             } else if let Some(reason) = mutes.reason(&stored.alert, interval) {
                 *muted_counts.entry(reason).or_default() += 1;
                 muted_hashes.push(stored.hash);
+                muted.push((reason, Arc::clone(&stored.alert)));
             } else {
                 firing_hashes.push(stored.hash);
                 firing.push(Arc::clone(&stored.alert));
@@ -65,6 +67,7 @@ impl Flush {
                 resolved: resolved.iter().map(|(hash, _)| *hash).collect(),
             },
             muted_counts,
+            muted,
             firing,
             resolved,
         }
@@ -128,6 +131,7 @@ impl Flush {
                 .map(|entry| entry.memory.clone())
                 .unwrap_or_default(),
             expires_in,
+            recorded: None,
         }
     }
 }

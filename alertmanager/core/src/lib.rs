@@ -9,6 +9,7 @@ mod codec;
 mod dedup;
 mod delivery;
 mod dispatch;
+mod event_posting;
 mod explain;
 mod flush;
 mod group;
@@ -22,6 +23,9 @@ mod nflog;
 mod policy;
 mod protocol;
 mod record;
+mod recorded_event;
+mod recorded_event_wire;
+mod recording;
 mod restore;
 mod silence;
 mod snapshot_files;
@@ -34,6 +38,7 @@ mod tests;
 
 pub use codec::CodecError;
 pub use delivery::{DeliveryId, Undelivered};
+pub use event_posting::{BatchLimits, BatchSize, PostRetries};
 pub use explain::{
     Explanation, GroupExplanation, Inhibition, IntegrationExplanation, PathStep, RouteExplanation,
     Told,
@@ -50,6 +55,9 @@ pub use protocol::{
     Refused, Settings, Ticket,
 };
 pub use record::Record;
+pub use recorded_event::{
+    EventData, FlushInfo, GroupInfo, GroupedAlert, MutedAlert, RecordedEvent, ToldNotification,
+};
 pub use silence::{
     MatcherDraft, Silence, SilenceDraft, SilenceError, SilenceId, SilenceLimits, SilenceState,
     Silences,

@@ -29,6 +29,7 @@ use crate::protocol::{
     Ticket,
 };
 use crate::record::Record;
+use crate::recorded_event::{EventData, GroupedAlert};
 use crate::silence::{Silence, SilenceDraft, SilenceId, Silences};
 use crate::snapshot_files::{write_nflog, write_silences};
 use crate::store::{AlertStore, Change, Extension};
@@ -187,6 +188,12 @@ impl Alertmanager {
         };
         if self.groups.join(&self.policy, id, &alert, schedule, now) {
             self.alerts.joined(fingerprint);
+            if let Some(stored) = self.alerts.get(fingerprint)
+                && self.settings.records_events
+            {
+                let alert = GroupedAlert::from(stored);
+                self.record_grouped(id, alert, now);
+            }
         }
     }
 
@@ -242,6 +249,8 @@ impl Alertmanager {
                 refused.count += 1;
                 continue;
             }
+            let is_new =
+                self.settings.records_events && self.alerts.get(alert.fingerprint()).is_none();
             let policy = &self.policy;
             let (fingerprint, change) = self
                 .alerts
@@ -251,6 +260,9 @@ impl Alertmanager {
                     self.inhibitor.insert(fingerprint, &alert.labels);
                     self.of_name.insert(fingerprint, &alert.labels);
                     note_changed(&mut records, &alert);
+                    if is_new {
+                        self.record(now, EventData::AlertCreated { alert });
+                    }
                 }
                 Change::Extended(extension) => note_extended(&mut records, extension),
                 Change::Outdated => continue,
@@ -400,11 +412,13 @@ impl Alertmanager {
         fresh: SilenceId,
         now: Timestamp,
     ) {
+        let new_id = fresh.clone();
         let set = self.silences.set(draft, fresh, &self.settings.silence, now);
         let answer = set.map(|changed| {
             let mut id = SilenceId::new("");
             for silence in changed {
                 id = silence.id.clone();
+                self.record_silence(&silence, id == new_id, now);
                 self.persist_silence(silence);
             }
             id
@@ -415,6 +429,7 @@ impl Alertmanager {
     fn expire_silence(&mut self, ticket: Ticket, id: &SilenceId, now: Timestamp) {
         let answer = self.silences.expire(id, now).map(|expired| {
             if let Some(silence) = expired {
+                self.record_silence(&silence, false, now);
                 self.persist_silence(silence);
             }
         });

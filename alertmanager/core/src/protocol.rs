@@ -14,6 +14,7 @@ use crate::mute::MuteReason;
 use crate::nflog::LogKey;
 use crate::policy::Policy;
 use crate::record::Record;
+use crate::recorded_event::RecordedEvent;
 use crate::silence::{SilenceDraft, SilenceError, SilenceId, SilenceLimits};
 use crate::view::View;
 
@@ -37,7 +38,9 @@ pub struct Settings {
     pub silence: SilenceLimits,
     /// The machine's own zone, for time intervals with `location: Local`.
     pub local_zone: TimeZone,
-    /// Spreads retries.
+    /// Whether somebody records what happens to alerts, silences and notifications ([`Event::Recorded`]).
+    pub records_events: bool,
+    /// Spreads retries, and names groups for the event recorder.
     pub seed: u64,
 }
 
@@ -55,6 +58,7 @@ impl Default for Settings {
             alert: AlertLimits::default(),
             silence: SilenceLimits::default(),
             local_zone: TimeZone::UTC,
+            records_events: false,
             seed: 0,
         }
     }
@@ -228,6 +232,8 @@ pub enum Event {
         muted: usize,
         resolved: usize,
     },
+    /// For the event recorder, where there is one.
+    Recorded(Box<RecordedEvent>),
     Restored {
         alerts: usize,
         groups: usize,
