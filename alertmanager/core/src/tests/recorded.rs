@@ -22,9 +22,11 @@ fn recording(yaml: &str) -> World {
 }
 
 fn recorded(world: &World) -> Vec<&RecordedEvent> {
-    let events = world.events.iter().filter_map(|event| match event {
-        Event::Recorded(recorded) => Some(&**recorded),
-        _ => None,
+    let events = world.events.iter().filter_map(|event| {
+        let Event::Recorded(recorded) = event else {
+            return None;
+        };
+        Some(&**recorded)
     });
     events.collect()
 }
@@ -188,9 +190,11 @@ fn a_group_that_begins_anew_has_another_uuid() {
     world.until(61);
     let uuids: Vec<String> = recorded(&world)
         .iter()
-        .filter_map(|event| match &event.data {
-            EventData::AlertGrouped { group, .. } => Some(group.uuid.clone()),
-            _ => None,
+        .filter_map(|event| {
+            let EventData::AlertGrouped { group, .. } = &event.data else {
+                return None;
+            };
+            Some(group.uuid.clone())
         })
         .collect();
     assert_eq!(uuids.len(), 2);
