@@ -180,6 +180,7 @@ pub(crate) struct ClusterFlags {
 pub(crate) struct Features {
     pub(crate) alert_names_in_metrics: bool,
     pub(crate) receiver_name_in_metrics: bool,
+    pub(crate) event_recorder: bool,
     pub(crate) parser_mode: ParserMode,
     /// Known, and nothing to do here.
     pub(crate) without_effect: Vec<String>,
@@ -209,7 +210,8 @@ impl AlertmanagerFlags {
                 "receiver-name-in-metrics" => features.receiver_name_in_metrics = true,
                 "classic-mode" => classic = true,
                 "utf8-strict-mode" => utf8 = true,
-                "auto-gomemlimit" | "event-recorder" | "group-key-in-metrics" => {
+                "event-recorder" => features.event_recorder = true,
+                "auto-gomemlimit" | "group-key-in-metrics" => {
                     features.without_effect.push(name.to_owned());
                 }
                 other => return Err(FlagError::UnknownFeature(other.to_owned())),

@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use alertmanager::{
-    AlertmanagerMetrics, AlertmanagerService, DataFolder, FrontSettings, ServiceParts,
-    ServiceSettings,
+    AlertmanagerMetrics, AlertmanagerService, DataFolder, Destinations, EventData, EventRecorder,
+    FrontSettings, RecorderMetrics, ServiceParts, ServiceSettings,
 };
 use anyhow::{Context, anyhow};
 use axum::Router;
@@ -29,13 +30,16 @@ use tracing::{error, info, warn};
 use crate::alertmanager_flags::{AlertmanagerFlags, Features};
 use crate::cli::VERSION;
 use crate::pages;
-use crate::parts::{ENDING_MAX, machine_url};
+use crate::parts::{ENDING_MAX, machine_name, machine_url};
 use crate::reload::{Reloader, TakeOver};
 use crate::serve::{log_format, log_level, watch_signals};
 use crate::telling::{Telling, prepare};
 
 /// What a client of the API is told: the release whose behaviour this is.
 const UPSTREAM_VERSION: &str = "0.34.0";
+
+/// How long outputs of events may take for what they have at the end.
+const RECORDER_DRAIN_MAX: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(flags: AlertmanagerFlags) -> anyhow::Result<()> {
     start_logging(
@@ -57,6 +61,7 @@ pub(crate) async fn run(flags: AlertmanagerFlags) -> anyhow::Result<()> {
         path: flags.config_file.clone(),
         options: AlertmanagerOptions {
             mode: features.parser_mode,
+            records_events: features.event_recorder,
             retention: flags.retention,
             ..AlertmanagerOptions::default()
         },
@@ -68,6 +73,12 @@ pub(crate) async fn run(flags: AlertmanagerFlags) -> anyhow::Result<()> {
     let tellers = prepare(&files)
         .await
         .map_err(|error| anyhow!(error.sentence()))?;
+
+    let destinations = if features.event_recorder {
+        Some(Destinations::prepare(files.config.event_recorder.as_ref()).await?)
+    } else {
+        None
+    };
 
     let web = guard(&flags)?;
     let server = Server::bind(&flags.listen_addresses)
@@ -90,11 +101,22 @@ pub(crate) async fn run(flags: AlertmanagerFlags) -> anyhow::Result<()> {
         Ok::<_, anyhow::Error>((log, saved))
     });
     let (log, saved) = opening.await.context("the storage could not be opened")??;
+    let recorder = destinations.map(|destinations| {
+        let metrics = RecorderMetrics::register(&metrics);
+        EventRecorder::start(destinations, &machine_name(), clock.clone(), metrics)
+    });
+    if let Some(recorder) = &recorder {
+        recorder.record_now(EventData::ProcessStarts {
+            version: UPSTREAM_VERSION.to_owned(),
+            build_context: format!("(watchbell={VERSION})"),
+        });
+    }
     let parts = ServiceParts {
         notifier: telling.clone(),
         log: Some(log),
         clock,
         metrics: AlertmanagerMetrics::register(&metrics),
+        recorder: recorder.clone(),
         stop: stop.clone(),
         stopper: stopper.clone(),
     };
@@ -108,6 +130,7 @@ pub(crate) async fn run(flags: AlertmanagerFlags) -> anyhow::Result<()> {
             reading,
             service: service.clone(),
             telling,
+            recorder: recorder.clone(),
         },
         &metrics,
     );
@@ -132,6 +155,10 @@ pub(crate) async fn run(flags: AlertmanagerFlags) -> anyhow::Result<()> {
     tasks.spawn("farewell", farewell(stop.clone()));
     server.serve(router, stop).await;
     let well = service.join(ENDING_MAX).await & tasks.join(ENDING_MAX).await;
+    if let Some(recorder) = recorder {
+        recorder.record_now(EventData::ProcessEnds);
+        recorder.close(RECORDER_DRAIN_MAX).await;
+    }
     if well {
         Ok(())
     } else {
@@ -279,6 +306,7 @@ struct AlertmanagerFile {
     reading: ConfigurationFile,
     service: AlertmanagerService,
     telling: Arc<Telling>,
+    recorder: Option<EventRecorder>,
 }
 
 impl AlertmanagerFile {
@@ -287,6 +315,11 @@ impl AlertmanagerFile {
         let tellers = prepare(&files)
             .await
             .map_err(|error| anyhow!(error.sentence()))?;
+        if let Some(recorder) = &self.recorder {
+            let settings = files.config.event_recorder.as_ref();
+            let destinations = Destinations::prepare(settings).await?;
+            recorder.reconfigure(destinations).await;
+        }
         self.telling.replace(tellers);
         self.service.reload(Arc::new(files.config)).await;
         Ok(())

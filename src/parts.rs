@@ -154,6 +154,7 @@ async fn start_alertmanager(
         log: Some(log),
         clock: hands.clock.clone(),
         metrics: AlertmanagerMetrics::register(&hands.metrics),
+        recorder: None,
         stop: hands.stop.clone(),
         stopper: hands.stopper.clone(),
     };
@@ -328,14 +329,17 @@ pub(crate) fn external_url(watchbell: &WatchbellConfig, addresses: &[SocketAddr]
     machine_url(addresses)
 }
 
+pub(crate) fn machine_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "localhost".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
 /// The machine's name and the first port.
 pub(crate) fn machine_url(addresses: &[SocketAddr]) -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name = if name.trim().is_empty() {
-        "localhost"
-    } else {
-        name.trim()
-    };
+    let name = machine_name();
     match addresses.first() {
         Some(address) => format!("http://{name}:{}", address.port()),
         None => format!("http://{name}"),

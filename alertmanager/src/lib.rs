@@ -10,6 +10,7 @@ mod deliver;
 mod front;
 mod journal;
 mod metrics;
+mod recorder;
 mod service;
 mod story;
 mod tenant;
@@ -17,13 +18,14 @@ mod tenant;
 #[cfg(test)]
 mod tests;
 
-pub use alertmanager_core::{Deliver, Settings};
+pub use alertmanager_core::{Deliver, EventData, Settings};
 pub use api::{routes, version_1_routes};
 pub use data_folder::{DataFolderError, take_over};
 pub use deliver::{Notified, Notifier};
 pub use front::{FrontSettings, front};
 pub use journal::{JournalError, RECORD_KIND, SavedTenants, open_journal};
 pub use metrics::AlertmanagerMetrics;
+pub use recorder::{Destinations, EventRecorder, RecorderError, RecorderMetrics};
 pub use service::{
     AlertmanagerService, CheckpointError, DataFolder, ServiceParts, ServiceSettings,
 };

@@ -20,6 +20,7 @@ use crate::data_folder;
 use crate::deliver::{Deliverer, Lanes, Notifier};
 use crate::journal::SavedTenants;
 use crate::metrics::AlertmanagerMetrics;
+use crate::recorder::EventRecorder;
 use crate::tenant::{AskError, Counted, INPUTS_MAX, Saving, Shared, TenantHandle, TenantShell};
 
 /// However large bodies may be by the settings: what one body becomes must fit into one record of the log.
@@ -87,6 +88,8 @@ pub struct ServiceParts {
     pub log: Option<Log>,
     pub clock: Arc<dyn Clock>,
     pub metrics: AlertmanagerMetrics,
+    /// Who keeps a history.
+    pub recorder: Option<EventRecorder>,
     pub stop: Stop,
     pub stopper: Stopper,
 }
@@ -295,6 +298,7 @@ impl Inner {
         let parts = &self.parts;
         let mut settings = self.settings.machine.clone();
         settings.seed = RandomState::new().hash_one(tenant.as_str());
+        settings.records_events = parts.recorder.is_some();
         let policy = self.policy.read().clone();
         let machine = Alertmanager::restore(settings, policy, records, parts.clock.now());
         let shared = Shared::new();
@@ -313,6 +317,7 @@ impl Inner {
             log: parts.log.clone(),
             clock: Arc::clone(&parts.clock),
             metrics: parts.metrics.clone(),
+            recorder: parts.recorder.clone(),
             shared: Arc::clone(&shared),
             saving: Saving::UpToDate,
             counted: Counted::default(),

@@ -17,6 +17,7 @@ use crate::attempts::Attempts;
 use crate::deliver::Deliverer;
 use crate::journal::save;
 use crate::metrics::{AlertmanagerMetrics, pairs};
+use crate::recorder::EventRecorder;
 use crate::story::tell;
 
 /// Requests and outcomes that wait for a tenant's machine.
@@ -171,6 +172,7 @@ pub(crate) struct TenantShell {
     pub(crate) log: Option<Log>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: AlertmanagerMetrics,
+    pub(crate) recorder: Option<EventRecorder>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) saving: Saving,
     pub(crate) counted: Counted,
@@ -251,6 +253,7 @@ impl Shell<Alertmanager> for TenantShell {
             }
             self.answer(ticket, answer, saved);
         }
+        self.record(events);
         self.count(machine);
     }
 }
@@ -308,6 +311,17 @@ impl TenantShell {
             }
         };
         self.shared.answer(ticket, answer);
+    }
+
+    fn record(&self, events: Vec<Event>) {
+        let Some(recorder) = &self.recorder else {
+            return;
+        };
+        for event in events {
+            if let Event::Recorded(recorded) = event {
+                recorder.record(*recorded);
+            }
+        }
     }
 
     fn count(&mut self, machine: &Alertmanager) {

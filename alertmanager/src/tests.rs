@@ -5,3 +5,4 @@ mod bench;
 mod contract;
 mod durability;
 mod explain;
+mod recorder;

@@ -49,6 +49,8 @@ pub struct TemplateGlobs {
 pub struct AlertmanagerOptions {
     pub mode: ParserMode,
     pub endpoints: Endpoints,
+    /// Whether the feature `event-recorder` is on.
+    pub records_events: bool,
     /// How long notifications are remembered: a longer `repeat_interval` is warned about.
     pub retention: Duration,
 }
@@ -58,6 +60,7 @@ impl Default for AlertmanagerOptions {
         Self {
             mode: ParserMode::default(),
             endpoints: Endpoints::default(),
+            records_events: false,
             retention: defaults::NOTIFICATION_RETENTION,
         }
     }
@@ -277,7 +280,9 @@ fn read_top(
         .as_ref()
         .map(|cursor| EventRecorder::read(cursor, base));
     if let Some(cursor) = &recorder {
-        cursor.warn("event_recorder has no effect in this version");
+        if !options.records_events {
+            cursor.warn("event_recorder has no effect without the feature event-recorder");
+        }
         if fallbacks.is_to_run()
             && event_recorder
                 .as_ref()

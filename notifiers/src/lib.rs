@@ -18,5 +18,6 @@ mod tests;
 mod tls;
 
 pub use connector::HttpError;
+pub use http::HttpClient;
 pub use teller::{PrepareCause, PrepareError, Teller, Tellers};
 pub use tls::TlsError;

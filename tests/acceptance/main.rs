@@ -4,6 +4,7 @@ mod cadence;
 mod damage;
 mod demo;
 mod differential;
+mod events;
 mod files;
 mod full_disk;
 mod handover;

@@ -90,6 +90,7 @@ impl Bench {
             log: log.clone(),
             clock,
             metrics: AlertmanagerMetrics::register(&metrics),
+            recorder: None,
             stop: stop.clone(),
             stopper: stopper.clone(),
         };

@@ -128,6 +128,7 @@ async fn whoever_waits_for_a_machine_that_has_ended_waits_no_longer() {
         log: None,
         clock,
         metrics,
+        recorder: None,
         shared: Arc::clone(&shared),
         saving: Saving::UpToDate,
         counted: Counted::default(),
