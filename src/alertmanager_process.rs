@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alertmanager::{
-    AlertmanagerMetrics, AlertmanagerService, DataFolder, Destinations, EventData, EventRecorder,
-    FrontSettings, RecorderMetrics, ServiceParts, ServiceSettings,
+    AlertmanagerMetrics, AlertmanagerService, Collector, DataFolder, Destinations, EventData,
+    EventRecorder, FrontSettings, RecorderMetrics, ServiceParts, ServiceSettings, Tracer,
 };
 use anyhow::{Context, anyhow};
 use axum::Router;
@@ -80,6 +80,7 @@ pub(crate) async fn run(flags: AlertmanagerFlags) -> anyhow::Result<()> {
         None
     };
 
+    let collector = Collector::prepare(files.config.tracing.as_ref()).await?;
     let web = guard(&flags)?;
     let server = Server::bind(&flags.listen_addresses)
         .await?
@@ -111,11 +112,14 @@ pub(crate) async fn run(flags: AlertmanagerFlags) -> anyhow::Result<()> {
             build_context: format!("(watchbell={VERSION})"),
         });
     }
+    let tracer = Tracer::new(clock.clone(), UPSTREAM_VERSION, &metrics);
+    tracer.reconfigure(collector);
     let parts = ServiceParts {
         notifier: telling.clone(),
         log: Some(log),
         clock,
         metrics: AlertmanagerMetrics::register(&metrics),
+        tracer,
         recorder: recorder.clone(),
         stop: stop.clone(),
         stopper: stopper.clone(),
@@ -258,8 +262,8 @@ fn router(
         .layer(map_request(async |mut request: Request| {
             request.headers_mut().remove(TENANT_HEADER);
             request
-        }))
-        .into_router();
+        }));
+    let routes = alertmanager::trace_requests(routes, service.tracer()).into_router();
     if address.prefix.is_empty() {
         return routes;
     }
@@ -315,11 +319,13 @@ impl AlertmanagerFile {
         let tellers = prepare(&files)
             .await
             .map_err(|error| anyhow!(error.sentence()))?;
+        let collector = Collector::prepare(files.config.tracing.as_ref()).await?;
         if let Some(recorder) = &self.recorder {
             let settings = files.config.event_recorder.as_ref();
             let destinations = Destinations::prepare(settings).await?;
             recorder.reconfigure(destinations).await;
         }
+        self.service.tracer().reconfigure(collector);
         self.telling.replace(tellers);
         self.service.reload(Arc::new(files.config)).await;
         Ok(())

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alertmanager::{AlertmanagerMetrics, AlertmanagerService};
+use alertmanager::{AlertmanagerMetrics, AlertmanagerService, Collector, Tracer};
 use anyhow::{Context, anyhow, bail};
 use config::WatchbellConfig;
 use ingest::{Build, Engine, IngestSettings};
@@ -149,11 +149,15 @@ async fn start_alertmanager(
         external_url: hands.external_url.clone(),
         ..alertmanager::ServiceSettings::default()
     };
+    let collector = Collector::prepare(configuration.alertmanager.config.tracing.as_ref()).await?;
+    let tracer = Tracer::new(hands.clock.clone(), crate::cli::VERSION, &hands.metrics);
+    tracer.reconfigure(collector);
     let parts = alertmanager::ServiceParts {
         notifier: telling.clone(),
         log: Some(log),
         clock: hands.clock.clone(),
         metrics: AlertmanagerMetrics::register(&hands.metrics),
+        tracer,
         recorder: None,
         stop: hands.stop.clone(),
         stopper: hands.stopper.clone(),

@@ -53,6 +53,10 @@ pub(crate) async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
         .routes()
         .merge(pages::routes(hands.metrics.clone(), reloader.clone()))
         .fallback(pages::not_found);
+    let routes = match &parts.alertmanager {
+        Some((service, _)) => alertmanager::trace_requests(routes, service.tracer()),
+        None => routes,
+    };
     if let Some(ruler) = &parts.ruler {
         tasks.spawn(
             "changes",

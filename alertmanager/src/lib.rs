@@ -7,6 +7,7 @@ mod api;
 mod attempts;
 mod data_folder;
 mod deliver;
+mod flushes;
 mod front;
 mod journal;
 mod metrics;
@@ -14,6 +15,7 @@ mod recorder;
 mod service;
 mod story;
 mod tenant;
+mod traces;
 
 #[cfg(test)]
 mod tests;
@@ -30,3 +32,4 @@ pub use service::{
     AlertmanagerService, CheckpointError, DataFolder, ServiceParts, ServiceSettings,
 };
 pub use tenant::AskError;
+pub use traces::{Collector, CollectorError, Tracer, trace_requests};

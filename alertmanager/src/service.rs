@@ -18,16 +18,20 @@ use tracing::{debug, error, info, warn};
 
 use crate::data_folder;
 use crate::deliver::{Deliverer, Lanes, Notifier};
+use crate::flushes::Flushes;
 use crate::journal::SavedTenants;
 use crate::metrics::AlertmanagerMetrics;
 use crate::recorder::EventRecorder;
 use crate::tenant::{AskError, Counted, INPUTS_MAX, Saving, Shared, TenantHandle, TenantShell};
+use crate::traces::Tracer;
 
 /// However large bodies may be by the settings: what one body becomes must fit into one record of the log.
 const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How long deliveries that are under way at the end may take: as long as one attempt by HTTP. What a slower one was to
 /// tell is told by the next life.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
+/// How long a collector may take for the last spans.
+const TRACES_DRAIN_MAX: Duration = Duration::from_secs(3);
 /// How often the end of deliveries is looked for meanwhile.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
 
@@ -88,6 +92,7 @@ pub struct ServiceParts {
     pub log: Option<Log>,
     pub clock: Arc<dyn Clock>,
     pub metrics: AlertmanagerMetrics,
+    pub tracer: Tracer,
     /// Who keeps a history.
     pub recorder: Option<EventRecorder>,
     pub stop: Stop,
@@ -203,6 +208,11 @@ impl AlertmanagerService {
         }
     }
 
+    #[must_use]
+    pub fn tracer(&self) -> &Tracer {
+        &self.inner.parts.tracer
+    }
+
     /// A reload did not come about; the configuration before stays.
     pub fn reload_failed(&self) {
         self.inner.parts.metrics.config_successful.set(0);
@@ -242,7 +252,9 @@ impl AlertmanagerService {
             let mut tasks = self.inner.tasks.lock();
             std::mem::replace(&mut *tasks, Tasks::new(self.inner.parts.stopper.clone()))
         };
-        tasks.join(patience).await
+        let well = tasks.join(patience).await;
+        self.inner.parts.tracer.close(TRACES_DRAIN_MAX).await;
+        well
     }
 
     /// What readers of a tenant see; a tenant of which nothing is known has an empty one.
@@ -312,6 +324,7 @@ impl Inner {
                 lanes: Lanes::default(),
                 clock: Arc::clone(&parts.clock),
                 metrics: parts.metrics.clone(),
+                tracer: parts.tracer.clone(),
                 inputs: inputs.downgrade(),
             },
             log: parts.log.clone(),
@@ -319,6 +332,7 @@ impl Inner {
             metrics: parts.metrics.clone(),
             recorder: parts.recorder.clone(),
             shared: Arc::clone(&shared),
+            flushes: Flushes::default(),
             saving: Saving::UpToDate,
             counted: Counted::default(),
         };

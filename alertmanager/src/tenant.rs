@@ -15,6 +15,7 @@ use tracing::{error, info};
 
 use crate::attempts::Attempts;
 use crate::deliver::Deliverer;
+use crate::flushes::Flushes;
 use crate::journal::save;
 use crate::metrics::{AlertmanagerMetrics, pairs};
 use crate::recorder::EventRecorder;
@@ -174,6 +175,7 @@ pub(crate) struct TenantShell {
     pub(crate) metrics: AlertmanagerMetrics,
     pub(crate) recorder: Option<EventRecorder>,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) flushes: Flushes,
     pub(crate) saving: Saving,
     pub(crate) counted: Counted,
 }
@@ -216,6 +218,7 @@ impl Shell<Alertmanager> for TenantShell {
             tell(&self.tenant, &self.metrics, event);
             self.shared.attempts.note(event, now);
         }
+        let flushing = self.flushes.begin(&self.deliverer.tracer, &events);
         let mut records = Vec::new();
         let mut orders = Vec::new();
         let mut answers = Vec::new();
@@ -243,7 +246,11 @@ impl Shell<Alertmanager> for TenantShell {
         let saved = self.save(machine, records).await;
         // A page is worth more than its record: what cannot be stored is told nevertheless.
         for order in orders {
-            self.deliverer.start(order);
+            let flush = self.flushes.of(&order.key);
+            self.deliverer.start(order, flush);
+        }
+        for span in flushing {
+            self.deliverer.tracer.end(Some(span), None);
         }
         for (ticket, answer) in answers {
             if let Answer::View(view) = &answer

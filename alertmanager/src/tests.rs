@@ -6,3 +6,4 @@ mod contract;
 mod durability;
 mod explain;
 mod recorder;
+mod traces;

@@ -293,9 +293,6 @@ fn read_top(
                 .file_problem("kafka_outputs is not supported by this version");
         }
     }
-    if fallbacks.is_to_run() && tracing.is_some() {
-        fields.file_problem("tracing", "tracing is not supported by this version");
-    }
     fields.finish();
     Some(AlertmanagerConfig {
         routes: routes?,

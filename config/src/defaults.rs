@@ -39,6 +39,9 @@ pub(crate) const EVENT_BATCH_EVENTS: usize = 100;
 pub(crate) const EVENT_BATCH_BYTES: usize = 1024 * 1024;
 pub(crate) const EVENT_BATCH_INTERVAL: Duration = Duration::from_millis(100);
 
+// OpenTelemetry: `OTEL_EXPORTER_OTLP_TIMEOUT`.
+pub(crate) const TRACING_TIMEOUT: Duration = SECOND.saturating_mul(10);
+
 // Alertmanager 0.34: receivers.
 pub(crate) const EMAIL_SUBJECT: &str = r#"{{ template "email.default.subject" . }}"#;
 pub(crate) const EMAIL_HTML: &str = r#"{{ template "email.default.html" . }}"#;

@@ -41,6 +41,17 @@ impl HttpClient {
         })
     }
 
+    /// Speaks HTTP/2 and nothing else, as gRPC does.
+    ///
+    /// # Errors
+    /// An authorization that is not spoken here.
+    pub fn over_http2(config: HttpConfig, attempt_timeout: Duration) -> Result<Self, HttpError> {
+        let mut client = Self::new(config, attempt_timeout)?;
+        let transport = Transport::of(&client.config, attempt_timeout).over_http2();
+        client.connector = Connector::new(transport);
+        Ok(client)
+    }
+
     /// Whether requests of such an integration may go through this client.
     pub(crate) fn serves(&self, config: &HttpConfig, attempt_timeout: Duration) -> bool {
         self.config == *config && self.attempt_timeout == attempt_timeout
@@ -106,7 +117,7 @@ impl HttpClient {
         }
     }
 
-    async fn prepare(
+    pub(crate) async fn prepare(
         &self,
         request: &HttpRequest,
         clock: &dyn Clock,

@@ -20,6 +20,7 @@ mod interval;
 mod machine;
 mod mute;
 mod nflog;
+mod otlp;
 mod policy;
 mod protocol;
 mod record;
@@ -31,6 +32,7 @@ mod silence;
 mod snapshot_files;
 mod store;
 mod telling;
+mod trace;
 mod view;
 
 #[cfg(test)]
@@ -49,6 +51,7 @@ pub use interval::IntervalMute;
 pub use machine::Alertmanager;
 pub use mute::{AlertMutes, MuteReason};
 pub use nflog::{Entry, LogKey, Nflog};
+pub use otlp::{Attribute, Span, SpanKind, export_request};
 pub use policy::Policy;
 pub use protocol::{
     AbandonCause, AlertsAnswer, Answer, AttemptEnd, Command, Deliver, Event, Export, Input, Limit,
@@ -65,4 +68,5 @@ pub use silence::{
 pub use snapshot_files::{
     SnapshotError, SnapshotFile, news, read_nflog, read_silences, write_nflog, write_silences,
 };
+pub use trace::{SpanContext, SpanId, TraceId};
 pub use view::{AlertView, GroupView, ReceiverView, Tally, View};
