@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alertmanager_core::{EventData, RecordedEvent};
-use runtime::Clock;
+use runtime::{Clock, Stop, Stopper};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::info;
@@ -63,9 +63,13 @@ impl EventRecorder {
         metrics: RecorderMetrics,
     ) -> Self {
         let (queue, queued) = mpsc::channel(QUEUE_MAX);
+        let (stopper, stop) = Stopper::new();
         let mut writer = Writer {
             instance: instance.to_owned(),
             outputs: Vec::new(),
+            closing: JoinSet::new(),
+            stopper,
+            stop,
             clock: Arc::clone(&clock),
             metrics: metrics.clone(),
         };
@@ -119,6 +123,10 @@ impl EventRecorder {
 struct Writer {
     instance: String,
     outputs: Vec<Output>,
+    closing: JoinSet<()>,
+    /// Ends the patience with all that are closing.
+    stopper: Stopper,
+    stop: Stop,
     clock: Arc<dyn Clock>,
     metrics: RecorderMetrics,
 }
@@ -137,12 +145,7 @@ impl Writer {
                 }
                 Queued::Close { patience, done } => {
                     queue.close();
-                    let mut closing: JoinSet<()> = self
-                        .outputs
-                        .drain(..)
-                        .map(|output| output.close(patience))
-                        .collect();
-                    while closing.join_next().await.is_some() {}
+                    self.close(patience).await;
                     let _ = done.send(());
                     return;
                 }
@@ -177,8 +180,23 @@ impl Writer {
             let (outputs, gone) = (self.outputs.len(), before.len());
             info!(outputs, gone, "event recorder configured");
         }
+        while self.closing.try_join_next().is_some() {}
         for output in before {
-            tokio::spawn(output.close(OLD_DRAIN_MAX));
+            let close = output.close(OLD_DRAIN_MAX, self.stop.clone());
+            self.closing.spawn(close);
+        }
+    }
+
+    /// Those that a reload took away and that still have something, too.
+    async fn close(&mut self, patience: Duration) {
+        for output in self.outputs.drain(..) {
+            let close = output.close(patience, self.stop.clone());
+            self.closing.spawn(close);
+        }
+        let closed = async { while self.closing.join_next().await.is_some() {} };
+        if tokio::time::timeout(patience, closed).await.is_err() {
+            self.stopper.stop();
+            while self.closing.join_next().await.is_some() {}
         }
     }
 }

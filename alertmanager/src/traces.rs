@@ -5,6 +5,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use alertmanager_core::{Attribute, Span, SpanContext, SpanId, SpanKind, TraceId, export_request};
@@ -73,6 +74,9 @@ pub enum CollectorError {
 struct Exporter {
     settings: Tracing,
     queue: mpsc::Sender<Span>,
+    /// Spans that have ended and of which nobody knows yet what becomes of them.
+    waiting: Arc<AtomicUsize>,
+    spans: Family<LabelSet, Counter>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -220,34 +224,35 @@ impl Tracer {
             failure,
         };
         let exporter = self.inner.current.load();
-        if let Some(exporter) = exporter.as_ref()
-            && exporter.queue.try_send(span).is_err()
-        {
-            self.inner.count("dropped", 1);
+        let Some(exporter) = exporter.as_ref() else {
+            return;
+        };
+        exporter.waiting.fetch_add(1, Ordering::Relaxed);
+        if exporter.queue.try_send(span).is_err() {
+            exporter.waiting.fetch_sub(1, Ordering::Relaxed);
+            count_spans(&self.inner.spans, "dropped", 1);
         }
     }
 
     fn export_to(&self, collector: Collector) -> Exporter {
         let (queue, ended) = mpsc::channel(QUEUE_MAX);
         let settings = collector.settings.clone();
+        let waiting: Arc<AtomicUsize> = Arc::default();
         let sending = Sending {
             collector,
             clock: Arc::clone(&self.inner.clock),
             version: self.inner.version.clone(),
             spans: self.inner.spans.clone(),
+            waiting: Arc::clone(&waiting),
             trouble: Trouble::new(),
         };
         Exporter {
             settings,
             queue,
+            waiting,
+            spans: self.inner.spans.clone(),
             task: Mutex::new(Some(tokio::spawn(sending.run(ended)))),
         }
-    }
-}
-
-impl Inner {
-    fn count(&self, result: &str, count: usize) {
-        count_spans(&self.spans, result, count);
     }
 }
 
@@ -256,10 +261,16 @@ async fn drain(exporter: Arc<Exporter>, patience: Duration) {
     let Some(mut task) = exporter.task.lock().take() else {
         return;
     };
+    let (waiting, spans) = (Arc::clone(&exporter.waiting), exporter.spans.clone());
     drop(exporter);
     if tokio::time::timeout(patience, &mut task).await.is_err() {
         task.abort();
-        warn!("spans are lost: the collector did not take them in time");
+        let lost = waiting.load(Ordering::Relaxed);
+        count_spans(&spans, "dropped", lost);
+        warn!(
+            spans = lost,
+            "spans are lost: the collector did not take them in time"
+        );
     }
 }
 
@@ -268,6 +279,7 @@ struct Sending {
     clock: Arc<dyn Clock>,
     version: String,
     spans: Family<LabelSet, Counter>,
+    waiting: Arc<AtomicUsize>,
     trouble: Trouble,
 }
 
@@ -290,7 +302,9 @@ impl Sending {
         let message = export_request(SERVICE, &self.version, batch);
         let endpoint = &self.collector.settings.endpoint;
         let spans = batch.len();
-        match self.export(message).await {
+        let outcome = self.export(message).await;
+        self.waiting.fetch_sub(spans, Ordering::Relaxed);
+        match outcome {
             Ok(()) => {
                 count_spans(&self.spans, "exported", spans);
                 if let Some(left_out) = self.trouble.is_over() {

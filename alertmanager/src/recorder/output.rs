@@ -2,7 +2,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use runtime::Clock;
+use runtime::{Clock, Stop};
 use tokio::sync::mpsc;
 use tracing::warn;
 
@@ -83,8 +83,8 @@ impl Output {
         }
     }
 
-    /// Lets it finish what it has, `patience` at most.
-    pub(super) async fn close(self, patience: Duration) {
+    /// Lets it finish what it has, `patience` at most, and not longer than until `stop`.
+    pub(super) async fn close(self, patience: Duration, mut stop: Stop) {
         let Self {
             lines,
             ledger,
@@ -93,7 +93,12 @@ impl Output {
             ..
         } = self;
         drop(lines);
-        if tokio::time::timeout(patience, ended.recv()).await.is_err() {
+        let is_over = tokio::select! {
+            _ = ended.recv() => true,
+            () = tokio::time::sleep(patience) => false,
+            () = stop.stopped() => false,
+        };
+        if !is_over {
             let (output, left) = (&ledger.output, ledger.give_up());
             warn!(
                 output,

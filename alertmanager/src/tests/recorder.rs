@@ -191,6 +191,8 @@ async fn an_output_that_hangs_keeps_nobody_else_waiting() {
     recording.record(1000);
     recording.reload(&both).await;
     assert_eq!(recording.output_drops("webhook:0"), 9000 - 8192);
+    // A reload takes it away, and it is not forgotten.
+    recording.reload(&block).await;
     recording.recorder.close(Duration::from_secs(1)).await;
     assert_eq!(recording.output_drops("webhook:0"), 9000, "none was taken");
     assert_eq!(written(&path), (0..9000).collect::<Vec<_>>());
@@ -308,4 +310,20 @@ async fn a_webhook_that_can_never_be_asked_is_refused() {
             Some(said)
         );
     }
+}
+
+#[tokio::test]
+async fn an_output_that_a_reload_took_away_may_finish_before_the_end() {
+    let (webhook, mut asks) = Webhook::start(&[503, 200]).await;
+    let block = format!(
+        "  webhook_outputs: [{{url: '{}', retry_backoff: 50ms}}]\n",
+        webhook.url
+    );
+    let mut recording = Recording::start(&block).await;
+    recording.record(1);
+    asks.recv().await.unwrap();
+    recording.reload("  stdout_outputs: []\n").await;
+    recording.recorder.close(PATIENCE).await;
+    assert_eq!(recording.recorded("webhook:0", "success"), 1);
+    assert_eq!(recording.output_drops("webhook:0"), 0);
 }

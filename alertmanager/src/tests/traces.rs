@@ -176,6 +176,15 @@ async fn what_does_not_fit_or_arrive_is_counted_and_waited_for_by_nobody() {
     tracer.close(PATIENCE).await;
     assert_eq!(spans(&metrics, "failed"), 2048);
     assert!(tracer.begin(None, SpanKind::Internal, "x").is_none());
+
+    let keys = keys.replace("50ms", "1h");
+    tracer.reconfigure(collector(&keys).await);
+    for _ in 0..600 {
+        let span = tracer.begin(None, SpanKind::Internal, "x");
+        tracer.end(span, None);
+    }
+    tracer.close(Duration::from_millis(50)).await;
+    assert_eq!(spans(&metrics, "dropped"), 7 + 600);
 }
 
 #[tokio::test]

@@ -199,6 +199,12 @@ fn a_group_that_begins_anew_has_another_uuid() {
         .collect();
     assert_eq!(uuids.len(), 2);
     assert_ne!(uuids[0], uuids[1]);
+    // After a restart too.
+    world.crash(secs(10));
+    assert_eq!(
+        lines(&world).last().map(String::as_str),
+        Some("71 alert_grouped: Down")
+    );
     for uuid in uuids {
         let lengths: Vec<usize> = uuid.split('-').map(str::len).collect();
         assert_eq!(lengths, [8, 4, 4, 4, 12], "{uuid}");
