@@ -6,7 +6,7 @@ use alertmanager_core::{SpanContext, SpanKind};
 use axum::body::Body;
 use axum::http::Request;
 use config::{AlertmanagerConfig, AlertmanagerOptions, Tracing};
-use fakes::{ExportedSpan, TraceCollector};
+use fakes::{ExportedSpan, Tls, TraceCollector};
 use runtime::{Metrics, SystemClock};
 use tokio::net::TcpListener;
 use tower::ServiceExt;
@@ -264,5 +264,34 @@ async fn an_endpoint_that_is_no_address_is_refused() {
                 "tracing endpoint must be host:port, but is {endpoint:?}"
             ))
         );
+    }
+}
+
+#[tokio::test]
+async fn over_tls_the_collectors_authority_must_be_known() {
+    let tls = Tls::new();
+    let folder = tempfile::tempdir().unwrap();
+    let authority = folder.path().join("ca.pem");
+    std::fs::write(&authority, tls.certificate_pem()).unwrap();
+    let known = format!(", tls_config: {{ca_file: '{}'}}", authority.display());
+    for (client, trust, exported) in [
+        ("grpc", known.as_str(), 1),
+        ("http", known.as_str(), 1),
+        ("grpc", "", 0),
+        ("http", "", 0),
+    ] {
+        let fake = TraceCollector::start_with_tls(&tls).await;
+        let metrics = Metrics::new();
+        let tracer = tracer(&metrics);
+        let keys = format!(
+            "client_type: {client}, endpoint: '{}', sampling_fraction: 1{trust}",
+            fake.endpoint()
+        );
+        tracer.reconfigure(collector(&keys).await);
+        let span = tracer.begin(None, SpanKind::Internal, "x");
+        tracer.end(span, None);
+        tracer.close(PATIENCE).await;
+        assert_eq!(spans(&metrics, "exported"), exported, "{client} {trust}");
+        assert_eq!(fake.spans().len() as u64, exported);
     }
 }

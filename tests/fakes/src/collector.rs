@@ -1,6 +1,6 @@
 //! An OpenTelemetry collector: takes spans by OTLP over HTTP and over gRPC on one port.
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,12 +11,17 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::serve::Listener;
 use flate2::read::GzDecoder;
 use http_body_util::{BodyExt, Empty};
 use model::protobuf::{Fields, WireError};
 use parking_lot::Mutex;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::tls::Tls;
 
 /// No test sends as much.
 const MESSAGE_MAX: u64 = 16 * 1024 * 1024;
@@ -67,7 +72,18 @@ impl TraceCollector {
     /// # Panics
     /// Where loopback has no free port: no test can go on without.
     pub async fn start() -> Self {
+        Self::serve(TcpListener::bind("127.0.0.1:0").await)
+    }
+
+    /// # Panics
+    /// As [`TraceCollector::start`].
+    pub async fn start_with_tls(tls: &Tls) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await;
+        let acceptor = tls.http2_acceptor();
+        Self::serve(listener.map(|listener| TlsListener { listener, acceptor }))
+    }
+
+    fn serve(listener: io::Result<impl Listener<Addr = SocketAddr>>) -> Self {
         let listener = listener.expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound port has an address");
         let taken: Arc<Taken> = Arc::default();
@@ -121,6 +137,31 @@ impl TraceCollector {
 impl Drop for TraceCollector {
     fn drop(&mut self) {
         self.serving.abort();
+    }
+}
+
+struct TlsListener {
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+}
+
+impl Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    /// One handshake after the other: enough for a test.
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (stream, address) = Listener::accept(&mut self.listener).await;
+            // Whoever speaks no TLS, or does not trust this certificate, comes in vain.
+            if let Ok(stream) = self.acceptor.accept(stream).await {
+                return (stream, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        self.listener.local_addr()
     }
 }
 
