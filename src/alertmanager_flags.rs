@@ -190,6 +190,7 @@ pub(crate) struct ClusterFlags {
 pub(crate) struct Features {
     pub(crate) alert_names_in_metrics: bool,
     pub(crate) receiver_name_in_metrics: bool,
+    pub(crate) event_recorder: bool,
     pub(crate) group_key_in_metrics: bool,
     pub(crate) parser_mode: ParserMode,
     /// Known, and nothing to do here.
@@ -222,8 +223,9 @@ impl AlertmanagerFlags {
                 "receiver-name-in-metrics" => features.receiver_name_in_metrics = true,
                 "classic-mode" => classic = true,
                 "utf8-strict-mode" => utf8 = true,
+                "event-recorder" => features.event_recorder = true,
                 "group-key-in-metrics" => features.group_key_in_metrics = true,
-                "auto-gomemlimit" | "event-recorder" => {
+                "auto-gomemlimit" => {
                     features.without_effect.push(name.to_owned());
                 }
                 other => return Err(FlagError::UnknownFeature(other.to_owned())),

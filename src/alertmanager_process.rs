@@ -5,10 +5,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use alertmanager::{
-    AlertmanagerMetrics, AlertmanagerService, ClusterMember, DataFolder, FrontSettings,
-    MetricSettings, ServiceParts, ServiceSettings,
+    AlertmanagerMetrics, AlertmanagerService, ClusterMember, Collector, DataFolder, Destinations,
+    EventData, EventRecorder, FrontSettings, MetricSettings, RecorderMetrics, ServiceParts,
+    ServiceSettings, Tracer,
 };
 use anyhow::{Context, anyhow};
 use axum::Router;
@@ -30,11 +32,14 @@ use crate::activation::ActivationError;
 use crate::alertmanager_flags::{AlertmanagerFlags, Features};
 use crate::cluster_port::ClusterPort;
 use crate::pages;
-use crate::parts::{ENDING_MAX, machine_url};
+use crate::parts::{ENDING_MAX, machine_name, machine_url};
 use crate::reload::{Reloader, TakeOver};
 use crate::serve::{log_format, log_level, watch_signals};
 use crate::telling::{Telling, prepare};
 use crate::version;
+
+/// How long outputs of events may take for what they have at the end.
+const RECORDER_DRAIN_MAX: Duration = Duration::from_secs(5);
 
 /// `sockets` are those that systemd opened, where it was asked for them.
 pub(crate) async fn run(
@@ -58,6 +63,7 @@ pub(crate) async fn run(
         path: flags.config_file.clone(),
         options: AlertmanagerOptions {
             mode: features.parser_mode,
+            records_events: features.event_recorder,
             retention: flags.retention,
             ..AlertmanagerOptions::default()
         },
@@ -70,6 +76,13 @@ pub(crate) async fn run(
         .await
         .map_err(|error| anyhow!(error.sentence()))?;
 
+    let destinations = if features.event_recorder {
+        Some(Destinations::prepare(files.config.event_recorder.as_ref()).await?)
+    } else {
+        None
+    };
+
+    let collector = Collector::prepare(files.config.tracing.as_ref()).await?;
     let web = guard(&flags)?;
     let clock = Arc::new(SystemClock::new());
     let cluster = ClusterPort::bind(&flags.cluster, clock.now()).await?;
@@ -96,6 +109,18 @@ pub(crate) async fn run(
     });
     let (log, saved, passed_over) = opening.await.context("the storage could not be opened")??;
     let member = cluster.as_ref().map(|port| port.member.clone());
+    let recorder = destinations.map(|destinations| {
+        let metrics = RecorderMetrics::register(&metrics);
+        EventRecorder::start(destinations, &machine_name(), clock.clone(), metrics)
+    });
+    if let Some(recorder) = &recorder {
+        recorder.record_now(EventData::ProcessStarts {
+            version: version::of_alertmanager().version,
+            build_context: version::build_context(),
+        });
+    }
+    let tracer = Tracer::new(clock.clone(), &version::of_alertmanager().version, &metrics);
+    tracer.reconfigure(collector);
     let parts = ServiceParts {
         notifier: telling.clone(),
         log: Some(log),
@@ -104,6 +129,8 @@ pub(crate) async fn run(
             &metrics,
             metric_settings(&features, member.as_ref()),
         ),
+        tracer,
+        recorder: recorder.clone(),
         stop: stop.clone(),
         stopper: stopper.clone(),
     };
@@ -125,6 +152,7 @@ pub(crate) async fn run(
             reading,
             service: service.clone(),
             telling,
+            recorder: recorder.clone(),
         },
         &metrics,
     );
@@ -149,6 +177,10 @@ pub(crate) async fn run(
     tasks.spawn("farewell", farewell(stop.clone()));
     server.serve(router, stop).await;
     let well = service.join(ENDING_MAX).await & tasks.join(ENDING_MAX).await;
+    if let Some(recorder) = recorder {
+        recorder.record_now(EventData::ProcessEnds);
+        recorder.close(RECORDER_DRAIN_MAX).await;
+    }
     if well {
         Ok(())
     } else {
@@ -262,8 +294,8 @@ fn router(
         .layer(map_request(async |mut request: Request| {
             request.headers_mut().remove(TENANT_HEADER);
             request
-        }))
-        .into_router();
+        }));
+    let routes = alertmanager::trace_requests(routes, service.tracer()).into_router();
     if address.prefix.is_empty() {
         return routes;
     }
@@ -315,6 +347,7 @@ struct AlertmanagerFile {
     reading: ConfigurationFile,
     service: AlertmanagerService,
     telling: Arc<Telling>,
+    recorder: Option<EventRecorder>,
 }
 
 impl AlertmanagerFile {
@@ -323,6 +356,13 @@ impl AlertmanagerFile {
         let tellers = prepare(&files)
             .await
             .map_err(|error| anyhow!(error.sentence()))?;
+        let collector = Collector::prepare(files.config.tracing.as_ref()).await?;
+        if let Some(recorder) = &self.recorder {
+            let settings = files.config.event_recorder.as_ref();
+            let destinations = Destinations::prepare(settings).await?;
+            recorder.reconfigure(destinations).await;
+        }
+        self.service.tracer().reconfigure(collector);
         self.telling.replace(tellers);
         self.service.reload(Arc::new(files.config)).await;
         self.service.note_config_hash(files.hash);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alertmanager::{AlertmanagerMetrics, AlertmanagerService, MetricSettings};
+use alertmanager::{AlertmanagerMetrics, AlertmanagerService, Collector, MetricSettings, Tracer};
 use anyhow::{Context, anyhow, bail};
 use config::WatchbellConfig;
 use ingest::{Build, Engine, IngestSettings};
@@ -152,11 +152,16 @@ async fn start_alertmanager(
         ..alertmanager::ServiceSettings::default()
     };
     version::register(&hands.metrics);
+    let collector = Collector::prepare(configuration.alertmanager.config.tracing.as_ref()).await?;
+    let tracer = Tracer::new(hands.clock.clone(), version::VERSION, &hands.metrics);
+    tracer.reconfigure(collector);
     let parts = alertmanager::ServiceParts {
         notifier: telling.clone(),
         log: Some(log),
         clock: hands.clock.clone(),
         metrics: AlertmanagerMetrics::register(&hands.metrics, MetricSettings::default()),
+        tracer,
+        recorder: None,
         stop: hands.stop.clone(),
         stopper: hands.stopper.clone(),
     };
@@ -332,12 +337,11 @@ pub(crate) fn external_url(watchbell: &WatchbellConfig, addresses: &[SocketAddr]
     machine_url(addresses)
 }
 
-fn machine_name() -> String {
+pub(crate) fn machine_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    if name.trim().is_empty() {
-        "localhost".to_owned()
-    } else {
-        name.trim().to_owned()
+    match name.trim() {
+        "" => "localhost".to_owned(),
+        name => name.to_owned(),
     }
 }
 

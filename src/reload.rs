@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use alertmanager::AlertmanagerService;
+use alertmanager::{AlertmanagerService, Collector};
 use anyhow::anyhow;
 use config::WatchbellConfig;
 use prometheus_client::metrics::gauge::Gauge;
@@ -132,6 +132,8 @@ impl ServedFiles {
         let tellers = prepare(&configuration.alertmanager)
             .await
             .map_err(|error| anyhow!(error.sentence()))?;
+        let tracing = configuration.alertmanager.config.tracing.as_ref();
+        let collector = Collector::prepare(tracing).await?;
         for key in needs_restart(&self.started_with, &configuration.watchbell) {
             warn!(key, "this change takes effect at the next start");
         }
@@ -145,6 +147,7 @@ impl ServedFiles {
                 .await;
         }
         if let Some((alertmanager, telling)) = &self.alertmanager {
+            alertmanager.tracer().reconfigure(collector);
             telling.replace(tellers);
             alertmanager
                 .reload(Arc::new(configuration.alertmanager.config.clone()))

@@ -61,6 +61,10 @@ pub(crate) async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
             reloader.clone(),
         ))
         .fallback(pages::not_found);
+    let routes = match &parts.alertmanager {
+        Some((service, _)) => alertmanager::trace_requests(routes, service.tracer()),
+        None => routes,
+    };
     if let Some(ruler) = &parts.ruler {
         tasks.spawn(
             "changes",

@@ -62,6 +62,7 @@ impl Attempts {
             | Event::GarbageCollected
             | Event::GroupFlushed { .. }
             | Event::NotificationMissed { .. }
+            | Event::Recorded(_)
             | Event::Restored { .. }
             | Event::SilenceChanged { .. }
             | Event::WasAbsent { .. } => {}

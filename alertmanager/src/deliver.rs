@@ -5,8 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alertmanager_core::{Deliver, Input, LogKey};
+use alertmanager_core::{Deliver, Input, LogKey, SpanContext, SpanKind};
 use model::{TenantId, Timestamp};
+use notifiers::in_trace;
 use notifiers_core::{Attempted, FailureReason, Outcome};
 use parking_lot::Mutex;
 use runtime::Clock;
@@ -15,6 +16,7 @@ use tokio::time::{Instant, timeout};
 use tracing::error;
 
 use crate::metrics::AlertmanagerMetrics;
+use crate::traces::{OpenSpan, Tracer};
 
 /// Tells one integration once. The notifiers implement it; tests do with less.
 pub trait Notifier: Send + Sync {
@@ -61,12 +63,14 @@ pub(crate) struct Deliverer {
     pub(crate) lanes: Lanes,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: AlertmanagerMetrics,
+    pub(crate) tracer: Tracer,
     /// Weak, so that a machine ends when nobody else can reach it.
     pub(crate) inputs: mpsc::WeakSender<Input>,
 }
 
 impl Deliverer {
-    pub(crate) fn start(&self, order: Deliver) {
+    /// `flush` is the span of the flush that the order is about, where it is traced.
+    pub(crate) fn start(&self, order: Deliver, flush: Option<SpanContext>) {
         let deliverer = self.clone();
         tokio::spawn(async move {
             let id = order.id;
@@ -79,7 +83,7 @@ impl Deliverer {
             })
             .await;
             let attempted = match &permit {
-                Ok(Ok(_)) => deliverer.attempt(Arc::new(order)).await,
+                Ok(Ok(_)) => deliverer.traced(Arc::new(order), flush).await,
                 Ok(Err(_)) | Err(_) => {
                     let outcome = Outcome::Retry {
                         not_before: None,
@@ -102,14 +106,37 @@ impl Deliverer {
         });
     }
 
-    async fn attempt(&self, order: Arc<Deliver>) -> Attempted {
+    async fn traced(&self, order: Arc<Deliver>, flush: Option<SpanContext>) -> Attempted {
+        let mut span = self
+            .tracer
+            .begin(flush, SpanKind::Client, "notify.RetryStage.Exec");
+        if let Some(span) = &mut span {
+            describe(span, &order);
+        }
+        let context = span.as_ref().map(|span| span.context);
+        let traceparent = context
+            .filter(|context| context.is_sampled)
+            .map(SpanContext::to_traceparent);
+        let ended = self.attempt(order, traceparent).await;
+        let failure = match &ended.outcome {
+            Outcome::Delivered { .. } => None,
+            Outcome::Ambiguous { reason }
+            | Outcome::Rejected { reason }
+            | Outcome::Retry { reason, .. } => Some(reason.clone()),
+        };
+        self.tracer.end(span, failure);
+        ended
+    }
+
+    async fn attempt(&self, order: Arc<Deliver>, traceparent: Option<String>) -> Attempted {
         let memory = order.memory.clone();
         let started = Instant::now();
         let left = self.left(order.deadline);
         // A task of its own, so that a panic is one failed attempt and not a dead receiver.
         let (notifier, tenant) = (Arc::clone(&self.notifier), self.tenant.clone());
         let told = Arc::clone(&order);
-        let mut notifying = tokio::spawn(async move { notifier.notify(tenant, told).await });
+        let mut notifying =
+            tokio::spawn(async move { in_trace(traceparent, notifier.notify(tenant, told)).await });
         let ended = timeout(left, &mut notifying).await;
         self.metrics
             .latency(&order.key, started.elapsed().as_secs_f64());
@@ -137,4 +164,18 @@ impl Deliverer {
     fn left(&self, deadline: Timestamp) -> Duration {
         deadline.saturating_since(self.clock.now())
     }
+}
+
+fn describe(span: &mut OpenSpan, order: &Deliver) {
+    let key = &order.key;
+    span.note("alerting.notify.receiver.name", &key.receiver);
+    let integration = format!("{}[{}]", key.integration, key.index);
+    span.note("alerting.notify.integration.name", &integration);
+    span.note("alerting.notify.reason", order.notification.reason.as_str());
+    span.note("alerting.group.key", key.group_key.as_str());
+    span.count("alerting.notify.attempt", u64::from(order.attempt));
+    span.count(
+        "alerting.alerts.count",
+        order.notification.alerts.len() as u64,
+    );
 }

@@ -22,9 +22,12 @@ use tracing::{debug, error, info, warn};
 
 use crate::data_folder;
 use crate::deliver::{Deliverer, Lanes, Notifier};
+use crate::flushes::Flushes;
 use crate::journal::SavedTenants;
 use crate::metrics::AlertmanagerMetrics;
+use crate::recorder::EventRecorder;
 use crate::tenant::{AskError, INPUTS_MAX, Saving, Shared, TenantHandle, TenantShell};
+use crate::traces::Tracer;
 
 /// However large bodies may be by the settings: what one body becomes must fit into one record of the log.
 const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -33,6 +36,8 @@ const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 /// A scrape does not wait longer for what is counted at that moment: the figures before stay.
 const COUNT_MAX: Duration = Duration::from_secs(3);
+/// How long a collector may take for the last spans.
+const TRACES_DRAIN_MAX: Duration = Duration::from_secs(3);
 /// How often the end of deliveries is looked for meanwhile.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
 
@@ -127,6 +132,9 @@ pub struct ServiceParts {
     pub log: Option<Log>,
     pub clock: Arc<dyn Clock>,
     pub metrics: AlertmanagerMetrics,
+    pub tracer: Tracer,
+    /// Who keeps a history.
+    pub recorder: Option<EventRecorder>,
     pub stop: Stop,
     pub stopper: Stopper,
 }
@@ -276,6 +284,11 @@ impl AlertmanagerService {
         }
     }
 
+    #[must_use]
+    pub fn tracer(&self) -> &Tracer {
+        &self.inner.parts.tracer
+    }
+
     /// A reload did not come about; the configuration before stays.
     pub fn reload_failed(&self) {
         self.inner.parts.metrics.config_successful.set(0);
@@ -315,7 +328,9 @@ impl AlertmanagerService {
             let mut tasks = self.inner.tasks.lock();
             std::mem::replace(&mut *tasks, Tasks::new(self.inner.parts.stopper.clone()))
         };
-        tasks.join(patience).await
+        let well = tasks.join(patience).await;
+        self.inner.parts.tracer.close(TRACES_DRAIN_MAX).await;
+        well
     }
 
     /// What readers of a tenant see; a tenant of which nothing is known has an empty one.
@@ -375,6 +390,7 @@ impl Inner {
         // It is the process that starts, and this machine may come with its tenant's first alert.
         let age = now.saturating_since(self.started_at);
         settings.start_delay = settings.start_delay.saturating_sub(age);
+        settings.records_events = parts.recorder.is_some();
         let policy = self.policy.read().clone();
         let machine = Alertmanager::restore(settings, policy, records, now);
         let shared = Shared::new();
@@ -388,12 +404,15 @@ impl Inner {
                 lanes: Lanes::default(),
                 clock: Arc::clone(&parts.clock),
                 metrics: parts.metrics.clone(),
+                tracer: parts.tracer.clone(),
                 inputs: inputs.downgrade(),
             },
             log: parts.log.clone(),
             clock: Arc::clone(&parts.clock),
             metrics: parts.metrics.clone(),
+            recorder: parts.recorder.clone(),
             shared: Arc::clone(&shared),
+            flushes: Flushes::default(),
             saving: Saving::UpToDate,
             log_silences: self.settings.log_silences,
             thought: Duration::ZERO,

@@ -126,6 +126,8 @@ pub(crate) fn tell(
                 metrics.notification(key);
             }
         }
+        // The event recorder's affair.
+        Event::Recorded(_) => {}
         Event::Restored {
             alerts,
             groups,

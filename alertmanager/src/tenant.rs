@@ -15,8 +15,10 @@ use tracing::{error, info};
 
 use crate::attempts::Attempts;
 use crate::deliver::Deliverer;
+use crate::flushes::Flushes;
 use crate::journal::save;
 use crate::metrics::AlertmanagerMetrics;
+use crate::recorder::EventRecorder;
 use crate::story::tell;
 
 /// Requests and outcomes that wait for a tenant's machine.
@@ -192,7 +194,9 @@ pub(crate) struct TenantShell {
     pub(crate) log: Option<Log>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: AlertmanagerMetrics,
+    pub(crate) recorder: Option<EventRecorder>,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) flushes: Flushes,
     pub(crate) saving: Saving,
     pub(crate) log_silences: bool,
     /// How long the machine thought about the batch that is carried out.
@@ -232,6 +236,7 @@ impl Shell<Alertmanager> for TenantShell {
             self.measure(event);
             self.shared.attempts.note(event, now);
         }
+        let flushing = self.flushes.begin(&self.deliverer.tracer, &events);
         let mut records = Vec::new();
         let mut orders = Vec::new();
         let mut answers = Vec::new();
@@ -259,7 +264,11 @@ impl Shell<Alertmanager> for TenantShell {
         let saved = self.save(machine, records).await;
         // A page is worth more than its record: what cannot be stored is told nevertheless.
         for order in orders {
-            self.deliverer.start(order);
+            let flush = self.flushes.of(&order.key);
+            self.deliverer.start(order, flush);
+        }
+        for span in flushing {
+            self.deliverer.tracer.end(Some(span), None);
         }
         for (ticket, answer) in answers {
             if let Answer::View(view) = &answer
@@ -269,6 +278,7 @@ impl Shell<Alertmanager> for TenantShell {
             }
             self.answer(ticket, answer, saved);
         }
+        self.record(events);
     }
 }
 
@@ -292,6 +302,7 @@ impl TenantShell {
             | Event::DeliveryAbandoned { .. }
             | Event::GroupFlushed { .. }
             | Event::NotificationMissed { .. }
+            | Event::Recorded(_)
             | Event::Restored { .. }
             | Event::SilenceChanged { .. }
             | Event::WasAbsent { .. } => {}
@@ -351,5 +362,16 @@ impl TenantShell {
             }
         };
         self.shared.answer(ticket, answer);
+    }
+
+    fn record(&self, events: Vec<Event>) {
+        let Some(recorder) = &self.recorder else {
+            return;
+        };
+        for event in events {
+            if let Event::Recorded(recorded) = event {
+                recorder.record(*recorded);
+            }
+        }
     }
 }

@@ -5,3 +5,5 @@ mod bench;
 mod contract;
 mod durability;
 mod explain;
+mod recorder;
+mod traces;

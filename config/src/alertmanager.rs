@@ -50,6 +50,8 @@ pub struct TemplateGlobs {
 pub struct AlertmanagerOptions {
     pub mode: ParserMode,
     pub endpoints: Endpoints,
+    /// Whether the feature `event-recorder` is on.
+    pub records_events: bool,
     /// How long notifications are remembered: a longer `repeat_interval` is warned about.
     pub retention: Duration,
 }
@@ -59,6 +61,7 @@ impl Default for AlertmanagerOptions {
         Self {
             mode: ParserMode::default(),
             endpoints: Endpoints::default(),
+            records_events: false,
             retention: defaults::NOTIFICATION_RETENTION,
         }
     }
@@ -281,7 +284,9 @@ fn read_top(
         .as_ref()
         .map(|cursor| EventRecorder::read(cursor, base));
     if let Some(cursor) = &recorder {
-        cursor.warn("event_recorder has no effect in this version");
+        if !options.records_events {
+            cursor.warn("event_recorder has no effect without the feature event-recorder");
+        }
         if fallbacks.is_to_run()
             && event_recorder
                 .as_ref()
@@ -291,9 +296,6 @@ fn read_top(
                 .nearest("kafka_outputs")
                 .file_problem("kafka_outputs is not supported by this version");
         }
-    }
-    if fallbacks.is_to_run() && tracing.is_some() {
-        fields.file_problem("tracing", "tracing is not supported by this version");
     }
     fields.finish();
     Some(AlertmanagerConfig {

@@ -30,6 +30,18 @@ pub(crate) const REPEAT_INTERVAL: Duration = HOUR.saturating_mul(4);
 /// Alertmanager's `--data.retention`: how long it remembers what it told.
 pub(crate) const NOTIFICATION_RETENTION: Duration = HOUR.saturating_mul(120);
 
+// Alertmanager 0.34: webhooks of the event recorder.
+pub(crate) const EVENT_TIMEOUT: Duration = SECOND.saturating_mul(10);
+pub(crate) const EVENT_WORKERS: usize = 4;
+pub(crate) const EVENT_ATTEMPTS: u32 = 3;
+pub(crate) const EVENT_RETRY_BACKOFF: Duration = Duration::from_millis(500);
+pub(crate) const EVENT_BATCH_EVENTS: usize = 100;
+pub(crate) const EVENT_BATCH_BYTES: usize = 1024 * 1024;
+pub(crate) const EVENT_BATCH_INTERVAL: Duration = Duration::from_millis(100);
+
+// OpenTelemetry: `OTEL_EXPORTER_OTLP_TIMEOUT`.
+pub(crate) const TRACING_TIMEOUT: Duration = SECOND.saturating_mul(10);
+
 // Alertmanager 0.34: receivers.
 pub(crate) const EMAIL_SUBJECT: &str = r#"{{ template "email.default.subject" . }}"#;
 pub(crate) const EMAIL_HTML: &str = r#"{{ template "email.default.html" . }}"#;

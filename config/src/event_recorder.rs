@@ -1,5 +1,5 @@
-//! `event_recorder`: where a history of alerts and notifications would go. Upstream records nothing without a feature
-//! flag, and there is none here: the block is checked, and a warning says that it has no effect.
+//! `event_recorder`: where a history of alerts and notifications goes, where the feature `event-recorder` is on. Else
+//! the block is checked, and a warning says that it has no effect.
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -7,11 +7,15 @@ use model::duration;
 use model::go_quote::quote;
 
 use crate::cursor::{Cursor, Fields};
+use crate::defaults;
 use crate::dump::entries::Entries;
 use crate::dump::http::{http_config, tls_config};
 use crate::go_yaml::Yaml;
 use crate::http::{HttpConfig, TlsConfig};
 use crate::value::Secret;
+
+/// More requests at once are no faster, and each is a connection.
+const EVENT_WORKERS_MAX: usize = 256;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EventRecorder {
@@ -22,7 +26,7 @@ pub struct EventRecorder {
     pub stdouts: usize,
 }
 
-/// What is not written takes upstream's default, where it would be used.
+/// As it is written; what is not takes upstream's default, as does what makes no sense.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EventWebhook {
     pub url: Secret,
@@ -33,6 +37,56 @@ pub struct EventWebhook {
     pub retry_backoff: Option<Duration>,
     /// Whether events go in lists.
     pub batch: Option<EventBatch>,
+}
+
+impl EventWebhook {
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.timeout.unwrap_or(defaults::EVENT_TIMEOUT)
+    }
+
+    /// Requests at once.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        positive(self.workers, defaults::EVENT_WORKERS).min(EVENT_WORKERS_MAX)
+    }
+
+    /// Attempts of one request, the first included.
+    #[must_use]
+    pub fn attempts_max(&self) -> u32 {
+        positive(self.max_retries, defaults::EVENT_ATTEMPTS)
+    }
+
+    /// Before the second attempt.
+    #[must_use]
+    pub fn retry_backoff(&self) -> Duration {
+        self.retry_backoff.unwrap_or(defaults::EVENT_RETRY_BACKOFF)
+    }
+}
+
+impl EventBatch {
+    #[must_use]
+    pub fn events_max(&self) -> usize {
+        positive(self.max_events, defaults::EVENT_BATCH_EVENTS)
+    }
+
+    #[must_use]
+    pub fn bytes_max(&self) -> usize {
+        positive(self.max_bytes, defaults::EVENT_BATCH_BYTES)
+    }
+
+    #[must_use]
+    pub fn flush_interval(&self) -> Duration {
+        self.flush_interval
+            .unwrap_or(defaults::EVENT_BATCH_INTERVAL)
+    }
+}
+
+fn positive<N: TryFrom<i64>>(written: Option<i64>, default: N) -> N {
+    written
+        .filter(|number| *number > 0)
+        .and_then(|number| N::try_from(number).ok())
+        .unwrap_or(default)
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -125,7 +179,7 @@ fn read_webhook(cursor: &Cursor<'_>, base: &Path) -> Option<EventWebhook> {
         None if !fields.has("url") => {
             fields.problem("url", "event_recorder webhook output requires a url");
         }
-        // Upstream refuses its own dump here; nothing is sent there, so it may be read again.
+        // Upstream refuses its own dump here. It may be read again, but not be recorded to.
         None | Some(_) => {}
     }
     let http = fields.get("http_config");

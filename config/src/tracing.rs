@@ -1,4 +1,4 @@
-//! `tracing`: where spans would go. Nothing is traced yet, so a file to run with is refused where it has the block.
+//! `tracing`: where spans go.
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use model::duration;
 
 use crate::cursor::Cursor;
+use crate::defaults;
 use crate::dump::entries::Entries;
 use crate::dump::http::{headers, tls_config};
 use crate::go_yaml::Yaml;
@@ -31,6 +32,12 @@ pub enum TracingClient {
 }
 
 impl Tracing {
+    /// Of one request to the collector.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.timeout.unwrap_or(defaults::TRACING_TIMEOUT)
+    }
+
     pub(crate) fn read(cursor: &Cursor<'_>, base: &Path) -> Self {
         let mut fields = cursor.fields("tracing.plain");
         let client = match fields.text("client_type").as_str() {

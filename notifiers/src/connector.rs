@@ -10,6 +10,7 @@ use reqwest::{Client, NoProxy, Proxy, RequestBuilder, StatusCode};
 
 use crate::failure::{chain, failed, out_of_time};
 use crate::tls::{TlsError, TlsMaterial, client_config};
+use crate::trace_context::traceparent;
 
 /// Longer than this nobody waits for a connection; an attempt may be shorter still.
 const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(5);
@@ -19,6 +20,7 @@ const POOL_IDLE: Duration = Duration::from_secs(2);
 const REDIRECTS_MAX: usize = 5;
 /// Of an answer that is longer, the rest is not read and the connection is given up.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const USER_AGENT: &str = concat!("Watchbell/", env!("CARGO_PKG_VERSION"));
 
 /// Why a client cannot be made, or a request not be sent.
@@ -47,6 +49,8 @@ pub(crate) struct Transport {
     proxy: ProxyConfig,
     follow_redirects: bool,
     enable_http2: bool,
+    /// Nothing but HTTP/2, without TLS too.
+    http2_only: bool,
     connect_timeout: Duration,
 }
 
@@ -59,7 +63,15 @@ impl Transport {
             proxy: config.proxy.clone(),
             follow_redirects: config.follow_redirects,
             enable_http2: config.enable_http2,
+            http2_only: false,
             connect_timeout: (attempt_timeout * 3 / 4).min(CONNECT_TIMEOUT_MAX),
+        }
+    }
+
+    pub(crate) fn over_http2(self) -> Self {
+        Self {
+            http2_only: true,
+            ..self
         }
     }
 
@@ -70,6 +82,7 @@ impl Transport {
             proxy: config.proxy.clone(),
             follow_redirects: true,
             enable_http2: true,
+            http2_only: false,
             connect_timeout: CONNECT_TIMEOUT_MAX,
         }
     }
@@ -101,6 +114,9 @@ impl Connector {
             Method::Post => reqwest::Method::POST,
             Method::Put => reqwest::Method::PUT,
         };
+        if let Some(traceparent) = traceparent() {
+            headers.insert(TRACEPARENT, header_value("traceparent", &traceparent)?);
+        }
         for (name, value) in &request.headers {
             headers.insert(header_name(name)?, header_value(name, value)?);
         }
@@ -135,7 +151,9 @@ impl Connector {
 
 fn build(transport: &Transport, material: &TlsMaterial) -> Result<Client, HttpError> {
     let mut tls = client_config(&transport.tls, material).map_err(HttpError::Tls)?;
-    tls.alpn_protocols = if transport.enable_http2 {
+    tls.alpn_protocols = if transport.http2_only {
+        vec![b"h2".to_vec()]
+    } else if transport.enable_http2 {
         vec![b"h2".to_vec(), b"http/1.1".to_vec()]
     } else {
         vec![b"http/1.1".to_vec()]
@@ -147,7 +165,9 @@ fn build(transport: &Transport, material: &TlsMaterial) -> Result<Client, HttpEr
         .pool_idle_timeout(POOL_IDLE)
         .referer(false)
         .redirect(redirects(transport.follow_redirects));
-    if !transport.enable_http2 {
+    if transport.http2_only {
+        builder = builder.http2_prior_knowledge();
+    } else if !transport.enable_http2 {
         builder = builder.http1_only();
     }
     if !transport.proxy.from_environment {

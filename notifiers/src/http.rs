@@ -16,7 +16,7 @@ use crate::secret_file::{read_text, reveal};
 const UNAUTHORIZED: u16 = 401;
 
 /// Speaks HTTP as one `http_config` says. Connections and tokens are shared by all requests.
-pub(crate) struct HttpClient {
+pub struct HttpClient {
     config: HttpConfig,
     attempt_timeout: Duration,
     connector: Connector,
@@ -25,7 +25,10 @@ pub(crate) struct HttpClient {
 
 impl HttpClient {
     /// `attempt_timeout` is how long one attempt takes at most.
-    pub(crate) fn new(config: HttpConfig, attempt_timeout: Duration) -> Result<Self, HttpError> {
+    ///
+    /// # Errors
+    /// An authorization that is not spoken here.
+    pub fn new(config: HttpConfig, attempt_timeout: Duration) -> Result<Self, HttpError> {
         let tokens = match &config.authorization {
             Some(HttpAuthorization::OAuth2(settings)) => Some(TokenSource::new(settings)?),
             Some(HttpAuthorization::Basic { .. } | HttpAuthorization::Scheme { .. }) | None => None,
@@ -38,6 +41,17 @@ impl HttpClient {
         })
     }
 
+    /// Speaks HTTP/2 and nothing else, as gRPC does.
+    ///
+    /// # Errors
+    /// An authorization that is not spoken here.
+    pub fn over_http2(config: HttpConfig, attempt_timeout: Duration) -> Result<Self, HttpError> {
+        let mut client = Self::new(config, attempt_timeout)?;
+        let transport = Transport::of(&client.config, attempt_timeout).over_http2();
+        client.connector = Connector::new(transport);
+        Ok(client)
+    }
+
     /// Whether requests of such an integration may go through this client.
     pub(crate) fn serves(&self, config: &HttpConfig, attempt_timeout: Duration) -> bool {
         self.config == *config && self.attempt_timeout == attempt_timeout
@@ -45,7 +59,10 @@ impl HttpClient {
 
     /// What can be found wrong before anybody is to be told: certificates, keys and names of headers. Secrets in files
     /// are read at each use and may come later.
-    pub(crate) async fn rehearse(&self) -> Result<(), HttpError> {
+    ///
+    /// # Errors
+    /// The first thing that would keep every request from being sent.
+    pub async fn rehearse(&self) -> Result<(), HttpError> {
         for (name, values) in &self.config.headers {
             header_name(name)?;
             for value in &values.values {
@@ -59,7 +76,7 @@ impl HttpClient {
     }
 
     /// Asks, and waits for the whole answer, `time_left` at most.
-    pub(crate) async fn ask(
+    pub async fn ask(
         &self,
         request: &HttpRequest,
         time_left: Duration,
@@ -100,7 +117,7 @@ impl HttpClient {
         }
     }
 
-    async fn prepare(
+    pub(crate) async fn prepare(
         &self,
         request: &HttpRequest,
         clock: &dyn Clock,

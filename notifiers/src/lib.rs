@@ -6,6 +6,7 @@
 //! not decided here.
 mod connector;
 mod failure;
+mod grpc;
 mod http;
 mod mail;
 mod oauth2;
@@ -16,7 +17,11 @@ mod teller;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod trace_context;
 
 pub use connector::HttpError;
+pub use grpc::{Call, CallError};
+pub use http::HttpClient;
 pub use teller::{PrepareCause, PrepareError, Teller, Tellers};
 pub use tls::TlsError;
+pub use trace_context::in_trace;

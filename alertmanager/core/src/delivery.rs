@@ -22,6 +22,7 @@ use notifiers_core::{Attempted, FailureReason, Memory, Notification, Outcome};
 use crate::group::Slot;
 use crate::hashes::{AlertHashes, Uncertain};
 use crate::nflog::LogKey;
+use crate::recorded_event::FlushInfo;
 
 /// The first wait after a failed attempt; each further one is half as long again, give or take half.
 const BACKOFF_FIRST: Duration = Duration::from_millis(500);
@@ -50,6 +51,8 @@ pub(crate) struct Message {
     pub memory: Memory,
     /// How long the log entry lives once this was delivered.
     pub expires_in: Duration,
+    /// For the event recorder.
+    pub recorded: Option<Box<FlushInfo>>,
 }
 
 /// An order to the shell, and what must be stored before it is carried out.

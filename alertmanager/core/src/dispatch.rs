@@ -21,6 +21,8 @@ pub struct GroupId {
 pub struct Dispatcher {
     groups: BTreeMap<GroupId, AggregationGroup>,
     due: BTreeSet<(Timestamp, GroupId)>,
+    /// Groups that have begun.
+    births: u64,
 }
 
 impl Dispatcher {
@@ -85,8 +87,10 @@ impl Dispatcher {
             let schedule = schedule(timing, &targets);
             let labels = route.group_by.group_labels(&alert.labels);
             self.due.insert((schedule.due(), id.clone()));
-            self.groups
-                .insert(id.clone(), AggregationGroup::new(labels, targets, schedule));
+            let mut group = AggregationGroup::new(labels, targets, schedule);
+            self.births += 1;
+            group.birth = self.births;
+            self.groups.insert(id.clone(), group);
         }
         let Some(group) = self.groups.get_mut(id) else {
             return false;

@@ -126,7 +126,10 @@ impl Alertmanager {
             Some(Inhibition {
                 source,
                 labels: self.alerts.get(source)?.alert.labels.clone(),
-                rule: self.inhibitor.rule_between(&alert.labels, source)?,
+                rule: match self.inhibitor.rule_between(&alert.labels, source)? {
+                    (number, rule) if rule.name.is_empty() => number.to_string(),
+                    (_, rule) => rule.name.clone(),
+                },
             })
         });
         Some(Explanation {

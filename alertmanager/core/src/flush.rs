@@ -25,6 +25,7 @@ pub(crate) struct Flush {
     pub hashes: FlushHashes,
     pub muted_counts: BTreeMap<MuteReason, usize>,
     pub silences_asked: SilencesAsked,
+    pub muted: Vec<(MuteReason, Arc<Alert>)>,
     firing: Vec<Arc<Alert>>,
     /// With the hash by which the log knows each.
     resolved: Vec<(u64, Arc<Alert>)>,
@@ -38,7 +39,7 @@ impl Flush {
         interval: Option<&IntervalMute>,
         mutes: &Mutes<'_>,
     ) -> Self {
-        let (mut firing, mut resolved) = (Vec::new(), Vec::new());
+        let (mut firing, mut resolved, mut muted) = (Vec::new(), Vec::new(), Vec::new());
         let (mut firing_hashes, mut muted_hashes) = (Vec::new(), Vec::new());
         let mut muted_counts = BTreeMap::new();
         let mut silences_asked = SilencesAsked::default();
@@ -54,6 +55,7 @@ impl Flush {
             {
                 *muted_counts.entry(reason).or_default() += 1;
                 muted_hashes.push(stored.hash);
+                muted.push((reason, Arc::clone(&stored.alert)));
             } else {
                 firing_hashes.push(stored.hash);
                 firing.push(Arc::clone(&stored.alert));
@@ -71,6 +73,7 @@ impl Flush {
             },
             muted_counts,
             silences_asked,
+            muted,
             firing,
             resolved,
         }
@@ -134,6 +137,7 @@ impl Flush {
                 .map(|entry| entry.memory.clone())
                 .unwrap_or_default(),
             expires_in,
+            recorded: None,
         }
     }
 }

@@ -102,6 +102,9 @@ pub struct AggregationGroup {
     pub targets: Vec<LogKey>,
     members: BTreeSet<Fingerprint>,
     schedule: Schedule,
+    /// Its number among all groups that the machine has begun.
+    pub birth: u64,
+    flushes: u64,
     /// The time intervals that muted the group's last flush.
     pub muted_by: Vec<String>,
 }
@@ -114,6 +117,8 @@ impl AggregationGroup {
             targets,
             members: BTreeSet::new(),
             schedule,
+            birth: 0,
+            flushes: 0,
             muted_by: Vec::new(),
         }
     }
@@ -121,6 +126,12 @@ impl AggregationGroup {
     #[must_use]
     pub fn schedule(&self) -> Schedule {
         self.schedule
+    }
+
+    /// So many have been due.
+    #[must_use]
+    pub fn flushes(&self) -> u64 {
+        self.flushes
     }
 
     #[must_use]
@@ -163,6 +174,7 @@ impl AggregationGroup {
         let at = due + interval.saturating_mul(missed);
         let next = at + interval;
         self.schedule = Schedule::Running { due: next };
+        self.flushes += 1;
         Some(Slot { at, next })
     }
 }

@@ -90,19 +90,18 @@ impl Inhibitor {
 }
 
 impl Inhibitor {
-    /// The name of the first rule by which `source` inhibits `labels`; its number where it has no name.
+    /// The first rule by which `source` inhibits `labels`, and its number.
     #[must_use]
-    pub fn rule_between(&self, labels: &Labels, source: Fingerprint) -> Option<String> {
+    pub fn rule_between(
+        &self,
+        labels: &Labels,
+        source: Fingerprint,
+    ) -> Option<(usize, &InhibitRule)> {
         self.rules.iter().enumerate().find_map(|(number, indexed)| {
             let rule = &indexed.rule;
             let sources = indexed.sources.get(&rule.shared(labels))?;
             let applies = match_all(&rule.target_matchers, labels) && sources.contains(&source);
-            let name = if rule.name.is_empty() {
-                number.to_string()
-            } else {
-                rule.name.clone()
-            };
-            applies.then_some(name)
+            applies.then_some((number, rule))
         })
     }
 }

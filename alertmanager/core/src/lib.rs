@@ -9,6 +9,7 @@ mod codec;
 mod dedup;
 mod delivery;
 mod dispatch;
+mod event_posting;
 mod explain;
 mod flush;
 mod group;
@@ -19,9 +20,13 @@ mod interval;
 mod machine;
 mod mute;
 mod nflog;
+mod otlp;
 mod policy;
 mod protocol;
 mod record;
+mod recorded_event;
+mod recorded_event_wire;
+mod recording;
 mod restore;
 mod silence;
 mod silence_index;
@@ -29,6 +34,7 @@ mod silenced;
 mod snapshot_files;
 mod store;
 mod telling;
+mod trace;
 mod view;
 
 #[cfg(test)]
@@ -36,6 +42,7 @@ mod tests;
 
 pub use codec::CodecError;
 pub use delivery::{DeliveryId, Undelivered};
+pub use event_posting::{BatchLimits, BatchSize, PostRetries};
 pub use explain::{
     Explanation, GroupExplanation, Inhibition, IntegrationExplanation, PathStep, RouteExplanation,
     Told,
@@ -46,12 +53,16 @@ pub use interval::IntervalMute;
 pub use machine::Alertmanager;
 pub use mute::{AlertMutes, MuteReason};
 pub use nflog::{Entry, LogKey, Nflog};
+pub use otlp::{Attribute, Span, SpanKind, export_request};
 pub use policy::Policy;
 pub use protocol::{
     AbandonCause, AlertsAnswer, Answer, AttemptEnd, Command, Deliver, Event, Export, Input, Limit,
     Refused, Settings, Ticket,
 };
 pub use record::Record;
+pub use recorded_event::{
+    EventData, FlushInfo, GroupInfo, GroupedAlert, MutedAlert, RecordedEvent, ToldNotification,
+};
 pub use silence::{
     MatcherDraft, Silence, SilenceChange, SilenceDraft, SilenceError, SilenceId, SilenceLimits,
     SilenceState, Silences, SilencesAsked,
@@ -59,4 +70,5 @@ pub use silence::{
 pub use snapshot_files::{
     SnapshotError, SnapshotFile, news, read_nflog, read_silences, write_nflog, write_silences,
 };
+pub use trace::{SpanContext, SpanId, TraceId};
 pub use view::{AlertView, GroupTally, GroupView, ReceiverView, Tally, View};

@@ -29,6 +29,7 @@ use crate::protocol::{
     Ticket,
 };
 use crate::record::Record;
+use crate::recorded_event::{EventData, GroupedAlert};
 use crate::silence::{Silence, SilenceChange, SilenceDraft, SilenceId, SilenceState, Silences};
 use crate::silenced::Silenced;
 use crate::snapshot_files::{write_nflog, write_silences};
@@ -190,6 +191,12 @@ impl Alertmanager {
         };
         if self.groups.join(&self.policy, id, &alert, schedule, now) {
             self.alerts.joined(fingerprint);
+            if let Some(stored) = self.alerts.get(fingerprint)
+                && self.settings.records_events
+            {
+                let alert = GroupedAlert::from(stored);
+                self.record_grouped(id, alert, now);
+            }
         }
     }
 
@@ -264,6 +271,9 @@ impl Alertmanager {
                     self.inhibitor.insert(fingerprint, &alert.labels);
                     self.of_name.insert(fingerprint, &alert.labels);
                     note_changed(&mut records, &alert);
+                    if is_new && self.settings.records_events {
+                        self.record(now, EventData::AlertCreated { alert });
+                    }
                 }
                 Change::Extended(extension) => note_extended(&mut records, extension),
                 Change::Outdated => continue,
@@ -426,6 +436,7 @@ impl Alertmanager {
             let mut id = SilenceId::new("");
             for silence in changed {
                 id = silence.id.clone();
+                self.record_silence(&silence, id == fresh, now);
                 // The others end, or change their times: their matchers are what they were.
                 let change = if id == fresh {
                     self.silenced.silence_came(&silence, &self.alerts);
@@ -445,6 +456,7 @@ impl Alertmanager {
     fn expire_silence(&mut self, ticket: Ticket, id: &SilenceId, now: Timestamp) {
         let answer = self.silences.expire(id, now).map(|expired| {
             if let Some(silence) = expired {
+                self.record_silence(&silence, false, now);
                 self.persist_silence(silence, SilenceChange::Expired);
             }
         });

@@ -17,6 +17,7 @@ use crate::mute::MuteReason;
 use crate::nflog::LogKey;
 use crate::policy::Policy;
 use crate::record::Record;
+use crate::recorded_event::RecordedEvent;
 use crate::silence::{
     SilenceChange, SilenceDraft, SilenceError, SilenceId, SilenceLimits, SilencesAsked,
 };
@@ -44,7 +45,9 @@ pub struct Settings {
     pub parser_mode: ParserMode,
     /// The machine's own zone, for time intervals with `location: Local`.
     pub local_zone: TimeZone,
-    /// Spreads retries.
+    /// Whether somebody records what happens to alerts, silences and notifications ([`Event::Recorded`]).
+    pub records_events: bool,
+    /// Spreads retries, and names groups for the event recorder.
     pub seed: u64,
 }
 
@@ -63,6 +66,7 @@ impl Default for Settings {
             silence: SilenceLimits::default(),
             parser_mode: ParserMode::default(),
             local_zone: TimeZone::UTC,
+            records_events: false,
             seed: 0,
         }
     }
@@ -264,6 +268,8 @@ pub enum Event {
         /// Whether a newer one takes its place.
         replaced: bool,
     },
+    /// For the event recorder, where there is one.
+    Recorded(Box<RecordedEvent>),
     Restored {
         alerts: usize,
         groups: usize,

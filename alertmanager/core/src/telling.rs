@@ -16,6 +16,7 @@ use crate::mute::interval_mute;
 use crate::nflog::{Entry, LogKey, lifetime};
 use crate::protocol::{AbandonCause, AttemptEnd, Command, Deliver, Event};
 use crate::record::Record;
+use crate::recorded_event::{EventData, GroupedAlert};
 
 impl Alertmanager {
     pub(crate) fn flush(&mut self, id: &GroupId, slot: Slot, now: Timestamp) {
@@ -36,6 +37,7 @@ impl Alertmanager {
                 count: *count,
             });
         }
+        self.record_muted(&flush, now);
         self.events.push_back(Event::GroupFlushed {
             group_key: Arc::clone(&id.key),
             at: slot.at,
@@ -89,8 +91,9 @@ impl Alertmanager {
                 self.settle(target, uncertain);
             }
             Verdict::Notify(reason) => {
-                let message =
+                let mut message =
                     flush.message(&self.policy, id, told, send_resolved, reason, expires_in);
+                message.recorded = self.flush_info(id, flush);
                 if let Some(attempt) = self.deliveries.offer(target, message, now) {
                     self.attempt(attempt);
                 }
@@ -206,6 +209,9 @@ impl Alertmanager {
                 };
                 self.log(key.clone(), entry);
                 self.settle(&key, message.uncertain_after);
+                if let Some(flush) = message.recorded {
+                    self.record_told(&key, &message.notification, *flush, now);
+                }
                 AttemptEnd::Delivered { id }
             }
             AttemptResult::LeftOpen { reason } => AttemptEnd::LeftOpen { reason, failure },
@@ -250,9 +256,17 @@ impl Alertmanager {
                 })
             })
             .collect();
+        let group = match done.first() {
+            Some(_) => self.group_info(id),
+            None => None,
+        };
         for fingerprint in done {
             if self.groups.leave(id, fingerprint) {
                 self.alerts.left(fingerprint);
+                if let (Some(group), Some(stored)) = (&group, self.alerts.get(fingerprint)) {
+                    let (alert, group) = (GroupedAlert::from(stored), Arc::clone(group));
+                    self.record(now, EventData::AlertResolved { alert, group });
+                }
             }
         }
     }

@@ -2,6 +2,7 @@
 mod cadence;
 mod clock;
 mod muting;
+mod recorded;
 pub(crate) mod records;
 mod reloading;
 mod resolving;

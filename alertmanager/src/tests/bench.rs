@@ -20,6 +20,7 @@ use crate::journal::{SavedTenants, open_journal};
 use crate::metrics::{AlertmanagerMetrics, MetricSettings};
 use crate::service::{AlertmanagerService, ServiceParts, ServiceSettings};
 use crate::tests::contract::check;
+use crate::traces::Tracer;
 
 /// Groups flush at once.
 pub(crate) const AT_ONCE: &str = "
@@ -97,8 +98,10 @@ impl Bench {
         let parts = ServiceParts {
             notifier: Arc::new(Listener::new(sender, answer)),
             log: log.clone(),
-            clock,
+            clock: Arc::clone(&clock),
             metrics: AlertmanagerMetrics::register(&metrics, MetricSettings::default()),
+            recorder: None,
+            tracer: Tracer::new(Arc::clone(&clock), "", &metrics),
             stop: stop.clone(),
             stopper: stopper.clone(),
         };

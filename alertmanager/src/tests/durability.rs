@@ -12,10 +12,12 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
 use crate::deliver::{Deliverer, Lanes};
+use crate::flushes::Flushes;
 use crate::journal::{JournalError, RECORD_KIND, open_journal};
 use crate::metrics::{AlertmanagerMetrics, MetricSettings};
 use crate::tenant::{AskError, Saving, Shared, TenantHandle, TenantShell};
 use crate::tests::bench::{AT_ONCE, Bench, Listener, config};
+use crate::traces::Tracer;
 
 const DOWN: &str = r#"[{"labels":{"alertname":"Down"}}]"#;
 
@@ -123,12 +125,15 @@ async fn whoever_waits_for_a_machine_that_has_ended_waits_no_longer() {
             lanes: Lanes::default(),
             clock: Arc::clone(&clock),
             metrics: metrics.clone(),
+            tracer: Tracer::new(Arc::clone(&clock), "", &Metrics::new()),
             inputs: inputs.downgrade(),
         },
         log: None,
         clock,
         metrics,
+        recorder: None,
         shared: Arc::clone(&shared),
+        flushes: Flushes::default(),
         saving: Saving::UpToDate,
         log_silences: true,
         thought: Duration::ZERO,

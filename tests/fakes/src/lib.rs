@@ -4,6 +4,7 @@
 //! [`Fakes`] starts all of them on two ports of loopback; each can also be started alone. A fake records every
 //! request in order of arrival with its verdict and the time at which its answer was out; it can be asked what the
 //! vendor knows (open incidents, mailbox, pings), waited for, and told to play faults on requests to come.
+mod collector;
 mod cronitor;
 mod event;
 mod event_schema;
@@ -27,6 +28,7 @@ mod tests;
 mod tls;
 mod webhook;
 
+pub use collector::{ExportedSpan, TraceCollector, TraceExport};
 pub use cronitor::{Cronitor, CronitorAccount, Monitor};
 pub use event::{FakeEvent, Happened};
 pub use event_schema::EventAction;

@@ -39,6 +39,13 @@ impl Tls {
         &self.certificate_pem
     }
 
+    /// For clients of HTTP/2 too.
+    pub(crate) fn http2_acceptor(&self) -> TlsAcceptor {
+        let mut config = (*self.config).clone();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        TlsAcceptor::from(Arc::new(config))
+    }
+
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.config.clone())
     }

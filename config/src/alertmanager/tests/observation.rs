@@ -1,6 +1,6 @@
-//! `tracing` and `event_recorder`: checked, and without effect.
+//! `tracing` and `event_recorder`.
 use crate::alertmanager::tests::texts::{check, read, warnings, with_top};
-use crate::alertmanager::{AlertmanagerFiles, AlertmanagerOptions};
+use crate::alertmanager::{AlertmanagerConfig, AlertmanagerFiles, AlertmanagerOptions};
 use crate::files::MemoryFiles;
 use crate::tracing::TracingClient;
 
@@ -131,8 +131,16 @@ fn what_has_no_effect_is_said() {
     let recorder = with_recorder("stdout_outputs: [{}]");
     assert_eq!(
         warnings(&recorder),
-        ["a.yml:3:17: event_recorder has no effect in this version (event_recorder)"]
+        [
+            "a.yml:3:17: event_recorder has no effect without the feature event-recorder (event_recorder)"
+        ]
     );
+    let options = AlertmanagerOptions {
+        records_events: true,
+        ..AlertmanagerOptions::default()
+    };
+    let enabled = AlertmanagerConfig::read("a.yml", &recorder, &options).unwrap();
+    assert_eq!(enabled.warnings.iter().count(), 0);
     let load = |text: &str| {
         let files: MemoryFiles = [("a.yml", text)].into_iter().collect();
         let loaded = AlertmanagerFiles::load("a.yml", &AlertmanagerOptions::default(), &files);
@@ -146,9 +154,41 @@ fn what_has_no_effect_is_said() {
                 .to_owned()
         )
     );
+    assert_eq!(load(&with_tracing("endpoint: e")), Ok(()));
+}
+
+#[test]
+fn an_event_webhook_has_alertmanagers_defaults() {
+    let resolved = |keys: &str| {
+        let text = with_recorder(&format!("webhook_outputs: [{{url: 'http://a', {keys}}}]"));
+        let recorder = read(&text).event_recorder.unwrap();
+        let webhook = &recorder.webhooks[0];
+        let batch = webhook.batch.as_ref().map(|batch| {
+            let interval = batch.flush_interval().as_millis();
+            (batch.events_max(), batch.bytes_max(), interval)
+        });
+        let (timeout, backoff) = (
+            webhook.timeout().as_millis(),
+            webhook.retry_backoff().as_millis(),
+        );
+        (
+            timeout,
+            webhook.workers(),
+            webhook.attempts_max(),
+            backoff,
+            batch,
+        )
+    };
+    assert_eq!(resolved(""), (10_000, 4, 3, 500, None));
     assert_eq!(
-        load(&with_tracing("endpoint: e")),
-        Err("a.yml:3:10: tracing is not supported by this version (tracing)".to_owned())
+        resolved("workers: -1, max_retries: -1, batch: yes"),
+        (10_000, 4, 3, 500, Some((100, 1 << 20, 100)))
+    );
+    assert_eq!(
+        resolved(
+            "timeout: 1s, workers: 900, max_retries: 7, retry_backoff: 2s, batch: yes, batch_max_events: 5, batch_max_bytes: 6, batch_flush_interval: 7ms"
+        ),
+        (1000, 256, 7, 2000, Some((5, 6, 7)))
     );
 }
 
