@@ -11,11 +11,13 @@ mod status;
 mod version_1;
 mod wire;
 
+use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use runtime::{Right, Routes};
 
-use crate::api::error::not_allowed;
+use crate::api::error::{ApiError, not_allowed};
 use crate::service::AlertmanagerService;
+use crate::tenant::AskError;
 
 #[cfg(test)]
 pub(crate) use crate::api::document::DOCUMENT;
@@ -81,6 +83,12 @@ pub fn routes(service: &AlertmanagerService) -> Routes {
             "/api/watchbell/v1/openapi.json",
             only("GET", get(document::document)),
         )
+}
+
+/// Lists of tens of thousands of alerts are written where they keep nobody else waiting.
+async fn rendered(write: impl FnOnce() -> Response + Send + 'static) -> Result<Response, ApiError> {
+    let writing = tokio::task::spawn_blocking(write);
+    Ok(writing.await.map_err(|_| AskError::Stopped)?)
 }
 
 /// What is read by GET is not answered to HEAD either, as Alertmanager's API has it.

@@ -1,5 +1,5 @@
 //! `/api/v2/alerts`.
-use alertmanager_core::{AlertDraft, Answer, Input};
+use alertmanager_core::{AlertDraft, Answer, Input, View};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -7,10 +7,11 @@ use axum::response::{IntoResponse, Response};
 use model::wire::PostableAlert;
 use runtime::Tenant;
 
-use crate::api::error::{ApiError, CODE_REQUIRED, CODE_TYPE, json};
+use crate::api::error::{ApiError, CODE_REQUIRED, CODE_TYPE, json_of};
 use crate::api::filter::AlertFilter;
 use crate::api::query::Query;
-use crate::api::wire::{GettableAlert, PostedAlert};
+use crate::api::rendered;
+use crate::api::wire::{ALERT_BYTES, GettableAlert, PostedAlert};
 use crate::service::AlertmanagerService;
 use crate::tenant::AskError;
 
@@ -22,6 +23,10 @@ pub(crate) async fn list(
     let view = service.view(&tenant).await?;
     let mode = service.inner.settings.parser_mode;
     let filter = AlertFilter::read(&Query::of(&uri), mode, &view.receivers)?;
+    rendered(move || listed(&view, &filter)).await
+}
+
+fn listed(view: &View, filter: &AlertFilter) -> Response {
     let body: Vec<GettableAlert<'_>> = view
         .alerts
         .iter()
@@ -34,7 +39,7 @@ pub(crate) async fn list(
         })
         .map(|alert| GettableAlert::new(alert, alert.receivers.iter().map(AsRef::as_ref), &[]))
         .collect();
-    Ok(json(StatusCode::OK, &body))
+    json_of(StatusCode::OK, &body, body.len() * ALERT_BYTES)
 }
 
 pub(crate) async fn post(

@@ -131,8 +131,18 @@ impl IntoResponse for ApiError {
 
 /// A body as Alertmanager writes it: JSON and a newline.
 pub(crate) fn json<T: Serialize + ?Sized>(status: StatusCode, body: &T) -> Response {
-    let mut text = serde_json::to_string(body).expect("answers have no keys that are not strings");
-    text.push('\n');
+    json_of(status, body, 128)
+}
+
+/// With room for a body of some `bytes` from the start: a long one is not copied while it grows.
+pub(crate) fn json_of<T: Serialize + ?Sized>(
+    status: StatusCode,
+    body: &T,
+    bytes: usize,
+) -> Response {
+    let mut text = Vec::with_capacity(bytes);
+    serde_json::to_writer(&mut text, body).expect("answers have no keys that are not strings");
+    text.push(b'\n');
     let headers = [
         (CONTENT_TYPE, "application/json"),
         (CACHE_CONTROL, "no-store"),

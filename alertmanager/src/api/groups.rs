@@ -1,16 +1,20 @@
 //! `/api/v2/alerts/groups` and `/api/v2/receivers`.
 use std::collections::BTreeMap;
 
+use alertmanager_core::View;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use model::{Fingerprint, ListPlace};
 use runtime::Tenant;
 
-use crate::api::error::{ApiError, json};
+use crate::api::error::{ApiError, json, json_of};
 use crate::api::filter::{AlertFilter, wanted_receivers};
 use crate::api::query::Query;
-use crate::api::wire::{AlertGroup, GettableAlert, LabelMap, ReceiverBody, ReceiverName};
+use crate::api::rendered;
+use crate::api::wire::{
+    ALERT_BYTES, AlertGroup, GettableAlert, LabelMap, ReceiverBody, ReceiverName,
+};
 use crate::service::AlertmanagerService;
 
 pub(crate) async fn list(
@@ -23,6 +27,10 @@ pub(crate) async fn list(
     let mode = service.inner.settings.parser_mode;
     let filter = AlertFilter::read(&query, mode, &view.receivers)?;
     let muted = query.flag("muted", true);
+    rendered(move || listed(&view, &filter, muted)).await
+}
+
+fn listed(view: &View, filter: &AlertFilter, muted: bool) -> Response {
     let mut groups: Vec<_> = view
         .groups
         .iter()
@@ -69,7 +77,8 @@ pub(crate) async fn list(
             route_labels: LabelMap(&group.route_labels),
         })
         .collect();
-    Ok(json(StatusCode::OK, &body))
+    let shown: usize = body.iter().map(|group| group.alerts.len()).sum();
+    json_of(StatusCode::OK, &body, shown * ALERT_BYTES)
 }
 
 pub(crate) async fn receivers(

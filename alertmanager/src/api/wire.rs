@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::service::ClusterMember;
 
+/// What an alert of usual size takes in a list.
+pub(crate) const ALERT_BYTES: usize = 640;
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct GettableAlert<'a> {

@@ -97,7 +97,11 @@ impl Timestamp {
     #[must_use]
     pub fn to_rfc3339_millis(self) -> String {
         let time = self.writable();
-        format!("{}.{:03}Z", time.civil(), time.0.rem_euclid(1000))
+        let mut text = time.civil();
+        text.push('.');
+        push_digits(&mut text, time.0.rem_euclid(1000), 3);
+        text.push('Z');
+        text
     }
 
     /// `2026-11-20T10:39:40.8Z`: UTC with as many decimals as needed, Go's RFC3339Nano.
@@ -124,15 +128,28 @@ impl Timestamp {
         let civil = EPOCH
             .checked_add(SignedDuration::from_millis(self.0))
             .expect("the calendar holds every year that RFC 3339 can write");
-        format!(
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
-            civil.year(),
-            civil.month(),
-            civil.day(),
-            civil.hour(),
-            civil.minute(),
-            civil.second()
-        )
+        // Three of these stand in each alert of a list: no formatter comes between.
+        let mut text = String::with_capacity(24);
+        push_digits(&mut text, civil.year().into(), 4);
+        for (before, number) in [
+            ('-', civil.month()),
+            ('-', civil.day()),
+            ('T', civil.hour()),
+            (':', civil.minute()),
+            (':', civil.second()),
+        ] {
+            text.push(before);
+            push_digits(&mut text, number.into(), 2);
+        }
+        text
+    }
+}
+
+/// The last `width` digits.
+fn push_digits(text: &mut String, number: i64, width: u32) {
+    for place in (0..width).rev() {
+        let digit = number / 10_i64.pow(place) % 10;
+        text.push(char::from(b'0' + u8::try_from(digit).unwrap_or_default()));
     }
 }
 
