@@ -133,6 +133,7 @@ mod tests {
 
     use model::Timestamp;
     use notifiers_core::{Memory, NotificationReason};
+    use proptest::prelude::*;
 
     use super::{FlushHashes, Told, Verdict, firing_after, uncertain_after, verdict};
     use crate::hashes::{AlertHashes, Uncertain};
@@ -322,6 +323,46 @@ mod tests {
             let after = uncertain_after(told, &flush(firing, muted, &[]), &hashes(noted));
             assert_eq!(after.firing, hashes(stays), "{name}");
             assert!(after.ended.is_empty(), "{name}");
+        }
+    }
+    fn some_hashes() -> impl Strategy<Value = AlertHashes> {
+        prop::collection::vec(0_u64..6, 0..6).prop_map(|hashes| hashes.into_iter().collect())
+    }
+
+    proptest! {
+        /// Whatever was known before: once a flush is told and logged, the same flush has nothing more to tell, and the
+        /// log knows as firing what it told as firing and nothing that it told as over.
+        #[test]
+        fn what_is_told_is_settled(
+            known in prop::option::of(some_hashes()),
+            perhaps in some_hashes(),
+            perhaps_over in some_hashes(),
+            firing in some_hashes(),
+            muted in some_hashes(),
+            resolved in some_hashes(),
+            send_resolved: bool,
+        ) {
+            let entry = known.map(|known| Entry { firing: known, ..logged(1, &[], &[]) });
+            let uncertain = Uncertain { firing: perhaps, ended: perhaps_over };
+            let told = Told { entry: entry.as_ref(), uncertain: &uncertain };
+            let muted = muted.without(&firing);
+            let resolved = resolved.without(&firing).without(&muted);
+            let flush = FlushHashes { firing, muted, resolved, ..flush(&[], &[], &[]) };
+            let judged = verdict(told, &flush, send_resolved, MINUTE * 10);
+            if judged == NOTHING {
+                // Nothing that the vendor should hear of is kept from it.
+                prop_assert!(flush.firing.is_subset(&told.surely_firing()));
+                prop_assert!(!flush.resolved.iter().any(|hash| told.as_firing(hash)));
+                return Ok(());
+            }
+            let firing = firing_after(told, &flush);
+            let uncertain = uncertain_after(told, &flush, &firing);
+            prop_assert!(flush.firing.is_subset(&firing));
+            prop_assert!(!flush.resolved.intersects(&firing));
+            prop_assert!(!flush.resolved.intersects(&uncertain.firing));
+            let entry = Entry { firing, at: flush.at, ..logged(0, &[], &[]) };
+            let told = Told { entry: Some(&entry), uncertain: &uncertain };
+            prop_assert_eq!(verdict(told, &flush, send_resolved, MINUTE * 10), NOTHING);
         }
     }
 }

@@ -123,6 +123,7 @@ mod tests {
 
     use config::InhibitRule;
     use model::{Alert, Labels, Matcher, Timestamp};
+    use proptest::prelude::*;
 
     use super::Inhibitor;
     use crate::store::AlertStore;
@@ -238,5 +239,44 @@ mod tests {
         let source = labels("s=1");
         world.inhibitor.remove(source.fingerprint(), &source);
         assert!(!world.inhibits("t=1"));
+    }
+    fn some_labels() -> impl Strategy<Value = String> {
+        prop::collection::btree_map("[ste]", "[12]", 0..4).prop_map(|labels| {
+            let pairs: Vec<String> = labels
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            pairs.join(" ")
+        })
+    }
+
+    proptest! {
+        /// The index finds what a look at all alerts finds, whatever fired and ended before.
+        #[test]
+        fn an_alert_is_inhibited_exactly_by_a_firing_source_with_equal_labels(
+            posts in prop::collection::vec((some_labels(), any::<bool>()), 0..12),
+            target in some_labels(),
+            equal in prop::collection::btree_set("[ste]", 0..3),
+        ) {
+            let equal: Vec<&str> = equal.iter().map(String::as_str).collect();
+            let rule = rule(&[("s", "1")], &[("t", "1")], &equal);
+            let mut world = World::new(std::slice::from_ref(&rule));
+            for (text, fires) in &posts {
+                world.fire(text, if *fires { Timestamp::MAX } else { NOW });
+            }
+            let is = |matchers: &[Matcher], labels: &Labels| model::match_all(matchers, labels);
+            let target_labels = labels(&target);
+            let two_sided = is(&rule.source_matchers, &target_labels);
+            let inhibits = |source: &Labels| {
+                is(&rule.source_matchers, source)
+                    && !(two_sided && is(&rule.target_matchers, source))
+                    && equal.iter().all(|name| source.value(name) == target_labels.value(name))
+            };
+            let expected = is(&rule.target_matchers, &target_labels)
+                && world.store.iter().any(|(_, stored)| {
+                    stored.alert.ends_at > NOW && inhibits(&stored.alert.labels)
+                });
+            prop_assert_eq!(world.inhibits(&target), expected);
+        }
     }
 }

@@ -480,3 +480,60 @@ fn compile_set(
     }
     Ok(matchers)
 }
+
+#[cfg(test)]
+mod tests {
+    use model::{Labels, Matcher, Timestamp};
+    use proptest::prelude::*;
+
+    use super::{Silence, SilenceId, Silences};
+
+    fn some_silence() -> impl Strategy<Value = Silence> {
+        (0_usize..3, 0_i64..3, 0_i64..3, "[ab]", "[ab]").prop_map(
+            |(id, updated, ends, comment, value)| Silence {
+                id: SilenceId::new(id.to_string()),
+                matcher_sets: vec![vec![Matcher::equal("a", &value)]],
+                starts_at: Timestamp::from_secs(0),
+                ends_at: Timestamp::from_secs(ends),
+                updated_at: Timestamp::from_secs(updated),
+                created_by: String::new(),
+                comment,
+                annotations: Labels::default(),
+            },
+        )
+    }
+
+    fn silences(said: &[Silence]) -> Silences {
+        let mut silences = Silences::default();
+        for silence in said {
+            silences.merge(silence.clone());
+        }
+        silences
+    }
+
+    fn join(left: &Silences, right: &Silences) -> Silences {
+        let mut joined = left.clone();
+        for silence in right.iter() {
+            joined.merge(silence.clone());
+        }
+        joined
+    }
+
+    fn all(silences: &Silences) -> Vec<Silence> {
+        silences.iter().cloned().collect()
+    }
+
+    proptest! {
+        #[test]
+        fn merging_commutes_associates_and_repeats_harmlessly(
+            a in prop::collection::vec(some_silence(), 0..6),
+            b in prop::collection::vec(some_silence(), 0..6),
+            c in prop::collection::vec(some_silence(), 0..6),
+        ) {
+            let (a, b, c) = (silences(&a), silences(&b), silences(&c));
+            prop_assert_eq!(all(&join(&a, &b)), all(&join(&b, &a)));
+            prop_assert_eq!(all(&join(&join(&a, &b), &c)), all(&join(&a, &join(&b, &c))));
+            prop_assert_eq!(all(&join(&a, &a)), all(&a));
+        }
+    }
+}

@@ -159,6 +159,14 @@ fn run(seed: u64) -> Run {
                 known, matching,
                 "seed {seed} at {time}: who is silenced by what"
             );
+            let fires = stored.alert.ends_at > world.now;
+            for id in world.machine.group_ids(fingerprint) {
+                let group = world.machine.groups.get(&id);
+                assert!(
+                    !fires || group.is_some_and(|group| group.members().contains(&fingerprint)),
+                    "seed {seed} at {time}: what fires is in a group of each of its routes"
+                );
+            }
         }
         // The whole log is read for it: not every time.
         if time % 8 == 0 {
