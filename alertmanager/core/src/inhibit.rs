@@ -241,9 +241,11 @@ mod tests {
         assert!(!world.inhibits("t=1"));
     }
     fn some_labels() -> impl Strategy<Value = String> {
-        prop::collection::btree_map("[ste]", "[12]", 0..4).prop_map(|labels| {
-            let pairs: Vec<String> = labels
-                .iter()
+        let value = || prop_oneof![2 => Just("1"), 1 => Just("2"), 1 => Just("")];
+        (value(), value(), value()).prop_map(|(s, t, e)| {
+            let pairs = [("s", s), ("t", t), ("e", e)];
+            let pairs = pairs.iter().filter(|(_, value)| !value.is_empty());
+            let pairs: Vec<String> = pairs
                 .map(|(name, value)| format!("{name}={value}"))
                 .collect();
             pairs.join(" ")
@@ -254,7 +256,7 @@ mod tests {
         /// The index finds what a look at all alerts finds, whatever fired and ended before.
         #[test]
         fn an_alert_is_inhibited_exactly_by_a_firing_source_with_equal_labels(
-            posts in prop::collection::vec((some_labels(), any::<bool>()), 0..12),
+            posts in prop::collection::vec((some_labels(), any::<bool>()), 0..4),
             target in some_labels(),
             equal in prop::collection::btree_set("[ste]", 0..3),
         ) {

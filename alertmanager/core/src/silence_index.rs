@@ -253,20 +253,20 @@ mod tests {
 
     fn any_matcher() -> impl Strategy<Value = Matcher> {
         let op = prop_oneof![
-            Just(MatchOp::Equal),
-            Just(MatchOp::NotEqual),
-            Just(MatchOp::Regex),
-            Just(MatchOp::NotRegex),
+            1 => Just(MatchOp::Equal),
+            1 => Just(MatchOp::NotEqual),
+            3 => Just(MatchOp::Regex),
+            1 => Just(MatchOp::NotRegex),
         ];
         let value = prop_oneof![
-            "[ab]{0,3}",
-            "[ab]{0,2}\\.\\*",
-            "\\(\\?i:[ab]{1,2}\\)[ab]?",
-            "[ab]{1,2}\\|[ab]{1,2}\\.\\+",
-            "\\[ab\\]c?",
-            "\\.\\*[ab]",
+            1 => "[ab]{0,2}",
+            4 => "[ab]{0,2}\\.\\*",
+            1 => "\\(\\?i:[ab]{1,2}\\)[ab]?",
+            1 => "[ab]{1,2}\\|[ab]{1,2}\\.\\+",
+            1 => "\\[ab\\]c?",
+            1 => "\\.\\*[ab]",
         ];
-        ("[xyz]", op, value).prop_map(|(name, op, value)| matcher(&name, op, &value))
+        ("[xy]", op, value).prop_map(|(name, op, value)| matcher(&name, op, &value))
     }
 
     proptest! {
@@ -274,9 +274,9 @@ mod tests {
         #[test]
         fn nothing_that_matches_is_left_out(
             sets in prop::collection::vec(
-                prop::collection::vec(prop::collection::vec(any_matcher(), 1..4), 1..3), 1..12),
+                prop::collection::vec(prop::collection::vec(any_matcher(), 1..3), 1..3), 1..12),
             removed in prop::collection::vec(0_usize..12, 0..6),
-            labels in prop::collection::btree_map("[xyz]", "[abABc]{1,3}", 0..4),
+            labels in prop::collection::btree_map("[xyz]", "[abA]{1,3}", 1..4),
         ) {
             let mut index = SilenceIndex::default();
             let mut silences: BTreeMap<usize, Silence> = BTreeMap::new();
