@@ -191,8 +191,8 @@ async fn every_command_of_amtool_says_the_same_of_both() {
     silence_imports(&tool, &mut sides, &mut report);
     routes_and_files(&tool, &mut sides, &mut report);
     assert!(report.is_empty(), "{report}");
-    upstream.end(SETTLING).await;
-    alone.end(SETTLING).await;
+    upstream.end_within(SETTLING).await;
+    alone.end_within(SETTLING).await;
 }
 
 /// With a cluster of one, on ports that the system chooses.

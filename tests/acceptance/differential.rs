@@ -7,7 +7,6 @@
 //! that a machine which is late by less than two seconds changes nothing.
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -16,13 +15,11 @@ use model::Timestamp;
 use runtime::{Clock, SystemClock};
 use serde_json::{Value as Json, json};
 
+use crate::alertmanager::{self, Alertmanager, DEBIANS};
 use crate::files::folder;
-use crate::process::{Process, program};
+use crate::process::program;
 use crate::scenarios::{Outcome, SCENARIOS, Scenario};
-use crate::wait::wait_for;
-use crate::watchbell::{STARTING, binary};
 
-const PROGRAM: &str = "/usr/bin/prometheus-alertmanager";
 /// Where both machines are said to be: nine hours east, all year round.
 const ZONE: &str = "Asia/Tokyo";
 const ZONE_HOURS: i64 = 9;
@@ -33,22 +30,29 @@ const APART_MAX: Duration = Duration::from_millis(1900);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn debians_alertmanager_and_watchbell_tell_the_same() {
-    let Some(program) = program(PROGRAM) else {
+    let Some(program) = program(DEBIANS) else {
         return;
     };
     let (their_fakes, our_fakes) = (Fakes::start().await, Fakes::start().await);
     let theirs = folder(&[("alertmanager.yml", &configuration(&their_fakes))]);
     let ours = folder(&[("alertmanager.yml", &configuration(&our_fakes))]);
-    let upstream = Alertmanager::start(&mut Command::new(program), theirs.path()).await;
-    let mut command = Command::new(binary());
-    let watchbell = Alertmanager::start(command.arg("alertmanager"), ours.path()).await;
+    let start = async |mut command: Command, folder: &tempfile::TempDir| {
+        Alertmanager::start_in(folder.path(), command.env("TZ", ZONE), &[]).await
+    };
+    let upstream = start(Command::new(program), &theirs).await;
+    let watchbell = start(alertmanager::ours(), &ours).await;
 
+    // One for all, made before: each reads the system's certificates.
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a plain client");
     let begun = SystemClock::new().now();
     let plays: Vec<_> = SCENARIOS
         .iter()
         .flat_map(|scenario| {
             [upstream.base.clone(), watchbell.base.clone()]
-                .map(|base| tokio::spawn(play(base, scenario, begun)))
+                .map(|base| tokio::spawn(play(client.clone(), base, scenario, begun)))
         })
         .collect();
     for played in plays {
@@ -132,53 +136,13 @@ fn local_hours() -> String {
 }
 
 /// One of the two, with the same arguments.
-struct Alertmanager {
-    base: String,
-    _process: Process,
-}
-
-impl Alertmanager {
-    async fn start(command: &mut Command, folder: &Path) -> Self {
-        let log = folder.join("alertmanager.log");
-        let name = command.get_program().to_string_lossy().into_owned();
-        let mut process = Process::start(
-            &name,
-            command
-                .arg(format!(
-                    "--config.file={}",
-                    folder.join("alertmanager.yml").display()
-                ))
-                .arg(format!("--storage.path={}", folder.join("data").display()))
-                .env("TZ", ZONE)
-                .arg("--web.listen-address=127.0.0.1:0")
-                .arg("--cluster.listen-address="),
-            &log,
-        );
-        let address = wait_for(
-            "Alertmanager to say where it listens",
-            STARTING,
-            async || {
-                let text = process.log_text();
-                assert!(!process.has_ended(), "it ended:\n{text}");
-                let line = text.lines().find(|line| line.contains("Listening on"))?;
-                let address = line.split("address=").nth(1)?.split_whitespace().next()?;
-                Some(address.to_owned())
-            },
-        )
-        .await;
-        Self {
-            base: format!("http://{address}"),
-            _process: process,
-        }
-    }
-}
-
 /// Does what the script says, each at its time.
-async fn play(base: String, scenario: &'static Scenario, begun: Timestamp) {
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .expect("a plain client");
+async fn play(
+    client: reqwest::Client,
+    base: String,
+    scenario: &'static Scenario,
+    begun: Timestamp,
+) {
     let mut silences = BTreeMap::new();
     for (seconds, step) in scenario.steps {
         at(begun, Duration::from_secs_f64(*seconds)).await;

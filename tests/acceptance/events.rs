@@ -9,8 +9,8 @@ use runtime::{Clock, SystemClock};
 use serde_json::{Value as Json, json};
 use tokio::net::TcpListener;
 
+use crate::alertmanager::{Alertmanager, ours};
 use crate::files::folder;
-use crate::running::Running;
 use crate::small::{SETTLING, alertmanager, wait_until_told};
 use crate::wait::wait_for;
 
@@ -25,11 +25,18 @@ async fn a_history_is_kept_in_files_and_at_webhooks() {
         )
     };
     let folder = folder(&[("alertmanager.yml", &configured("first.jsonl"))]);
-    let running = Running::start(folder.path(), "--enable-feature=event-recorder").await;
-    running.post_alert("Down", None).await;
+    let running = Alertmanager::start_in(
+        folder.path(),
+        &mut ours(),
+        &["--enable-feature=event-recorder"],
+    )
+    .await;
+    running
+        .post_alert(json!({"labels": {"alertname": "Down"}, "startsAt": "2020-01-01T00:00:00Z"}))
+        .await;
     wait_until_told(&fakes, "firing", "Down").await;
     let now = SystemClock::new().now().to_rfc3339_millis();
-    running.post_alert("Down", Some(&now)).await;
+    running.post_alert(json!({"labels": {"alertname": "Down"}, "startsAt": "2020-01-01T00:00:00Z", "endsAt": now})).await;
     wait_until_told(&fakes, "resolved", "Down").await;
     let life = [
         "alertmanagerStartupEvent",
@@ -45,13 +52,15 @@ async fn a_history_is_kept_in_files_and_at_webhooks() {
 
     // The file is rotated, and a reload sends what comes then elsewhere.
     std::fs::rename(&first, folder.path().join("rotated.jsonl")).expect("a file can be moved");
-    let id = running.silence("Quiet").await;
+    let id = running.silence("Quiet", "2020-01-01T00:00:00Z").await;
     let silenced = format!("silenceCreated {id}");
     assert_eq!(lines(&first, 1).await, [silenced.as_str()]);
     let second = configured("second.jsonl");
     std::fs::write(folder.path().join("alertmanager.yml"), second).expect("a file can be written");
-    running.post("/-/reload", &json!(null)).await;
-    running.post_alert("Quiet", None).await;
+    running.reload().await;
+    running
+        .post_alert(json!({"labels": {"alertname": "Quiet"}, "startsAt": "2020-01-01T00:00:00Z"}))
+        .await;
     let mute = [
         "alertCreated Quiet".to_owned(),
         "alertGrouped Quiet".to_owned(),
@@ -106,8 +115,10 @@ async fn without_the_feature_nothing_is_recorded() {
         alertmanager(&fakes)
     );
     let folder = folder(&[("alertmanager.yml", &yaml)]);
-    let running = Running::start(folder.path(), "--enable-feature=").await;
-    running.post_alert("Down", None).await;
+    let running = Alertmanager::start_in(folder.path(), &mut ours(), &["--enable-feature="]).await;
+    running
+        .post_alert(json!({"labels": {"alertname": "Down"}, "startsAt": "2020-01-01T00:00:00Z"}))
+        .await;
     wait_until_told(&fakes, "firing", "Down").await;
     assert!(!running.metrics().await.contains("alertmanager_event"));
     let log = running.end().await;

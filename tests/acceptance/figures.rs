@@ -10,10 +10,9 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::alone::Alone;
+use crate::alertmanager::{Alertmanager, DEBIANS, ours};
 use crate::files::folder;
 use crate::process::program;
-use crate::watchbell::binary;
 
 const QUIET: &str = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n";
 const KINDS: &str = "discord email incidentio jira mattermost msteams msteamsv2 opsgenie pagerduty pushover \
@@ -291,7 +290,15 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_name_is_there_with_its_type_and_its_labels() {
     let folder = folder(&[("alertmanager.yml", QUIET)]);
-    let alone = Alone::start(folder.path(), &["--cluster.peer-name=am-1"]).await;
+    let alone = Alertmanager::start_in(
+        folder.path(),
+        &mut ours(),
+        &[
+            "--cluster.listen-address=127.0.0.1:0",
+            "--cluster.peer-name=am-1",
+        ],
+    )
+    .await;
     // A first request, for figures of requests.
     alone.metrics().await;
     let text = alone.metrics().await;
@@ -399,7 +406,7 @@ async fn failures_are_counted_by_their_reasons() {
     let all = failing(&vendor);
     let folder = folder(&[("alertmanager.yml", &all)]);
     let features = "--enable-feature=receiver-name-in-metrics";
-    let alone = Alone::start(folder.path(), &[features]).await;
+    let alone = Alertmanager::start_in(folder.path(), &mut ours(), &[features]).await;
     let failed = |receiver: &str, reason: &str, count: u32| {
         format!(
             r#"alertmanager_notifications_failed_total{{integration="webhook",receiver_name="{receiver}",reason="{reason}"}} {count}"#
@@ -415,7 +422,7 @@ async fn failures_are_counted_by_their_reasons() {
         ("hang", "contextDeadlineExceeded"),
         ("nobody", "other"),
     ] {
-        alone.post_alert(&json!({"alertname": receiver})).await;
+        alone.fire(receiver).await;
         // Once by the first answer or the next flush; retries in between are no failures of their own.
         alone
             .wait_for_samples(&[&failed(receiver, reason, 1)])
@@ -465,14 +472,14 @@ async fn silences_and_what_is_muted_are_counted() {
         "--alerts.per-alertname-limit=1",
         "--enable-feature=alert-names-in-metrics,group-key-in-metrics",
     ];
-    let alone = Alone::start(folder.path(), &flags).await;
+    let alone = Alertmanager::start_in(folder.path(), &mut ours(), &flags).await;
     alone.silence("Quiet", "2020-01-01T00:00:00Z").await;
     alone.silence("Later", "2998-01-01T00:00:00Z").await;
     let gone = alone.silence("Gone", "2020-01-01T00:00:00Z").await;
     let path = format!("/api/v2/silence/{gone}");
     assert_eq!(alone.ask(Method::DELETE, &path, "").await.0, 200);
     for name in ["Quiet", "Root", "Leaf", "Night", "Day"] {
-        alone.post_alert(&json!({"alertname": name})).await;
+        alone.fire(name).await;
     }
     let more = json!([{"labels": {"alertname": "Day", "instance": "b"}}]);
     assert_eq!(alone.post("/api/v2/alerts", &more).await.0, 429);
@@ -530,21 +537,13 @@ async fn silences_and_what_is_muted_are_counted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_number_of_the_configuration_is_the_real_ones() {
-    let Some(real) = program("/usr/bin/prometheus-alertmanager") else {
+    let Some(real) = program(DEBIANS) else {
         return;
     };
     let folder = folder(&[("alertmanager.yml", QUIET)]);
     let mut numbers = Vec::new();
-    for (command, storage) in [
-        (Command::new(binary()).arg("alertmanager"), "ours"),
-        (&mut Command::new(real), "theirs"),
-    ] {
-        // Debian's looks in /etc if nothing is said.
-        let flags = [
-            "--config.file=alertmanager.yml",
-            &format!("--storage.path={storage}"),
-        ];
-        let alone = Alone::start_as(command, folder.path(), &flags).await;
+    for mut command in [ours(), Command::new(real)] {
+        let alone = Alertmanager::start_in(folder.path(), &mut command, &[]).await;
         let text = alone.metrics().await;
         let name = "alertmanager_config_hash ";
         let line = text.lines().find_map(|line| line.strip_prefix(name));

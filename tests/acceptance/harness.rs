@@ -178,7 +178,7 @@ async fn a_member_is_what_the_harness_of_alertmanager_expects() {
         })
         .await;
     }
-    member.end(ENDING).await;
+    member.end_within(ENDING).await;
     let printed = fs::read_to_string(folder.path().join("printed")).expect("a file");
     assert_eq!(printed, "", "the log goes where errors go");
 }
@@ -304,7 +304,7 @@ async fn the_status_tells_the_name_and_the_address_that_were_given() {
         let mut command = command(folder.path(), listen, arguments);
         let member = Alertmanager::start(&mut command, "", &folder.path().join("log")).await;
         assert_eq!(member.json("/api/v2/status").await["cluster"], cluster);
-        member.end(ENDING).await;
+        member.end_within(ENDING).await;
     }
 }
 
@@ -609,7 +609,7 @@ async fn play(story: &'static Story) -> Vec<(f64, String)> {
         .collect();
     // Two webhooks of one flush are told in any order.
     told.sort_by_key(|(after, line)| (after.floor() as u64, line.clone()));
-    member.end(ENDING).await;
+    member.end_within(ENDING).await;
     told
 }
 
@@ -726,8 +726,8 @@ async fn methods_are_answered_as_debians_alertmanager_does() {
             );
         }
     }
-    member.end(ENDING).await;
-    upstream.end(ENDING).await;
+    member.end_within(ENDING).await;
+    upstream.end_within(ENDING).await;
 }
 
 /// Status, `Allow` and body; methods are in order, which they are not always there.

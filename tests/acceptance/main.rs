@@ -1,7 +1,6 @@
 //! Watchbell as its users run it: real processes on loopback, a real service's configuration, a real Prometheus.
 mod activation;
 mod alertmanager;
-mod alone;
 mod amtool;
 mod bad_input;
 mod cadence;
@@ -20,7 +19,6 @@ mod pages;
 mod probe;
 mod process;
 mod prometheus;
-mod running;
 mod scenarios;
 mod service;
 mod shared;

@@ -3,8 +3,8 @@ use fakes::{ExportedSpan, Fakes, TraceCollector};
 use rustix::process::Signal;
 use serde_json::json;
 
+use crate::alertmanager::{Alertmanager, ours};
 use crate::files::folder;
-use crate::running::Running;
 use crate::small::{SETTLING, alertmanager, wait_until_told};
 use crate::wait::wait_for;
 use crate::watchbell::Watchbell;
@@ -38,8 +38,10 @@ async fn a_notification_is_part_of_its_flushs_trace() {
     let (fakes, collector) = (Fakes::start().await, TraceCollector::start().await);
     let yaml = traced(&fakes, &collector, "sampling_fraction: 1");
     let folder = folder(&[("alertmanager.yml", &yaml)]);
-    let running = Running::start(folder.path(), "--log.level=info").await;
-    running.post_alert("Down", None).await;
+    let running = Alertmanager::start_in(folder.path(), &mut ours(), &["--log.level=info"]).await;
+    running
+        .post_alert(json!({"labels": {"alertname": "Down"}, "startsAt": "2020-01-01T00:00:00Z"}))
+        .await;
     wait_until_told(&fakes, "firing", "Down").await;
 
     let request = span(&collector, "POST /api/v2/alerts").await;
@@ -67,13 +69,15 @@ async fn a_notification_is_part_of_its_flushs_trace() {
         &other,
         "client_type: http, compression: gzip",
     ));
-    running.post("/-/reload", &json!(null)).await;
+    running.reload().await;
     let asked = reqwest::Client::new()
         .get(running.url("/-/healthy"))
         .header("traceparent", format!("00-{TRACE}-b7ad6b7169203331-01"))
         .send();
     asked.await.unwrap();
-    running.post_alert("Quiet", None).await;
+    running
+        .post_alert(json!({"labels": {"alertname": "Quiet"}, "startsAt": "2020-01-01T00:00:00Z"}))
+        .await;
     wait_until_told(&fakes, "firing", "Quiet").await;
     let told = fakes.webhook.requests();
     assert_eq!(told.last().unwrap().request.header("traceparent"), None);
@@ -88,8 +92,10 @@ async fn a_notification_is_part_of_its_flushs_trace() {
     assert!(!other.requests()[0].is_grpc && other.requests()[0].is_gzip);
 
     write(&alertmanager(&fakes));
-    running.post("/-/reload", &json!(null)).await;
-    running.post_alert("Last", None).await;
+    running.reload().await;
+    running
+        .post_alert(json!({"labels": {"alertname": "Last"}, "startsAt": "2020-01-01T00:00:00Z"}))
+        .await;
     wait_until_told(&fakes, "firing", "Last").await;
     let log = running.end().await;
     assert!(log.contains("spans are sent nowhere any more"));

@@ -6,7 +6,7 @@ use fakes::Fakes;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::alone::Alone;
+use crate::alertmanager::{Alertmanager, ours};
 use crate::files::folder;
 use crate::small::{alertmanager, wait_until_told};
 use crate::wait::wait_for;
@@ -48,8 +48,8 @@ async fn the_lines_that_tools_rely_on_are_written() {
     let fakes = Fakes::start().await;
     let folder = folder(&[("alertmanager.yml", &alertmanager(&fakes))]);
     let flags = ["--config.file=alertmanager.yml", "--log.level=INFO"];
-    let alone = Alone::start(folder.path(), &flags).await;
-    alone.post_alert(&json!({"alertname": "Down"})).await;
+    let alone = Alertmanager::start_in(folder.path(), &mut ours(), &flags).await;
+    alone.fire("Down").await;
     wait_until_told(&fakes, "firing", "Down").await;
     let address = alone.base.trim_start_matches("http://").to_owned();
     let log = alone.end().await;
@@ -92,7 +92,7 @@ async fn the_lines_that_tools_rely_on_are_written() {
 async fn silences_are_logged_where_that_is_asked_for() {
     for (flags, said) in [(&[][..], false), (&["--log.silences"][..], true)] {
         let folder = folder(&[("alertmanager.yml", QUIET)]);
-        let alone = Alone::start(folder.path(), flags).await;
+        let alone = Alertmanager::start_in(folder.path(), &mut ours(), flags).await;
         let id = alone.silence("Down", "2020-01-01T00:00:00Z").await;
         let update = json!({
             "id": id,
@@ -223,7 +223,7 @@ async fn a_file_that_is_refused_is_refused_in_alertmanagers_words_first() {
         assert!(said.contains(&mistake.replace('"', "\\\"")), "{said}");
     }
 
-    let alone = Alone::start(folder.path(), &[]).await;
+    let alone = Alertmanager::start_in(folder.path(), &mut ours(), &[]).await;
     fs::write(folder.path().join("alertmanager.yml"), BAD).expect("a file can be written");
     let (status, said) = alone.ask(Method::POST, "/-/reload", "").await;
     assert_eq!(status, 500, "{said}");
