@@ -9,7 +9,7 @@ use promql::ParserOptions;
 use ruler_core::{Destination, Group, GroupView, Input, Ruler, RulerOptions, SavedState};
 use runtime::log::{Log, keep_short};
 use runtime::{Clock, Stop, Stopper, Tasks, Trouble, drive, watch_clock};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc, watch};
 use tracing::{debug, info};
 
 use crate::backend::Backend;
@@ -68,6 +68,15 @@ struct Inner {
 struct TenantHandle {
     inputs: mpsc::Sender<Input>,
     snapshots: watch::Receiver<SnapshotTally>,
+    loads: Loads,
+}
+
+/// Rules are taken over in the order in which they were put in line: the number of those who wait tells each when its
+/// own are.
+#[derive(Clone)]
+struct Loads {
+    put_in_line: Arc<AsyncMutex<u64>>,
+    taken_over: watch::Receiver<u64>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -112,16 +121,27 @@ impl RulerService {
         service
     }
 
-    /// All groups of a tenant, in place of those before. Returns when the tenant's ruler has them in line.
+    /// All groups of a tenant, in place of those before. Returns when readers see them; a group that is evaluated at
+    /// that moment is replaced when that has ended.
     pub async fn load(&self, tenant: &TenantId, groups: Vec<Arc<Group>>) {
         let handle = self.inner.handle_of(tenant);
-        if handle
-            .inputs
-            .send(Input::RulesLoaded(groups))
+        let number = {
+            let mut put_in_line = handle.loads.put_in_line.lock().await;
+            let loaded = Input::RulesLoaded(groups);
+            if handle.inputs.send(loaded).await.is_err() {
+                debug!(%tenant, "rules came after the ruler had stopped");
+                return;
+            }
+            *put_in_line += 1;
+            *put_in_line
+        };
+        let mut taken_over = handle.loads.taken_over;
+        if taken_over
+            .wait_for(|taken_over| *taken_over >= number)
             .await
             .is_err()
         {
-            debug!(%tenant, "rules came after the ruler had stopped");
+            debug!(%tenant, "the ruler stopped before it had taken its rules over");
         }
     }
 
@@ -229,6 +249,7 @@ impl Inner {
         } = self;
         let (inputs, received) = mpsc::channel(INPUTS_MAX);
         let (tally, snapshots) = watch::channel(SnapshotTally::default());
+        let (loads, taken_over) = watch::channel(0);
         let options = RulerOptions {
             resend_delay: settings.resend_delay,
             outage_tolerance: settings.outage_tolerance,
@@ -252,12 +273,21 @@ impl Inner {
             workers: self.workers.clone(),
             views: self.views.clone(),
             tally,
+            loads,
         });
         let (clock, stop) = (parts.clock.clone(), parts.stop.clone());
         self.tasks.lock().spawn("ruler", async move {
             drive(machine, received, clock, shell, stop).await;
         });
-        TenantHandle { inputs, snapshots }
+        let loads = Loads {
+            put_in_line: Arc::default(),
+            taken_over,
+        };
+        TenantHandle {
+            inputs,
+            snapshots,
+            loads,
+        }
     }
 }
 

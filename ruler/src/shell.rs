@@ -28,6 +28,8 @@ pub(crate) struct ShellParts {
     pub(crate) workers: Arc<Semaphore>,
     pub(crate) views: Views,
     pub(crate) tally: watch::Sender<SnapshotTally>,
+    /// How many times rules were taken over.
+    pub(crate) loads: watch::Sender<u64>,
 }
 
 /// The snapshots that were tried, numbered from 1 on.
@@ -191,7 +193,13 @@ impl Shell<Ruler> for TenantShell {
             }
         }
         self.save(&mut changes).await;
+        let taken_over = events
+            .iter()
+            .filter(|event| **event == Event::RulesTakenOver);
+        let taken_over = taken_over.count() as u64;
         self.story.tell(machine, &self.parts.views, events);
+        // Only now readers see them.
+        self.parts.loads.send_modify(|loads| *loads += taken_over);
     }
 }
 

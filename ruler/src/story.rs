@@ -133,6 +133,8 @@ impl Story {
                     warn!(%tenant, alertmanager = %destination.0, ?reason, count, alertname = first, left_out, "alerts dropped: nobody will hear of them there");
                 }
             }
+            // The events of its groups have told it.
+            Event::RulesTakenOver => {}
             Event::PersistFailed { reason } => {
                 metrics.persist_failures.inc();
                 if let Some(left_out) = troubles.unsaved.happened() {

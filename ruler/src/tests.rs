@@ -421,6 +421,23 @@ async fn an_alert_goes_from_the_query_to_the_alertmanager_and_shows_in_the_api()
     assert!(house.service.join(Duration::from_secs(5)).await);
 }
 
+/// Whoever asks right after the start, or after a reload, must not be told that there are no rules and no alerts. On one
+/// thread nothing happens meanwhile that is not waited for.
+#[tokio::test]
+async fn rules_that_are_loaded_are_shown_at_once() {
+    let (stopper, stop) = Stopper::new();
+    let house = House::start(Vec::new(), None, stopper, stop);
+    for (rules, count) in [(RULES, 2), ("", 0), (RULES, 2)] {
+        house.service.load(&team(), groups(rules)).await;
+        let (_, body) = house.get("team-1", "/api/v1/rules").await;
+        let shown = body["data"]["groups"].as_array().unwrap().len();
+        assert_eq!(shown, count, "{body}");
+    }
+    house.stopper.stop();
+    assert!(house.service.join(Duration::from_secs(5)).await);
+    house.service.load(&team(), groups(RULES)).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn filters_and_pages() {
     let (stopper, stop) = Stopper::new();

@@ -48,6 +48,9 @@ pub enum Event {
     PersistFailed {
         reason: String,
     },
+    /// What one [`Input::RulesLoaded`](crate::Input::RulesLoaded) brought is in force, or will be when the evaluation
+    /// that is under way has ended. Comes after the events of its groups.
+    RulesTakenOver,
     RuleEvaluated {
         ticket: Ticket,
         took: Duration,

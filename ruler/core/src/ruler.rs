@@ -530,7 +530,10 @@ impl Machine for Ruler {
                 self.events.push_back(Event::PersistFailed { reason });
                 self.log_has_hole = true;
             }
-            Input::RulesLoaded(groups) => self.load(groups, now),
+            Input::RulesLoaded(groups) => {
+                self.load(groups, now);
+                self.events.push_back(Event::RulesTakenOver);
+            }
             Input::Sent {
                 destination,
                 outcome,
