@@ -6,9 +6,10 @@ use notifiers_core::{HttpRequest, HttpResponse, Method, RESPONSE_BODY_MAX, Reach
 use parking_lot::Mutex;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect;
-use reqwest::{Client, NoProxy, Proxy, RequestBuilder, StatusCode};
+use reqwest::{Client, Proxy, RequestBuilder, StatusCode};
 
 use crate::failure::{chain, failed};
+use crate::proxy::{NotAnAddress, ProxyRules};
 use crate::tls::{TlsError, TlsMaterial, client_config};
 
 /// Longer than this nobody waits for a connection; an attempt may be shorter still.
@@ -150,10 +151,8 @@ fn build(transport: &Transport, material: &TlsMaterial) -> Result<Client, HttpEr
     if !transport.enable_http2 {
         builder = builder.http1_only();
     }
-    if !transport.proxy.from_environment {
-        builder = builder.no_proxy();
-    }
-    if let Some(proxy) = proxy(&transport.proxy)? {
+    builder = builder.no_proxy();
+    for proxy in proxies(&transport.proxy)? {
         builder = builder.proxy(proxy);
     }
     builder.build().map_err(HttpError::Client)
@@ -183,9 +182,13 @@ fn redirects(follow: bool) -> redirect::Policy {
     })
 }
 
-fn proxy(config: &ProxyConfig) -> Result<Option<Proxy>, HttpError> {
-    let Some(url) = &config.url else {
-        return Ok(None);
+/// Two, because the headers are the proxy's alone: it gets them where it makes a tunnel, and would hand them on to the
+/// vendor where it passes a request.
+fn proxies(config: &ProxyConfig) -> Result<Vec<Proxy>, HttpError> {
+    let rules = ProxyRules::read(config, &|name| std::env::var(name).ok())
+        .map_err(|NotAnAddress| HttpError::Proxy)?;
+    let Some(rules) = rules else {
+        return Ok(Vec::new());
     };
     let mut headers = HeaderMap::new();
     for (name, values) in &config.connect_headers {
@@ -193,12 +196,14 @@ fn proxy(config: &ProxyConfig) -> Result<Option<Proxy>, HttpError> {
             headers.append(header_name(name)?, header_value(name, value.reveal())?);
         }
     }
-    let proxy = Proxy::all(url.as_str()).map_err(|_| HttpError::Proxy)?;
-    Ok(Some(
-        proxy
-            .headers(headers)
-            .no_proxy(NoProxy::from_string(&config.no_proxy)),
-    ))
+    let proxy = |scheme: &'static str| {
+        let rules = rules.clone();
+        Proxy::custom(move |url| match url.scheme() == scheme {
+            true => rules.proxy_for(url).cloned(),
+            false => None,
+        })
+    };
+    Ok(vec![proxy("https").headers(headers), proxy("http")])
 }
 
 pub(crate) fn header_name(name: &str) -> Result<HeaderName, HttpError> {

@@ -9,6 +9,7 @@ mod failure;
 mod http;
 mod mail;
 mod oauth2;
+mod proxy;
 mod secret_file;
 mod smtp_auth;
 mod smtp_wire;
