@@ -6,9 +6,9 @@ use model::go_quote::quote;
 
 use crate::cursor::{Cursor, Fields};
 use crate::defaults;
-use crate::value::{HttpUrl, Secret, SecretSource};
+use crate::value::{HttpUrl, Secret, SecretSource, TemplateValue};
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HttpConfig {
     pub authorization: Option<HttpAuthorization>,
     pub tls: TlsConfig,
@@ -19,7 +19,7 @@ pub struct HttpConfig {
     pub headers: BTreeMap<String, HeaderValues>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum HttpAuthorization {
     Basic {
         username: Option<SecretSource>,
@@ -34,7 +34,7 @@ pub enum HttpAuthorization {
 }
 
 /// The client credentials grant (RFC 6749), or a signed assertion (RFC 7523).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OAuth2 {
     pub client_id: String,
     pub client_secret: Option<SecretSource>,
@@ -43,13 +43,25 @@ pub struct OAuth2 {
     pub endpoint_params: BTreeMap<String, String>,
     pub tls: TlsConfig,
     pub proxy: ProxyConfig,
+    /// Empty: `client_credentials`.
     pub grant_type: String,
+    /// Signs the assertion.
     pub client_certificate_key: Option<SecretSource>,
+    /// Empty: the assertion names no key.
     pub client_certificate_key_id: String,
+    /// Empty: `RS256`.
     pub signature_algorithm: String,
+    /// Empty: the client.
     pub issuer: String,
+    /// Empty: `token_url`.
     pub audience: String,
-    pub claims: BTreeMap<String, String>,
+    /// Further claims of the assertion; they win over its own.
+    pub claims: BTreeMap<String, TemplateValue>,
+}
+
+impl OAuth2 {
+    /// The grant by a signed assertion (RFC 7523).
+    pub const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -268,6 +280,22 @@ fn oauth2(cursor: &Cursor<'_>, base: Option<&Path>) -> HttpAuthorization {
     let secret_file = fields.path("client_secret_file", base);
     let key = fields.secret("client_certificate_key");
     let key_file = fields.path("client_certificate_key_file", base);
+    let grant_type = fields.text("grant_type");
+    let signature_algorithm = fields.text("signature_algorithm");
+    if grant_type == OAuth2::JWT_BEARER {
+        if !["", "RS256", "RS384", "RS512"].contains(&signature_algorithm.as_str()) {
+            fields.problem(
+                "signature_algorithm",
+                "valid signature algorithms are RS256, RS384 and RS512",
+            );
+        }
+        if key.is_some() && key_file.is_some() {
+            fields.problem(
+                "client_certificate_key_file",
+                "at most one of oauth2 client_certificate_key, client_certificate_key_file & client_certificate_key_ref must be configured using grant-type=urn:ietf:params:oauth:grant-type:jwt-bearer",
+            );
+        }
+    }
     if secret.is_some() && secret_file.is_some() {
         fields.problem(
             "client_secret_file",
@@ -287,18 +315,23 @@ fn oauth2(cursor: &Cursor<'_>, base: Option<&Path>) -> HttpAuthorization {
             .map(|cursor| TlsConfig::read(&cursor, base))
             .unwrap_or_default(),
         proxy: proxy(&mut fields),
-        grant_type: fields.text("grant_type"),
-        client_certificate_key: fields.one_source(
-            "oauth2 client_certificate_key",
-            key,
-            "client_certificate_key_file",
-            key_file,
-        ),
+        grant_type,
+        client_certificate_key: key
+            .map(SecretSource::Inline)
+            .or_else(|| key_file.map(SecretSource::File)),
         client_certificate_key_id: fields.text("client_certificate_key_id"),
-        signature_algorithm: fields.text("signature_algorithm"),
+        signature_algorithm,
         issuer: fields.text("iss"),
         audience: fields.text("audience"),
-        claims: fields.text_map("claims"),
+        claims: fields
+            .get("claims")
+            .map(|cursor| {
+                let entries = cursor.entries().into_iter();
+                entries
+                    .map(|(name, _, value)| (name, value.template_value()))
+                    .collect()
+            })
+            .unwrap_or_default(),
     };
     fields.finish();
     HttpAuthorization::OAuth2(Box::new(settings))

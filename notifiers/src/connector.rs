@@ -25,8 +25,12 @@ const USER_AGENT: &str = concat!("Watchbell/", env!("CARGO_PKG_VERSION"));
 /// Why a client cannot be made, or a request not be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    #[error("oauth2 with a signed assertion (grant_type {0}) is not supported by this version")]
-    SignedAssertion(String),
+    #[error("oauth2 knows no grant_type {0:?}")]
+    GrantType(String),
+    #[error(
+        "oauth2 needs client_certificate_key or client_certificate_key_file for a signed assertion"
+    )]
+    NoAssertionKey,
     #[error("the proxy's address cannot be used")]
     Proxy,
     #[error("header {0:?} cannot be sent")]

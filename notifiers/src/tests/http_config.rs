@@ -3,12 +3,13 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use config::Endpoints;
+use config::{AlertmanagerConfig, AlertmanagerOptions, Endpoints};
 use fakes::{
     Answer, AuthMechanism, Fake, Fakes, HttpFault, MailAccount, MailRules, MailServer, MailTls,
     Tls, WebhookReceiver,
 };
 use serde_json::json;
+use template::TemplateSet;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -143,6 +144,33 @@ async fn an_integrations_own_block_replaces_the_global_one() {
     }
 }
 
+#[tokio::test]
+async fn every_vendor_is_asked_as_its_block_says() {
+    let fakes = Fakes::start().await;
+    let url = fakes.webhook_url("");
+    let http_config = "http_config: {basic_auth: {username: u, password: p}}";
+    for (kind, integrations) in [
+        (
+            "pagerduty",
+            format!("  pagerduty_configs: [{{routing_key: k, url: '{url}', {http_config}}}]"),
+        ),
+        (
+            "slack",
+            format!("  slack_configs: [{{api_url: '{url}', {http_config}}}]"),
+        ),
+        (
+            "webhook",
+            format!("  webhook_configs: [{{url: '{url}', {http_config}}}]"),
+        ),
+    ] {
+        let tellers = tellers("", &integrations, Endpoints::default());
+        let outcome = attempt(&tellers, kind, &firing()).await;
+        assert_eq!(word(&outcome), "delivered", "{kind}: {outcome:?}");
+        let sent = fakes.webhook.requests().pop().unwrap().request;
+        assert_eq!(sent.header("authorization"), Some("Basic dTpw"), "{kind}");
+    }
+}
+
 /// Which way a request takes, and what the proxy hears of it.
 #[tokio::test]
 async fn proxies() {
@@ -237,22 +265,24 @@ async fn http_2_is_offered_unless_it_is_switched_off() {
     }
 }
 
-/// Keys and certificates as text and as files, indented as YAML wants a block.
+/// A text of several lines in one of YAML.
+fn quoted(pem: &str) -> String {
+    let mut quoted = String::from("\"");
+    for line in pem.lines() {
+        // Writing to a string cannot fail.
+        let _ = write!(quoted, "{line}\\n");
+    }
+    quoted + "\""
+}
+
+/// Certificate and key as texts and as files.
 fn pems(tls: &Tls, folder: &Path) -> [String; 4] {
-    let block = |pem: &str| {
-        let mut quoted = String::from("\"");
-        for line in pem.lines() {
-            // Writing to a string cannot fail.
-            let _ = write!(quoted, "{line}\\n");
-        }
-        quoted + "\""
-    };
     let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
     fs::write(&certificate, tls.certificate_pem()).unwrap();
     fs::write(&key, tls.key_pem()).unwrap();
     [
-        block(tls.certificate_pem()),
-        block(tls.key_pem()),
+        quoted(tls.certificate_pem()),
+        quoted(tls.key_pem()),
         certificate.display().to_string(),
         key.display().to_string(),
     ]
@@ -470,6 +500,88 @@ async fn tokens() {
         heard.starts_with("POST http://tokens.test/ HTTP/1.1"),
         "{heard}"
     );
+}
+
+/// Where a key signs for the client no secret is sent; the key is read for each token.
+#[tokio::test]
+async fn tokens_by_a_signed_assertion() {
+    const KEY: &str = include_str!("rsa-key.pem");
+    let (fakes, issuer) = (Fakes::start().await, Fakes::start().await);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key.pem");
+    let oauth2 = format!(
+        "oauth2: {{client_id: id, token_url: '{}', grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', endpoint_params: {{a: b}}",
+        issuer.webhook_url("token")
+    );
+    let token = || {
+        let body = json!({"access_token": "t", "token_type": "bearer", "expires_in": 3600});
+        HttpFault::Answer(Answer::json(200, &body))
+    };
+    let inline = format!("{oauth2}, client_certificate_key: {}}}", quoted(KEY));
+    let in_file = format!(
+        "{oauth2}, client_certificate_key_file: '{}'}}",
+        file.display()
+    );
+    for (keys, content, expected) in [
+        (&inline, "", "delivered"),
+        (&in_file, KEY, "delivered"),
+        (&in_file, "none", "retry"),
+    ] {
+        fs::write(&file, content).unwrap();
+        issuer.webhook.fail_next(1, token());
+        let outcome = attempt(
+            &webhook("", &fakes.webhook_url(""), keys),
+            "webhook",
+            &firing(),
+        )
+        .await;
+        assert_eq!(word(&outcome), expected, "{outcome:?}");
+        issuer.webhook.heal();
+    }
+    let asked = issuer.webhook.requests();
+    assert_eq!(asked.len(), 2);
+    let assertions: Vec<String> = asked
+        .iter()
+        .map(|asked| {
+            assert_eq!(asked.request.header("authorization"), None);
+            let text = asked.request.text();
+            let rest = text.strip_prefix(
+                "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=",
+            );
+            let assertion = rest.and_then(|rest| rest.strip_suffix("&a=b"));
+            assertion.unwrap_or_else(|| panic!("{text}")).to_owned()
+        })
+        .collect();
+    assert_eq!(assertions[0].split('.').count(), 3);
+    assert_ne!(assertions[0], assertions[1], "each has a number of its own");
+    let sent = fakes.webhook.requests().pop().unwrap().request;
+    assert_eq!(sent.header("authorization"), Some("Bearer t"));
+}
+
+/// What cannot be meant is said when the configuration is taken over.
+#[test]
+fn grants_that_nobody_knows_are_refused() {
+    for (keys, sentence) in [
+        (
+            "grant_type: password",
+            r#"oauth2 knows no grant_type "password""#,
+        ),
+        (
+            "grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer'",
+            "oauth2 needs client_certificate_key or client_certificate_key_file for a signed assertion",
+        ),
+    ] {
+        let text = format!(
+            "route: {{receiver: r}}\nreceivers: [{{name: r, webhook_configs: [{{url: 'http://w', http_config: {{oauth2: {{client_id: id, token_url: 'http://t', {keys}}}}}}}]}}]\n"
+        );
+        let config = AlertmanagerConfig::read("a.yml", &text, &AlertmanagerOptions::default());
+        let error = Tellers::prepare(
+            &config.unwrap().value.receivers,
+            &TemplateSet::alertmanager(),
+        );
+        let error = error.err().expect("it is refused");
+        assert_eq!(error.sentence(), format!("r/webhook[0]: {sentence}"));
+    }
 }
 
 /// A file that changes between two notifications counts for the second.

@@ -296,6 +296,20 @@ fn global_values_are_refused_in_alertmanagers_words() {
             "at most one of oauth2 client_secret, client_secret_file & client_secret_ref must be configured",
         ),
         (
+            with_global(
+                "http_config: {oauth2: {client_id: a, token_url: 'http://t', grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', signature_algorithm: ES256}}",
+            ),
+            "3:150",
+            "valid signature algorithms are RS256, RS384 and RS512",
+        ),
+        (
+            with_global(
+                "http_config: {oauth2: {client_id: a, token_url: 'http://t', grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', client_certificate_key: b, client_certificate_key_file: c}}",
+            ),
+            "3:185",
+            "at most one of oauth2 client_certificate_key, client_certificate_key_file & client_certificate_key_ref must be configured using grant-type=urn:ietf:params:oauth:grant-type:jwt-bearer",
+        ),
+        (
             with_global("http_config: {no_proxy: a}"),
             "3:34",
             "if no_proxy is configured, proxy_url must also be configured",
