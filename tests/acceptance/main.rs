@@ -17,6 +17,7 @@ mod pages;
 mod probe;
 mod process;
 mod prometheus;
+mod proxy;
 mod scenarios;
 mod service;
 mod shared;

@@ -194,19 +194,39 @@ fn keys_of_routes() {
     ]);
 }
 
+/// Mail and Slack do not tell an end unless they are told to; the others do.
 #[test]
 fn keys_of_receivers() {
-    let receiver = |keys: &str| {
-        format!(
-            "route: {{receiver: r}}\nreceivers: [{{name: r, webhook_configs: [{{url: 'http://r'{keys}}}]}}]\n"
-        )
-    };
-    check(&[(
-        receiver(""),
-        PLAIN,
-        receiver(", send_resolved: false"),
-        &PLAIN[..3],
-    )]);
+    for (kind, integration, tells_ends) in [
+        ("webhook", "webhook_configs: [{url: 'http://r'", true),
+        ("pagerduty", "pagerduty_configs: [{routing_key: k", true),
+        (
+            "email",
+            "email_configs: [{to: t, from: f, smarthost: 'h:1'",
+            false,
+        ),
+        ("slack", "slack_configs: [{api_url: 'http://r'", false),
+    ] {
+        for (keys, tells_ends) in [
+            ("", tells_ends),
+            (", send_resolved: true", true),
+            (", send_resolved: false", false),
+        ] {
+            let yaml = format!(
+                "route: {{receiver: r}}\nreceivers: [{{name: r, {integration}{keys}}}]}}]\n"
+            );
+            let count = if tells_ends {
+                PLAIN.len()
+            } else {
+                PLAIN.len() - 1
+            };
+            let lines: Vec<String> = PLAIN[..count]
+                .iter()
+                .map(|line| line.replace("webhook", kind))
+                .collect();
+            assert_eq!(told(&yaml), lines, "{yaml}");
+        }
+    }
 }
 
 #[test]
