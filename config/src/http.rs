@@ -243,8 +243,11 @@ fn basic_auth(cursor: &Cursor<'_>, base: Option<&Path>) -> HttpAuthorization {
 
 fn scheme(cursor: &Cursor<'_>, base: Option<&Path>) -> HttpAuthorization {
     let mut fields = cursor.fields("config.plain");
-    let scheme = fields.text_or("type", defaults::AUTHORIZATION_TYPE);
-    let scheme = scheme.trim();
+    let written = fields.text("type");
+    let scheme = match written.trim() {
+        "" => defaults::AUTHORIZATION_TYPE,
+        scheme => scheme,
+    };
     if scheme.eq_ignore_ascii_case("basic") {
         fields.problem(
             "type",
@@ -445,25 +448,30 @@ impl TlsConfig {
         let mut fields = cursor.fields("config.plain");
         let key = fields.secret("key");
         let key_file = fields.path("key_file", base);
+        if key.is_some() && key_file.is_some() {
+            fields.problem(
+                "key_file",
+                "at most one of key and key_file must be configured",
+            );
+        }
         let config = Self {
             ca: pem(&mut fields, "ca", "ca_file", base),
             certificate: pem(&mut fields, "cert", "cert_file", base),
-            key: fields.one_source("key", key, "key_file", key_file),
+            key: key
+                .map(SecretSource::Inline)
+                .or_else(|| key_file.map(SecretSource::File)),
             server_name: fields.text("server_name"),
             insecure_skip_verify: fields.boolean_or("insecure_skip_verify", false),
             version_min: tls_version(&mut fields, "min_version"),
             version_max: tls_version(&mut fields, "max_version"),
         };
         if config.certificate.is_some() != config.key.is_some() {
-            let (given, missing) = if config.key.is_some() {
-                ("key", "certificate")
+            let message = if config.key.is_some() {
+                "exactly one of cert or cert_file must be configured when a client key is configured"
             } else {
-                ("certificate", "key")
+                "exactly one of key or key_file must be configured when a client certificate is configured"
             };
-            fields.problem(
-                "",
-                format!("exactly one of {missing} or {missing}_file must be configured when a client {given} is configured"),
-            );
+            fields.problem("", message);
         }
         fields.finish();
         config
@@ -481,7 +489,7 @@ pub(crate) fn pem(
     if !inline.is_empty() && file.is_some() {
         fields.problem(
             file_key,
-            format!("at most one of {key} & {file_key} must be configured"),
+            format!("at most one of {key}, {file_key} & {key}_ref must be configured"),
         );
     }
     if inline.is_empty() {

@@ -93,6 +93,11 @@ async fn credentials_and_headers() {
             &["Bearer c"],
         ),
         (
+            "authorization: {type: ' ', credentials: c}",
+            "authorization",
+            &["Bearer c"],
+        ),
+        (
             "authorization: {type: Token, credentials: c}",
             "authorization",
             &["Token c"],

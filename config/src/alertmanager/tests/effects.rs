@@ -382,30 +382,25 @@ receivers:
     let config = config.unwrap().value;
     assert_eq!(config.templates.base, Path::new("etc"));
     let file = |path: &str| SecretSource::File(path.into());
-    for integration in &config.receivers[0].integrations {
-        match &integration.settings {
-            IntegrationSettings::Webhook(webhook) => {
-                assert_eq!(webhook.url, file("e"));
-                let Some(HttpAuthorization::Scheme { credentials, .. }) =
-                    &webhook.http.authorization
-                else {
-                    panic!("{webhook:?}")
-                };
-                assert_eq!(*credentials, Some(file("etc/f")));
-            }
-            IntegrationSettings::Email(email) => {
-                assert_eq!(email.tls.ca, Some(PemSource::File("etc/a".into())));
-                assert_eq!(email.auth_password, Some(file("b")));
-            }
-            IntegrationSettings::Slack(slack) => {
-                assert_eq!(slack.target, SlackTarget::Webhook(file("g")));
-                assert_eq!(
-                    slack.http.tls.certificate,
-                    Some(PemSource::File("/h".into()))
-                );
-                assert_eq!(slack.http.tls.key, Some(file("etc/../i")));
-            }
-            other => panic!("{other:?}"),
-        }
-    }
+    let settings = |index: usize| &config.receivers[0].integrations[index].settings;
+    let IntegrationSettings::Webhook(webhook) = settings(0) else {
+        panic!()
+    };
+    assert_eq!(webhook.url, file("e"));
+    let Some(HttpAuthorization::Scheme { credentials, .. }) = &webhook.http.authorization else {
+        panic!("{webhook:?}")
+    };
+    assert_eq!(*credentials, Some(file("etc/f")));
+    let IntegrationSettings::Email(email) = settings(1) else {
+        panic!()
+    };
+    assert_eq!(email.tls.ca, Some(PemSource::File("etc/a".into())));
+    assert_eq!(email.auth_password, Some(file("b")));
+    let IntegrationSettings::Slack(slack) = settings(2) else {
+        panic!()
+    };
+    assert_eq!(slack.target, SlackTarget::Webhook(file("g")));
+    let tls = &slack.http.tls;
+    assert_eq!(tls.certificate, Some(PemSource::File("/h".into())));
+    assert_eq!(tls.key, Some(file("etc/../i")));
 }
