@@ -24,6 +24,7 @@ mod shared;
 mod small;
 mod target;
 mod tenants;
+mod told_configuration;
 mod tools;
 mod wait;
 mod watchbell;
