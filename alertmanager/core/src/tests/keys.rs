@@ -1,9 +1,10 @@
 //! Every key of routes, inhibition rules and time intervals by its effect: who is told what and when without the key,
 //! and with it. The first alerts come on Monday, 12 January 1970, 13:46:40 UTC.
+use model::{AlertStatus, Timestamp};
+
 use crate::intake::AlertDraft;
 use crate::protocol::Deliver;
 use crate::tests::world::{World, at, labels};
-use model::{AlertStatus, Timestamp};
 
 /// `a` of team x and `b` of team y fire at 0, `c` of team x at 100; all end at 16,000.
 fn told(yaml: &str) -> Vec<String> {

@@ -1,9 +1,11 @@
 //! Every function of both products and of the language, and every default definition, has a row.
 use std::collections::BTreeSet;
 
+use crate::alertmanager::functions as alertmanagers;
+use crate::builtins;
+use crate::prometheus::functions as prometheus;
 use crate::set::Mode;
 use crate::tests::world::{alertmanager, labels, two_alerts, with_data};
-use crate::{alertmanager as alertmanagers, builtins, prometheus};
 
 /// The functions' own tables against the texts of the tests that call them.
 #[test]
@@ -13,8 +15,8 @@ fn every_function_has_a_row() {
         .split(|character: char| !character.is_alphanumeric() && character != '_')
         .collect();
     let names = builtins::names()
-        .chain(alertmanagers::functions::names())
-        .chain(prometheus::functions::names());
+        .chain(alertmanagers::names())
+        .chain(prometheus::names());
     let missing: Vec<&str> = names.filter(|name| !words.contains(name)).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
