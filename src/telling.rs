@@ -1,9 +1,10 @@
 //! Between the Alertmanagers, which order a notification, and the integrations, which tell it.
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use alertmanager::{Deliver, Notified, Notifier};
 use arc_swap::ArcSwap;
-use config::AlertmanagerFiles;
+use config::{AlertmanagerFiles, Receiver};
 use model::TenantId;
 use notifiers::{PrepareError, Tellers};
 use notifiers_core::{Attempted, FailureReason, Outcome};
@@ -31,9 +32,19 @@ impl Telling {
     }
 }
 
-/// The integrations of a configuration, with the files that they need of the disk looked at.
+/// The integrations that routes name, with the files that they need of the disk looked at. As for Alertmanager, a
+/// receiver that no route names may lack its files: nobody is told by it.
 pub(crate) async fn prepare(files: &AlertmanagerFiles) -> Result<Tellers, PrepareError> {
-    let tellers = Tellers::prepare(&files.config.receivers, &files.templates)?;
+    let config = &files.config;
+    let routes = config.routes.routes().iter();
+    let named: BTreeSet<&str> = routes.map(|route| route.receiver.as_str()).collect();
+    let receivers: Vec<Receiver> = config
+        .receivers
+        .iter()
+        .filter(|receiver| named.contains(receiver.name.as_str()))
+        .cloned()
+        .collect();
+    let tellers = Tellers::prepare(&receivers, &files.templates)?;
     tellers.rehearse().await?;
     Ok(tellers)
 }
@@ -87,7 +98,9 @@ mod tests {
     use axum::Router;
     use axum::extract::State;
     use axum::http::Uri;
-    use config::{AlertmanagerConfig, AlertmanagerOptions, Integration};
+    use config::{
+        AlertmanagerConfig, AlertmanagerFiles, AlertmanagerOptions, Integration, MemoryFiles,
+    };
     use model::{Alert, Labels, TenantId, Timestamp};
     use notifiers::Tellers;
     use notifiers_core::{GroupKey, Memory, Notification, NotificationReason, Outcome};
@@ -96,7 +109,7 @@ mod tests {
     use tokio::net::TcpListener;
     use tokio::sync::mpsc;
 
-    use super::Telling;
+    use super::{Telling, prepare};
 
     /// Receivers, each with one webhook.
     fn configured(receivers: &[(&str, &str)]) -> (Tellers, Vec<Integration>) {
@@ -166,6 +179,25 @@ mod tests {
         let router = Router::new().fallback(listen).with_state(asked);
         tokio::spawn(async move { axum::serve(listener, router).await });
         (format!("http://{address}"), paths)
+    }
+
+    /// What a real Alertmanager starts with, and what it does not.
+    #[tokio::test]
+    async fn only_receivers_that_a_route_names_need_their_files() {
+        for (routes, needs) in [
+            ("receiver: a", false),
+            ("receiver: b", true),
+            ("receiver: a, routes: [{receiver: b}]", true),
+        ] {
+            let text = format!(
+                "route: {{{routes}}}\nreceivers: [{{name: a}}, {{name: b, webhook_configs: [{{url: 'http://w', http_config: {{tls_config: {{ca_file: /nowhere}}}}}}]}}]\n"
+            );
+            let files: MemoryFiles = [("am.yml", text.as_str())].into_iter().collect();
+            let options = AlertmanagerOptions::default();
+            let loaded = AlertmanagerFiles::load("am.yml", &options, &files).unwrap();
+            let prepared = prepare(&loaded.value).await;
+            assert_eq!(prepared.is_err(), needs, "{routes}");
+        }
     }
 
     /// Both windows of a reload: an order of before that meets the integrations of afterwards, and the other way round.

@@ -6,9 +6,9 @@ use model::go_quote::quote;
 
 use crate::cursor::{Cursor, Fields};
 use crate::defaults;
-use crate::value::{HttpUrl, Secret, SecretSource};
+use crate::value::{HttpUrl, Secret, SecretSource, TemplateValue};
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HttpConfig {
     pub authorization: Option<HttpAuthorization>,
     pub tls: TlsConfig,
@@ -19,7 +19,7 @@ pub struct HttpConfig {
     pub headers: BTreeMap<String, HeaderValues>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum HttpAuthorization {
     Basic {
         username: Option<SecretSource>,
@@ -34,7 +34,7 @@ pub enum HttpAuthorization {
 }
 
 /// The client credentials grant (RFC 6749), or a signed assertion (RFC 7523).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OAuth2 {
     pub client_id: String,
     pub client_secret: Option<SecretSource>,
@@ -43,13 +43,25 @@ pub struct OAuth2 {
     pub endpoint_params: BTreeMap<String, String>,
     pub tls: TlsConfig,
     pub proxy: ProxyConfig,
+    /// Empty: `client_credentials`.
     pub grant_type: String,
+    /// Signs the assertion.
     pub client_certificate_key: Option<SecretSource>,
+    /// Empty: the assertion names no key.
     pub client_certificate_key_id: String,
+    /// Empty: `RS256`.
     pub signature_algorithm: String,
+    /// Empty: the client.
     pub issuer: String,
+    /// Empty: `token_url`.
     pub audience: String,
-    pub claims: BTreeMap<String, String>,
+    /// Further claims of the assertion; they win over its own.
+    pub claims: BTreeMap<String, TemplateValue>,
+}
+
+impl OAuth2 {
+    /// The grant by a signed assertion (RFC 7523).
+    pub const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -231,8 +243,11 @@ fn basic_auth(cursor: &Cursor<'_>, base: Option<&Path>) -> HttpAuthorization {
 
 fn scheme(cursor: &Cursor<'_>, base: Option<&Path>) -> HttpAuthorization {
     let mut fields = cursor.fields("config.plain");
-    let scheme = fields.text_or("type", defaults::AUTHORIZATION_TYPE);
-    let scheme = scheme.trim();
+    let written = fields.text("type");
+    let scheme = match written.trim() {
+        "" => defaults::AUTHORIZATION_TYPE,
+        scheme => scheme,
+    };
     if scheme.eq_ignore_ascii_case("basic") {
         fields.problem(
             "type",
@@ -268,6 +283,22 @@ fn oauth2(cursor: &Cursor<'_>, base: Option<&Path>) -> HttpAuthorization {
     let secret_file = fields.path("client_secret_file", base);
     let key = fields.secret("client_certificate_key");
     let key_file = fields.path("client_certificate_key_file", base);
+    let grant_type = fields.text("grant_type");
+    let signature_algorithm = fields.text("signature_algorithm");
+    if grant_type == OAuth2::JWT_BEARER {
+        if !["", "RS256", "RS384", "RS512"].contains(&signature_algorithm.as_str()) {
+            fields.problem(
+                "signature_algorithm",
+                "valid signature algorithms are RS256, RS384 and RS512",
+            );
+        }
+        if key.is_some() && key_file.is_some() {
+            fields.problem(
+                "client_certificate_key_file",
+                "at most one of oauth2 client_certificate_key, client_certificate_key_file & client_certificate_key_ref must be configured using grant-type=urn:ietf:params:oauth:grant-type:jwt-bearer",
+            );
+        }
+    }
     if secret.is_some() && secret_file.is_some() {
         fields.problem(
             "client_secret_file",
@@ -287,18 +318,23 @@ fn oauth2(cursor: &Cursor<'_>, base: Option<&Path>) -> HttpAuthorization {
             .map(|cursor| TlsConfig::read(&cursor, base))
             .unwrap_or_default(),
         proxy: proxy(&mut fields),
-        grant_type: fields.text("grant_type"),
-        client_certificate_key: fields.one_source(
-            "oauth2 client_certificate_key",
-            key,
-            "client_certificate_key_file",
-            key_file,
-        ),
+        grant_type,
+        client_certificate_key: key
+            .map(SecretSource::Inline)
+            .or_else(|| key_file.map(SecretSource::File)),
         client_certificate_key_id: fields.text("client_certificate_key_id"),
-        signature_algorithm: fields.text("signature_algorithm"),
+        signature_algorithm,
         issuer: fields.text("iss"),
         audience: fields.text("audience"),
-        claims: fields.text_map("claims"),
+        claims: fields
+            .get("claims")
+            .map(|cursor| {
+                let entries = cursor.entries().into_iter();
+                entries
+                    .map(|(name, _, value)| (name, value.template_value()))
+                    .collect()
+            })
+            .unwrap_or_default(),
     };
     fields.finish();
     HttpAuthorization::OAuth2(Box::new(settings))
@@ -412,25 +448,30 @@ impl TlsConfig {
         let mut fields = cursor.fields("config.plain");
         let key = fields.secret("key");
         let key_file = fields.path("key_file", base);
+        if key.is_some() && key_file.is_some() {
+            fields.problem(
+                "key_file",
+                "at most one of key and key_file must be configured",
+            );
+        }
         let config = Self {
             ca: pem(&mut fields, "ca", "ca_file", base),
             certificate: pem(&mut fields, "cert", "cert_file", base),
-            key: fields.one_source("key", key, "key_file", key_file),
+            key: key
+                .map(SecretSource::Inline)
+                .or_else(|| key_file.map(SecretSource::File)),
             server_name: fields.text("server_name"),
             insecure_skip_verify: fields.boolean_or("insecure_skip_verify", false),
             version_min: tls_version(&mut fields, "min_version"),
             version_max: tls_version(&mut fields, "max_version"),
         };
         if config.certificate.is_some() != config.key.is_some() {
-            let (given, missing) = if config.key.is_some() {
-                ("key", "certificate")
+            let message = if config.key.is_some() {
+                "exactly one of cert or cert_file must be configured when a client key is configured"
             } else {
-                ("certificate", "key")
+                "exactly one of key or key_file must be configured when a client certificate is configured"
             };
-            fields.problem(
-                "",
-                format!("exactly one of {missing} or {missing}_file must be configured when a client {given} is configured"),
-            );
+            fields.problem("", message);
         }
         fields.finish();
         config
@@ -448,7 +489,7 @@ pub(crate) fn pem(
     if !inline.is_empty() && file.is_some() {
         fields.problem(
             file_key,
-            format!("at most one of {key} & {file_key} must be configured"),
+            format!("at most one of {key}, {file_key} & {key}_ref must be configured"),
         );
     }
     if inline.is_empty() {

@@ -6,9 +6,10 @@ use notifiers_core::{HttpRequest, HttpResponse, Method, RESPONSE_BODY_MAX, Reach
 use parking_lot::Mutex;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect;
-use reqwest::{Client, NoProxy, Proxy, RequestBuilder, StatusCode};
+use reqwest::{Client, Proxy, RequestBuilder, StatusCode};
 
 use crate::failure::{chain, failed, out_of_time};
+use crate::proxy::{NotAnAddress, ProxyRules};
 use crate::tls::{TlsError, TlsMaterial, client_config};
 use crate::trace_context::traceparent;
 
@@ -26,8 +27,12 @@ const USER_AGENT: &str = concat!("Watchbell/", env!("CARGO_PKG_VERSION"));
 /// Why a client cannot be made, or a request not be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    #[error("oauth2 with a signed assertion (grant_type {0}) is not supported by this version")]
-    SignedAssertion(String),
+    #[error("oauth2 knows no grant_type {0:?}")]
+    GrantType(String),
+    #[error(
+        "oauth2 needs client_certificate_key or client_certificate_key_file for a signed assertion"
+    )]
+    NoAssertionKey,
     #[error("the proxy's address cannot be used")]
     Proxy,
     #[error("header {0:?} cannot be sent")]
@@ -170,10 +175,8 @@ fn build(transport: &Transport, material: &TlsMaterial) -> Result<Client, HttpEr
     } else if !transport.enable_http2 {
         builder = builder.http1_only();
     }
-    if !transport.proxy.from_environment {
-        builder = builder.no_proxy();
-    }
-    if let Some(proxy) = proxy(&transport.proxy)? {
+    builder = builder.no_proxy();
+    for proxy in proxies(&transport.proxy)? {
         builder = builder.proxy(proxy);
     }
     builder.build().map_err(HttpError::Client)
@@ -203,9 +206,13 @@ fn redirects(follow: bool) -> redirect::Policy {
     })
 }
 
-fn proxy(config: &ProxyConfig) -> Result<Option<Proxy>, HttpError> {
-    let Some(url) = &config.url else {
-        return Ok(None);
+/// Two, because the headers are the proxy's alone: it gets them where it makes a tunnel, and would hand them on to the
+/// vendor where it passes a request.
+fn proxies(config: &ProxyConfig) -> Result<Vec<Proxy>, HttpError> {
+    let rules = ProxyRules::read(config, &|name| std::env::var(name).ok())
+        .map_err(|NotAnAddress| HttpError::Proxy)?;
+    let Some(rules) = rules else {
+        return Ok(Vec::new());
     };
     let mut headers = HeaderMap::new();
     for (name, values) in &config.connect_headers {
@@ -213,12 +220,14 @@ fn proxy(config: &ProxyConfig) -> Result<Option<Proxy>, HttpError> {
             headers.append(header_name(name)?, header_value(name, value.reveal())?);
         }
     }
-    let proxy = Proxy::all(url.as_str()).map_err(|_| HttpError::Proxy)?;
-    Ok(Some(
-        proxy
-            .headers(headers)
-            .no_proxy(NoProxy::from_string(&config.no_proxy)),
-    ))
+    let proxy = |scheme: &'static str| {
+        let rules = rules.clone();
+        Proxy::custom(move |url| match url.scheme() == scheme {
+            true => rules.proxy_for(url).cloned(),
+            false => None,
+        })
+    };
+    Ok(vec![proxy("https").headers(headers), proxy("http")])
 }
 
 pub(crate) fn header_name(name: &str) -> Result<HeaderName, HttpError> {

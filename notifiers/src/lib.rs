@@ -4,12 +4,14 @@
 //! the other. It carries out what a conversation asks for, reads secrets that lie in files, keeps every attempt within
 //! its deadline, and says of every failure whether the vendor may have heard anything. Which attempt is made when is
 //! not decided here.
+mod assertion;
 mod connector;
 mod failure;
 mod grpc;
 mod http;
 mod mail;
 mod oauth2;
+mod proxy;
 mod secret_file;
 mod smtp_auth;
 mod smtp_wire;

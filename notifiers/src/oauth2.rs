@@ -1,9 +1,10 @@
-//! Tokens by the client credentials grant (RFC 6749, 4.4): asked for when needed, kept until most of their life is over.
+//! Tokens by the client credentials grant (RFC 6749, 4.4) or by a signed assertion (RFC 7523): asked for when needed,
+//! kept until most of their life is over.
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use config::OAuth2;
+use config::{OAuth2, SecretSource};
 use model::Timestamp;
 use notifiers_core::{HttpRequest, HttpResponse, Method, Response};
 use reqwest::header::HeaderMap;
@@ -12,6 +13,7 @@ use serde_json::Value as Json;
 use tokio::sync::Mutex;
 use url::form_urlencoded;
 
+use crate::assertion::assertion;
 use crate::connector::{Connector, HttpError, Transport, exchange};
 use crate::failure::chain;
 use crate::secret_file::reveal;
@@ -25,6 +27,7 @@ const LIFE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
 pub(crate) struct TokenSource {
     settings: OAuth2,
+    grant: Grant,
     connector: Connector,
     /// Held while a token is asked for, so that many attempts ask once.
     current: Mutex<Option<Token>>,
@@ -36,21 +39,34 @@ struct Token {
     good_until: Timestamp,
 }
 
+enum Grant {
+    ClientCredentials,
+    /// Signed with this key.
+    Assertion(SecretSource),
+}
+
 /// How the client says who it is; servers differ.
 #[derive(Clone, Copy)]
-enum Style {
-    Body,
-    Header,
+enum Proof<'p> {
+    Assertion(&'p str),
+    SecretInBody(&'p str),
+    SecretInHeader(&'p str),
 }
 
 impl TokenSource {
     pub(crate) fn new(settings: &OAuth2) -> Result<Self, HttpError> {
-        let plain = matches!(settings.grant_type.as_str(), "" | "client_credentials");
-        if !plain {
-            return Err(HttpError::SignedAssertion(settings.grant_type.clone()));
-        }
+        let grant = match (
+            settings.grant_type.as_str(),
+            &settings.client_certificate_key,
+        ) {
+            ("" | "client_credentials", _) => Grant::ClientCredentials,
+            (OAuth2::JWT_BEARER, Some(key)) => Grant::Assertion(key.clone()),
+            (OAuth2::JWT_BEARER, None) => return Err(HttpError::NoAssertionKey),
+            (other, _) => return Err(HttpError::GrantType(other.to_owned())),
+        };
         Ok(Self {
             settings: settings.clone(),
+            grant,
             connector: Connector::new(Transport::of_tokens(settings)),
             current: Mutex::new(None),
         })
@@ -82,21 +98,31 @@ impl TokenSource {
 
     /// Who the client is goes into a header, as the RFC wants it, and where that is refused into the body.
     async fn fetch(&self, clock: &dyn Clock) -> Result<Token, String> {
-        let secret = match &self.settings.client_secret {
-            None => String::new(),
-            Some(source) => reveal(source).await?,
-        };
-        let answer = self.ask(&secret, Style::Header).await?;
-        let answer = if (400..500).contains(&answer.status) {
-            self.ask(&secret, Style::Body).await?
-        } else {
-            answer
+        let answer = match &self.grant {
+            Grant::Assertion(key) => {
+                let key = reveal(key).await?;
+                let assertion = assertion(&self.settings, key.as_bytes(), drawn(), clock.now())
+                    .map_err(|error| error.to_string())?;
+                self.ask(Proof::Assertion(&assertion)).await?
+            }
+            Grant::ClientCredentials => {
+                let secret = match &self.settings.client_secret {
+                    None => String::new(),
+                    Some(source) => reveal(source).await?,
+                };
+                let answer = self.ask(Proof::SecretInHeader(&secret)).await?;
+                if (400..500).contains(&answer.status) {
+                    self.ask(Proof::SecretInBody(&secret)).await?
+                } else {
+                    answer
+                }
+            }
         };
         read_token(&answer, clock.now())
     }
 
-    async fn ask(&self, secret: &str, style: Style) -> Result<HttpResponse, String> {
-        let request = self.request(secret, style);
+    async fn ask(&self, proof: Proof<'_>) -> Result<HttpResponse, String> {
+        let request = self.request(proof);
         let asking = async {
             match self.connector.prepare(&request, HeaderMap::new()).await {
                 Ok(prepared) => Ok(exchange(prepared).await),
@@ -112,11 +138,16 @@ impl TokenSource {
         }
     }
 
-    fn request(&self, secret: &str, style: Style) -> HttpRequest {
+    fn request(&self, proof: Proof<'_>) -> HttpRequest {
         let mut form = form_urlencoded::Serializer::new(String::new());
-        form.append_pair("grant_type", "client_credentials");
-        if !self.settings.scopes.is_empty() {
-            form.append_pair("scope", &self.settings.scopes.join(" "));
+        if let Proof::Assertion(assertion) = proof {
+            form.append_pair("grant_type", OAuth2::JWT_BEARER);
+            form.append_pair("assertion", assertion);
+        } else {
+            form.append_pair("grant_type", "client_credentials");
+            if !self.settings.scopes.is_empty() {
+                form.append_pair("scope", &self.settings.scopes.join(" "));
+            }
         }
         for (name, value) in &self.settings.endpoint_params {
             form.append_pair(name, value);
@@ -125,12 +156,13 @@ impl TokenSource {
             "content-type".to_owned(),
             "application/x-www-form-urlencoded".to_owned(),
         )];
-        match style {
-            Style::Body => {
+        match proof {
+            Proof::Assertion(_) => {}
+            Proof::SecretInBody(secret) => {
                 form.append_pair("client_id", &self.settings.client_id);
                 form.append_pair("client_secret", secret);
             }
-            Style::Header => {
+            Proof::SecretInHeader(secret) => {
                 let quoted = |text: &str| -> String {
                     form_urlencoded::byte_serialize(text.as_bytes()).collect()
                 };
@@ -147,6 +179,16 @@ impl TokenSource {
             timeout: TOKEN_TIMEOUT,
         }
     }
+}
+
+/// A random number.
+fn drawn() -> u128 {
+    let mut bytes = [0; 16];
+    let random = rustls::crypto::ring::default_provider().secure_random;
+    random
+        .fill(&mut bytes)
+        .expect("the system gives random numbers, or no TLS could be spoken either");
+    u128::from_be_bytes(bytes)
 }
 
 fn read_token(answer: &HttpResponse, now: Timestamp) -> Result<Token, String> {

@@ -215,6 +215,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_identity_goes_before_the_name() {
+        let login = MailLogin {
+            identity: "boss".into(),
+            ..login(Some("p"), None)
+        };
+        let conversation = Mechanisms::new("PLAIN", &login, true).usable().unwrap();
+        // `boss`, `tim` and `p` between zeros.
+        assert_eq!(conversation.begin(), "AUTH PLAIN Ym9zcwB0aW0AcA==");
+    }
+
     /// The example of RFC 2195.
     #[test]
     fn cram_md5_answers_the_challenge() {

@@ -584,6 +584,30 @@ receivers: [{name: team, webhook_configs: [{url: 'http://token@host/secret'}]}, 
 }
 
 #[tokio::test]
+async fn receivers_are_found_by_their_labels() {
+    let bench = Bench::new(
+        "route: {receiver: a}\nreceivers: [{name: a, labels: {team: x}}, {name: b, labels: {team: y}}, {name: c}]\n",
+    );
+    for (query, found) in [
+        ("", json!(["a", "b", "c"])),
+        ("?receiver_matchers=team%3Dx", json!(["a"])),
+        ("?receiver_matchers=team%3D~%22x%7Cy%22", json!(["a", "b"])),
+        ("?receiver_matchers=team%3D%22%22", json!(["c"])),
+        ("?receiver_matchers=name%3Db", json!(["b"])),
+    ] {
+        let receivers = bench.get(&format!("/api/v2/receivers{query}")).await;
+        let names: Vec<&Value> = receivers
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|receiver| &receiver["name"])
+            .collect();
+        assert_eq!(json!(names), found, "{query}");
+    }
+    bench.end().await;
+}
+
+#[tokio::test]
 async fn a_reload_moves_alerts_to_their_new_receivers() {
     let mut bench = Bench::new(AT_ONCE);
     bench.post_alerts(DOWN).await;

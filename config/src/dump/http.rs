@@ -88,7 +88,7 @@ fn put_oauth2(entries: &mut Entries, oauth2: &OAuth2) {
             .map(|(name, text)| (name.clone(), Yaml::Text(text.clone())))
             .collect()
     };
-    entries.map("claims", pairs(&oauth2.claims));
+    entries.values("claims", &oauth2.claims);
     entries.texts("scopes", oauth2.scopes.iter().map(String::as_str));
     entries.text("token_url", &oauth2.token_url);
     entries.map("endpoint_params", pairs(&oauth2.endpoint_params));

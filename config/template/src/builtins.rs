@@ -67,6 +67,11 @@ pub(crate) fn function(name: &str) -> Option<&'static Function> {
     FUNCTIONS.iter().find(|function| function.name == name)
 }
 
+#[cfg(test)]
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    FUNCTIONS.iter().map(|function| function.name)
+}
+
 /// The arguments as one text, as the escaping functions see them: no value is a text to them.
 fn joined(world: &mut dyn World, values: &[Value]) -> Result<String, Failure> {
     if let [Value::Str(text)] = values {

@@ -1,5 +1,6 @@
 //! Attempts against strict fake vendors, over real sockets on loopback.
 mod http;
+mod http_config;
 mod mail;
 mod values;
 mod world;

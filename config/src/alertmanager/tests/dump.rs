@@ -172,6 +172,73 @@ global:
     );
 }
 
+/// Each key that holds a secret, once; its value is told nowhere, and that there is one is told.
+#[test]
+fn no_secret_is_told() {
+    let mail = "to: t, from: f, smarthost: 'h:1', ";
+    let oauth2 = "oauth2: {client_id: c, token_url: 'http://t', ";
+    let http = |keys: &str| with_global(&format!("http_config: {{{keys}}}"));
+    let receiver = |keys: &str| with_receiver(keys);
+    for text in [
+        with_global("smtp_auth_password: hunter2"),
+        with_global("smtp_auth_secret: hunter2"),
+        with_global("slack_api_url: 'http://s/hunter2'"),
+        with_global("slack_app_token: hunter2"),
+        with_global("opsgenie_api_key: hunter2"),
+        with_global("victorops_api_key: hunter2"),
+        with_global("telegram_bot_token: hunter2"),
+        with_global("wechat_api_secret: hunter2"),
+        with_global("rocketchat_token: hunter2"),
+        with_global("rocketchat_token_id: hunter2"),
+        with_global("mattermost_webhook_url: 'http://m/hunter2'"),
+        with_global("smtp_tls_config: {cert: c, key: hunter2}"),
+        http("basic_auth: {username: u, password: hunter2}"),
+        http("authorization: {credentials: hunter2}"),
+        http("bearer_token: hunter2"),
+        http(&format!("{oauth2}client_secret: hunter2}}")),
+        http(&format!("{oauth2}client_certificate_key: hunter2}}")),
+        http(&format!("{oauth2}tls_config: {{cert: c, key: hunter2}}}}")),
+        http(&format!(
+            "{oauth2}proxy_url: 'http://p', proxy_connect_header: {{A: [hunter2]}}}}"
+        )),
+        http("proxy_url: 'http://p', proxy_connect_header: {A: [hunter2]}"),
+        http("http_headers: {A: {secrets: [hunter2]}}"),
+        http("tls_config: {cert: c, key: hunter2}"),
+        receiver("webhook_configs: [{url: 'http://w/hunter2'}]"),
+        receiver(&format!(
+            "email_configs: [{{{mail}auth_password: hunter2}}]"
+        )),
+        receiver(&format!("email_configs: [{{{mail}auth_secret: hunter2}}]")),
+        receiver("pagerduty_configs: [{routing_key: hunter2}]"),
+        receiver("pagerduty_configs: [{service_key: hunter2}]"),
+        receiver("slack_configs: [{api_url: 'http://s/hunter2'}]"),
+        receiver("slack_configs: [{app_token: hunter2}]"),
+        receiver("opsgenie_configs: [{api_key: hunter2}]"),
+        receiver("victorops_configs: [{api_key: hunter2, routing_key: r}]"),
+        receiver("pushover_configs: [{user_key: hunter2, token_file: t}]"),
+        receiver("pushover_configs: [{user_key_file: u, token: hunter2}]"),
+        receiver("sns_configs: [{topic_arn: t, sigv4: {access_key: a, secret_key: hunter2}}]"),
+        receiver("telegram_configs: [{bot_token: hunter2, chat_id: 1}]"),
+        receiver("discord_configs: [{webhook_url: 'http://d/hunter2'}]"),
+        receiver("msteams_configs: [{webhook_url: 'http://t/hunter2'}]"),
+        receiver("msteamsv2_configs: [{webhook_url: 'http://t/hunter2'}]"),
+        receiver("incidentio_configs: [{url: 'http://i', alert_source_token: hunter2}]"),
+        receiver("rocketchat_configs: [{token: hunter2, token_id_file: f}]"),
+        receiver("rocketchat_configs: [{token_file: f, token_id: hunter2}]"),
+        receiver("mattermost_configs: [{webhook_url: 'http://m/hunter2'}]"),
+        receiver("wechat_configs: [{api_secret: hunter2, corp_id: c}]"),
+    ] {
+        let config = read(&text);
+        let dump = config.dump();
+        assert!(!dump.contains("hunter2"), "{text}\n{dump}");
+        assert!(dump.contains("<secret>"), "{text}\n{dump}");
+        assert!(!format!("{config:?}").contains("hunter2"), "{text}");
+        assert_eq!(read(&dump).dump(), dump, "{text}");
+    }
+    let proxy = read(&http("proxy_url: 'http://u:hunter2@p'"));
+    assert!(!proxy.dump().contains("hunter2"), "{}", proxy.dump());
+}
+
 /// What stands behind `http_config` in the only integration.
 fn integration(text: &str) -> String {
     let dump = read(text).dump();

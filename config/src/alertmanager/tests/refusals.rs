@@ -1,4 +1,5 @@
 //! What is refused, in which words, and where: everything but receivers.
+use model::Matcher;
 use model::matcher_syntax::ParserMode;
 
 use crate::alertmanager::tests::texts::{
@@ -279,6 +280,26 @@ fn global_values_are_refused_in_alertmanagers_words() {
             "exactly one of key or key_file must be configured when a client certificate is configured",
         ),
         (
+            with_global("http_config: {tls_config: {key: c}}"),
+            "3:36",
+            "exactly one of cert or cert_file must be configured when a client key is configured",
+        ),
+        (
+            with_global("http_config: {tls_config: {ca: a, ca_file: b}}"),
+            "3:53",
+            "at most one of ca, ca_file & ca_ref must be configured",
+        ),
+        (
+            with_global("smtp_tls_config: {cert: a, cert_file: b, key: c}"),
+            "3:48",
+            "at most one of cert, cert_file & cert_ref must be configured",
+        ),
+        (
+            with_global("smtp_tls_config: {cert: a, key: b, key_file: c}"),
+            "3:55",
+            "at most one of key and key_file must be configured",
+        ),
+        (
             with_global("http_config: {basic_auth: {username: a, username_file: b}}"),
             "3:65",
             "at most one of basic_auth username, username_file & username_ref must be configured",
@@ -294,6 +315,20 @@ fn global_values_are_refused_in_alertmanagers_words() {
             ),
             "3:108",
             "at most one of oauth2 client_secret, client_secret_file & client_secret_ref must be configured",
+        ),
+        (
+            with_global(
+                "http_config: {oauth2: {client_id: a, token_url: 'http://t', grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', signature_algorithm: ES256}}",
+            ),
+            "3:150",
+            "valid signature algorithms are RS256, RS384 and RS512",
+        ),
+        (
+            with_global(
+                "http_config: {oauth2: {client_id: a, token_url: 'http://t', grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', client_certificate_key: b, client_certificate_key_file: c}}",
+            ),
+            "3:185",
+            "at most one of oauth2 client_certificate_key, client_certificate_key_file & client_certificate_key_ref must be configured using grant-type=urn:ietf:params:oauth:grant-type:jwt-bearer",
         ),
         (
             with_global("http_config: {no_proxy: a}"),
@@ -485,6 +520,82 @@ fn time_intervals_are_refused_in_alertmanagers_words() {
     assert_eq!(ranges(&interval.months), [(1, 3), (5, 5)]);
 }
 
+/// In the three modes, in each place that holds matchers: what they are read as, or why they are not.
+#[test]
+fn matchers_are_read_as_the_mode_wants() {
+    for (written, classic, utf8, fallback) in [
+        ("a=b", r#"a="b""#, r#"a="b""#, r#"a="b""#),
+        (
+            "{a=b,c=~d}",
+            r#"a="b",c=~"d""#,
+            r#"a="b",c=~"d""#,
+            r#"a="b",c=~"d""#,
+        ),
+        (
+            "a=",
+            r#"a="""#,
+            "end of input: expected label value",
+            r#"a="""#,
+        ),
+        (
+            r#""a b"=c"#,
+            r#"bad matcher format: "a b"=c"#,
+            r#""a b"="c""#,
+            r#""a b"="c""#,
+        ),
+        (
+            r#"a="\u0062""#,
+            r#"a="\\u0062""#,
+            r#"a="b""#,
+            r#"a="\\u0062""#,
+        ),
+        (
+            "a",
+            "bad matcher format: a",
+            "end of input: expected an operator such as '=', '!=', '=~' or '!~'",
+            "bad matcher format: a",
+        ),
+    ] {
+        for (mode, expected) in [
+            (ParserMode::Classic, classic),
+            (ParserMode::Utf8, utf8),
+            (ParserMode::Fallback, fallback),
+        ] {
+            let options = AlertmanagerOptions {
+                mode,
+                ..AlertmanagerOptions::default()
+            };
+            let read = |text: &str, found: fn(&AlertmanagerConfig) -> &[Matcher]| {
+                match AlertmanagerConfig::read("a.yml", text, &options) {
+                    Ok(loaded) => {
+                        let matchers = found(&loaded.value).iter();
+                        matchers
+                            .map(ToString::to_string)
+                            .collect::<Vec<_>>()
+                            .join(",")
+                    }
+                    Err(problems) => problems.first().unwrap().message.clone(),
+                }
+            };
+            let route = read(&with_child(&format!("matchers: ['{written}']")), |config| {
+                &config.routes.routes()[1].matchers
+            });
+            assert_eq!(route, expected, "{mode:?} {written}");
+            for key in ["source_matchers", "target_matchers"] {
+                let rule = with_top(&format!("inhibit_rules: [{{{key}: ['{written}']}}]"));
+                let rule = read(&rule, |config| {
+                    let rule = &config.inhibit_rules[0];
+                    match rule.source_matchers.is_empty() {
+                        true => &rule.target_matchers,
+                        false => &rule.source_matchers,
+                    }
+                });
+                assert_eq!(rule, expected, "{mode:?} {key} {written}");
+            }
+        }
+    }
+}
+
 #[test]
 fn classic_mode_knows_classic_names() {
     let options = AlertmanagerOptions {
@@ -544,6 +655,10 @@ fn what_is_doubtful_is_a_warning() {
         (
             with_child("matchers: ['a=']"),
             r#"a.yml:1:43: Alertmanager is moving to a new parser for labels and matchers, and this input is incompatible: end of input: expected label value; write {a=""} (route.routes[0].matchers[0])"#,
+        ),
+        (
+            with_child(r#"matchers: ['a="\xf0\x9f\x99\x82"']"#),
+            "a.yml:1:43: Matchers input has disagreement (route.routes[0].matchers[0])",
         ),
         (
             with_receiver("webhook_configs: [{url: 'http://a', payload: {n: 1}}]"),

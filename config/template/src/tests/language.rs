@@ -561,3 +561,94 @@ fn errors_at_run_time_are_gos() {
         ],
     );
 }
+
+#[test]
+fn functions_refuse_what_they_cannot_mean() {
+    for (render, text, function, reason) in [
+        (
+            alertmanager as fn(&str) -> Result<String, String>,
+            "{{ mustToDate \"2006-01-02\" \"not-a-date\" }}",
+            "mustToDate",
+            "parsing time \"not-a-date\" as \"2006-01-02\": cannot parse \"not-a-date\"",
+        ),
+        (
+            alertmanager,
+            "{{ base64decode \"not-valid-base64!\" }}",
+            "base64decode",
+            "illegal base64 data at input byte ",
+        ),
+        (alertmanager, "{{ dict 1 \"v\" }}", "dict", ""),
+        (
+            alertmanager,
+            "{{ humanizeDuration \"one\" }}",
+            "humanizeDuration",
+            "strconv.ParseFloat: parsing \"one\": invalid syntax",
+        ),
+        (alertmanager, "{{ call 1 }}", "call", "non-function"),
+        (alertmanager, "{{ urlUnescape \"%zz\" }}", "urlUnescape", ""),
+        (
+            prometheus,
+            "{{ \"NaN\" | toTime }}",
+            "toTime",
+            "value is NaN or Inf",
+        ),
+        (
+            prometheus,
+            "{{ humanizeTimestamp 1e30 }}",
+            "humanizeTimestamp",
+            "1e+30 cannot be represented as a nanoseconds timestamp since it overflows int64",
+        ),
+        (
+            prometheus,
+            "{{ parseDuration \"soon\" }}",
+            "parseDuration",
+            "",
+        ),
+        (
+            prometheus,
+            "{{ match \"(\" \"\" }}",
+            "match",
+            "error parsing regexp",
+        ),
+        (
+            prometheus,
+            "{{ humanize (args 1) }}",
+            "humanize",
+            "can't convert map[string]interface {} to float",
+        ),
+    ] {
+        let error = render(text).unwrap_err();
+        let expected = format!("error calling {function}: {reason}");
+        assert!(error.contains(&expected), "{text}: {error}");
+    }
+    for (text, rendered) in [
+        ("{{ humanizeTimestamp \"NaN\" }}", "NaN"),
+        ("{{ humanizeTimestamp \"+Inf\" }}", "+Inf"),
+        ("{{ humanizePercentage \"0.5\" }}", "50%"),
+        ("{{ humanize1024 \"2048\" }}", "2ki"),
+        ("{{ toLower \"AB\" }}", "ab"),
+        (
+            "{{ range query \"metric\" | sortByLabel \"instance\" }}{{ . | value }} {{ end }}",
+            "11 21 ",
+        ),
+    ] {
+        assert_eq!(prometheus(text).as_deref(), Ok(rendered), "{text}");
+    }
+    for (text, rendered) in [
+        (
+            "{{ (.CommonLabels.Remove (stringSlice \"severity\")).SortedPairs.Values }}",
+            "[Down]",
+        ),
+        (
+            "{{ humanizeDuration .1 }} {{ humanizeDuration 1.2345 }}",
+            "100ms 1.234s",
+        ),
+        (
+            "{{ dict \"b\" (dict \"c\" 1) | toJson }}",
+            "{\"b\":{\"c\":1}}",
+        ),
+        ("{{ append (list) 1 }}", "[1]"),
+    ] {
+        assert_eq!(alertmanager(text).as_deref(), Ok(rendered), "{text}");
+    }
+}

@@ -3,6 +3,7 @@ mod differential;
 mod golden;
 mod html;
 mod language;
+mod ledger;
 mod limits;
 mod rules;
 mod world;
