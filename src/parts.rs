@@ -169,7 +169,7 @@ async fn start_alertmanager(
     let service = AlertmanagerService::start(config, settings, parts, saved);
     service.note_config_hash(configuration.alertmanager.hash);
     tasks.spawn("alertmanager", service.clone().maintain(hands.stop.clone()));
-    if watchbell.alertmanager.config_file.is_none() {
+    if watchbell.alertmanager.config_file.is_none() && configuration.alertmanagers.is_empty() {
         warn!("alertmanager.config_file is not set: alerts are shown, and nobody is told");
     }
     Ok((service, telling))

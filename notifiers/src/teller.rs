@@ -16,7 +16,7 @@ use crate::connector::HttpError;
 use crate::failure::{chain, out_of_time};
 use crate::http::HttpClient;
 use crate::mail;
-use crate::secret_file::read_text;
+use crate::secret_file::content;
 use crate::tls::{TlsError, rehearse};
 
 /// No vendor needs as many requests for one notification; a conversation that goes on is broken off.
@@ -222,7 +222,7 @@ impl Teller {
     async fn secrets(&self) -> SecretFiles {
         let mut secrets = SecretFiles::default();
         for path in self.plan.secret_files() {
-            secrets.insert(path, read_text(path).await);
+            secrets.insert(path, content(path).await);
         }
         secrets
     }

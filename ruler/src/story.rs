@@ -217,17 +217,19 @@ impl Story {
     }
 }
 
-/// Labels may name customers, so they are told to those who ask for details.
+/// Labels may name customers, so they are told to those who ask for details; by its fingerprint an alert is found in the
+/// API.
 fn tell_transition(tenant: &TenantId, group: &GroupKey, transition: &Transition) {
     let name = |state: Option<AlertState>| state.map_or("none", AlertState::as_str);
     let alert = transition.labels.value(model::ALERT_NAME);
+    let fingerprint = transition.labels.fingerprint();
     let (from, to) = (name(transition.from), name(transition.to));
     match transition.to {
         Some(AlertState::Firing { .. } | AlertState::Resolved { .. }) => {
-            info!(%tenant, %group, alert, from, to, "alert changed");
+            info!(%tenant, %group, alert, %fingerprint, from, to, "alert changed");
         }
         Some(AlertState::Pending { .. }) | None => {
-            debug!(%tenant, %group, alert, from, to, "alert changed");
+            debug!(%tenant, %group, alert, %fingerprint, from, to, "alert changed");
         }
     }
     debug!(labels = %transition.labels, to, "alert's labels");
@@ -335,10 +337,12 @@ mod tests {
 
     #[test]
     fn of_many_alerts_that_change_together_some_are_told_and_the_others_counted() {
+        let labels = Labels::from_pairs([("alertname", "Down")]);
+        let fingerprint = labels.fingerprint();
         let fired = Event::AlertChanged {
             ticket: ticket(),
             transition: Transition {
-                labels: Labels::from_pairs([("alertname", "Down")]),
+                labels,
                 from: None,
                 to: Some(AlertState::Firing {
                     active_at: Timestamp::from_secs(0),
@@ -352,8 +356,12 @@ mod tests {
             let heard = HeardLog::start();
             let (mut story, machine) = story();
             story.tell(&machine, &Views::default(), vec![fired.clone(); together]);
-            let mut expected =
-                vec!["INFO alert changed tenant=anonymous group=r.yml;g alert=Down from=none to=firing".to_owned(); told];
+            let mut expected = vec![
+                format!(
+                    "INFO alert changed tenant=anonymous group=r.yml;g alert=Down fingerprint={fingerprint} from=none to=firing"
+                );
+                told
+            ];
             expected.extend(
                 counted.map(|count| {
                     format!("INFO more alerts changed tenant=anonymous count={count}")
