@@ -14,7 +14,7 @@ use crate::interval::IntervalMute;
 use crate::machine::Alertmanager;
 use crate::mute::{Mutes, interval_mute};
 use crate::nflog::LogKey;
-use crate::silence::Silence;
+use crate::silence::{Silence, SilenceState};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explanation {
@@ -111,7 +111,13 @@ impl Alertmanager {
             now: at,
             ..self.mutes(now)
         };
-        let judged = mutes.of(fingerprint, &alert);
+        let mut judged = mutes.of(fingerprint, &alert);
+        // Of an instant that has passed also silences may tell that are over by now.
+        judged.silenced_by = self.silences.matching(&alert.labels);
+        judged.silenced_by.retain(|id| {
+            let silence = self.silences.get(id);
+            silence.is_some_and(|silence| silence.state(at) == SilenceState::Active)
+        });
         let routes = stored
             .routes
             .iter()

@@ -266,7 +266,7 @@ impl Alertmanager {
                 Change::Changed(alert) => {
                     if is_new {
                         self.silenced
-                            .alert_came(fingerprint, &alert.labels, &self.silences);
+                            .alert_came(fingerprint, &alert.labels, &self.silences, now);
                     }
                     self.inhibitor.insert(fingerprint, &alert.labels);
                     self.of_name.insert(fingerprint, &alert.labels);
@@ -442,6 +442,7 @@ impl Alertmanager {
                     self.silenced.silence_came(&silence, &self.alerts);
                     SilenceChange::Created
                 } else if silence.state(now) == SilenceState::Expired {
+                    self.silenced.silence_went(&silence.id);
                     SilenceChange::Expired
                 } else {
                     SilenceChange::Updated
@@ -457,6 +458,7 @@ impl Alertmanager {
         let answer = self.silences.expire(id, now).map(|expired| {
             if let Some(silence) = expired {
                 self.record_silence(&silence, false, now);
+                self.silenced.silence_went(&silence.id);
                 self.persist_silence(silence, SilenceChange::Expired);
             }
         });
@@ -495,9 +497,8 @@ impl Alertmanager {
 
     fn collect_garbage(&mut self, now: Timestamp) {
         self.nflog.collect_garbage(now);
-        for id in self.silences.collect_garbage(self.settings.retention, now) {
-            self.silenced.silence_went(&id);
-        }
+        self.silences.collect_garbage(self.settings.retention, now);
+        self.silenced.forget_over(&self.silences, now);
         for (fingerprint, alert) in self.alerts.collect_garbage(now) {
             self.inhibitor.remove(fingerprint, &alert.labels);
             self.of_name.remove(fingerprint, &alert.labels);

@@ -68,7 +68,7 @@ impl Alertmanager {
         machine.regroup(&Schedules::default(), now);
         machine.alerts.collect_garbage(now);
         machine.index_sources();
-        machine.silenced = Silenced::new(&machine.silences, &machine.alerts);
+        machine.silenced = Silenced::new(&machine.silences, &machine.alerts, now);
         machine.events.push_back(Event::Restored {
             alerts: machine.alerts.len(),
             groups: machine.groups.len(),

@@ -2,20 +2,21 @@
 //! once for each pair, and not again at every flush and for every reader.
 use std::collections::BTreeMap;
 
-use model::{Fingerprint, Labels};
+use model::{Fingerprint, Labels, Timestamp};
 
-use crate::silence::{Silence, SilenceId, Silences};
+use crate::silence::{Silence, SilenceId, SilenceState, Silences};
 use crate::store::AlertStore;
 
-/// For alerts that some silence matches: those silences, whether they are active or not, in the order of their ids.
+/// For alerts that some silence matches: those silences that are not over, and some that are, in the order of their ids.
+/// A silence that is over never comes back, so it need not be kept here.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Silenced(BTreeMap<Fingerprint, Vec<SilenceId>>);
 
 impl Silenced {
-    pub(crate) fn new(silences: &Silences, alerts: &AlertStore) -> Self {
+    pub(crate) fn new(silences: &Silences, alerts: &AlertStore, now: Timestamp) -> Self {
         let mut silenced = Self::default();
         for (fingerprint, stored) in alerts.iter() {
-            silenced.alert_came(fingerprint, &stored.alert.labels, silences);
+            silenced.alert_came(fingerprint, &stored.alert.labels, silences, now);
         }
         silenced
     }
@@ -29,8 +30,14 @@ impl Silenced {
         fingerprint: Fingerprint,
         labels: &Labels,
         silences: &Silences,
+        now: Timestamp,
     ) {
-        let matching = silences.matching(labels);
+        let mut matching = silences.matching(labels);
+        matching.retain(|id| {
+            silences
+                .get(id)
+                .is_some_and(|silence| !is_over(silence, now))
+        });
         if !matching.is_empty() {
             self.0.insert(fingerprint, matching);
         }
@@ -60,4 +67,20 @@ impl Silenced {
             !ids.is_empty()
         });
     }
+
+    /// Forgets silences that are over, or gone, all in one pass.
+    pub(crate) fn forget_over(&mut self, silences: &Silences, now: Timestamp) {
+        self.0.retain(|_, ids| {
+            ids.retain(|id| {
+                silences
+                    .get(id)
+                    .is_some_and(|silence| !is_over(silence, now))
+            });
+            !ids.is_empty()
+        });
+    }
+}
+
+fn is_over(silence: &Silence, now: Timestamp) -> bool {
+    silence.state(now) == SilenceState::Expired
 }

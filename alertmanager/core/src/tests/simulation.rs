@@ -8,7 +8,7 @@ use std::time::Duration;
 use notifiers_core::{NotificationReason, Outcome};
 
 use crate::record::Record;
-use crate::silence::SilenceId;
+use crate::silence::{SilenceId, SilenceState};
 use crate::tests::world::{Heard, Reaction, World, at, secs, tells_an_end};
 
 const SEEDS: u64 = 200;
@@ -151,10 +151,17 @@ fn run(seed: u64) -> Run {
         for (fingerprint, stored) in world.machine.alerts.iter() {
             let matching = world.machine.silences.iter();
             let matching: Vec<&SilenceId> = matching
+                .filter(|silence| silence.state(world.now) != SilenceState::Expired)
                 .filter(|silence| silence.matches(&stored.alert.labels))
                 .map(|silence| &silence.id)
                 .collect();
-            let known: Vec<&SilenceId> = world.machine.silenced.get(fingerprint).iter().collect();
+            let known = world.machine.silenced.get(fingerprint).iter();
+            let known: Vec<&SilenceId> = known
+                .filter(|id| {
+                    let silence = world.machine.silences.get(id);
+                    silence.is_none_or(|silence| silence.state(world.now) != SilenceState::Expired)
+                })
+                .collect();
             assert_eq!(
                 known, matching,
                 "seed {seed} at {time}: who is silenced by what"
