@@ -109,17 +109,15 @@ pub(crate) fn firing_after(told: Told<'_>, flush: &FlushHashes) -> AlertHashes {
 }
 
 /// What is still uncertain once `flush` has been told, and the vendor knows `firing`: an alert that is muted is not
-/// mentioned, so what the vendor may know of it it still may. Where nothing unmuted fires it has been told that all is
-/// over.
+/// mentioned, so what the vendor may know of it it still may. That is so too where nothing unmuted fires and it has
+/// been told that all is over: not every vendor keeps one state for a group, and the end of what was told as firing is
+/// owed to it.
 #[must_use]
 pub(crate) fn uncertain_after(
     told: Told<'_>,
     flush: &FlushHashes,
     firing: &AlertHashes,
 ) -> Uncertain {
-    if flush.firing.is_empty() {
-        return Uncertain::default();
-    }
     let muted = flush.muted.without(firing);
     Uncertain {
         firing: muted.iter().filter(|hash| told.as_firing(*hash)).collect(),
@@ -307,11 +305,11 @@ mod tests {
         };
         for (name, firing, muted, noted, stays) in [
             (
-                "nothing fires: all is over",
+                "nothing fires: all is over but what is muted",
+                &[][..],
+                &[1, 4, 7][..],
                 &[][..],
                 &[1, 4][..],
-                &[][..],
-                &[][..],
             ),
             ("muted, perhaps told", &[9], &[1], &[9], &[1]),
             ("muted, surely told, and not noted", &[9], &[4], &[9], &[4]),

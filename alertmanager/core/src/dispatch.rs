@@ -132,6 +132,25 @@ impl Dispatcher {
         Some((id, slot))
     }
 
+    pub fn set_held(&mut self, id: &GroupId, is_held: bool) {
+        if let Some(group) = self.groups.get_mut(id) {
+            group.is_held = is_held;
+        }
+    }
+
+    /// The repeat that was held back is due.
+    pub fn let_go(&mut self, policy: &Policy, id: &GroupId, now: Timestamp) {
+        let Some(group) = self.groups.get_mut(id).filter(|group| group.is_held) else {
+            return;
+        };
+        group.is_held = false;
+        let before = group.schedule().due();
+        group.catch_up(GroupTiming::of(policy.route(id.route)), now);
+        let after = group.schedule().due();
+        self.due.remove(&(before, id.clone()));
+        self.due.insert((after, id.clone()));
+    }
+
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
         self.due.first().map(|(due, _)| *due)

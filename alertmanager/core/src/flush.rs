@@ -26,6 +26,8 @@ pub(crate) struct Flush {
     pub muted_counts: BTreeMap<MuteReason, usize>,
     pub silences_asked: SilencesAsked,
     pub muted: Vec<(MuteReason, Arc<Alert>)>,
+    /// Of what fires, at least one alert was said to do so by somebody within its time.
+    pub is_confirmed: bool,
     firing: Vec<Arc<Alert>>,
     /// With the hash by which the log knows each.
     resolved: Vec<(u64, Arc<Alert>)>,
@@ -40,6 +42,7 @@ impl Flush {
         mutes: &Mutes<'_>,
     ) -> Self {
         let (mut firing, mut resolved, mut muted) = (Vec::new(), Vec::new(), Vec::new());
+        let mut is_confirmed = false;
         let (mut firing_hashes, mut muted_hashes) = (Vec::new(), Vec::new());
         let mut muted_counts = BTreeMap::new();
         let mut silences_asked = SilencesAsked::default();
@@ -57,6 +60,7 @@ impl Flush {
                 muted_hashes.push(stored.hash);
                 muted.push((reason, Arc::clone(&stored.alert)));
             } else {
+                is_confirmed |= !stored.is_revived;
                 firing_hashes.push(stored.hash);
                 firing.push(Arc::clone(&stored.alert));
             }
@@ -74,6 +78,7 @@ impl Flush {
             muted_counts,
             silences_asked,
             muted,
+            is_confirmed,
             firing,
             resolved,
         }

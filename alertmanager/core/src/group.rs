@@ -105,6 +105,8 @@ pub struct AggregationGroup {
     /// Its number among all groups that the machine has begun.
     pub birth: u64,
     flushes: u64,
+    /// A repeat was due, and is held back until one of its alerts is heard of again.
+    pub is_held: bool,
     /// The time intervals that muted the group's last flush.
     pub muted_by: Vec<String>,
 }
@@ -119,6 +121,7 @@ impl AggregationGroup {
             schedule,
             birth: 0,
             flushes: 0,
+            is_held: false,
             muted_by: Vec::new(),
         }
     }
@@ -155,6 +158,11 @@ impl AggregationGroup {
             };
         }
         new
+    }
+
+    /// The latest flush is done once more, at once, at its place on the grid.
+    pub fn catch_up(&mut self, timing: GroupTiming, now: Timestamp) {
+        self.schedule = self.schedule.caught_up(timing, now);
     }
 
     pub fn leave(&mut self, fingerprint: Fingerprint) -> bool {

@@ -121,7 +121,16 @@ impl Alertmanager {
         self.inhibitor = Inhibitor::new(&self.policy.config.inhibit_rules);
         for (fingerprint, stored) in self.alerts.iter() {
             self.inhibitor.insert(fingerprint, &stored.alert.labels);
-            self.of_name.insert(fingerprint, &stored.alert.labels);
+        }
+        self.count_by_name();
+    }
+
+    fn count_by_name(&mut self) {
+        self.of_name = AlertnameLimit::new(self.of_name.max());
+        for (fingerprint, stored) in self.alerts.iter() {
+            let alert = &stored.alert;
+            self.of_name
+                .insert(fingerprint, &alert.labels, alert.ends_at);
         }
     }
 
@@ -256,6 +265,10 @@ impl Alertmanager {
                 *refused_by.entry((limit, name)).or_insert(0) += 1;
                 continue;
             }
+            let was_revived = self
+                .alerts
+                .get(alert.fingerprint())
+                .is_some_and(|stored| stored.is_revived);
             let policy = &self.policy;
             let mut is_new = false;
             let (fingerprint, change) = self.alerts.put(alert, now, |alert| {
@@ -269,16 +282,28 @@ impl Alertmanager {
                             .alert_came(fingerprint, &alert.labels, &self.silences, now);
                     }
                     self.inhibitor.insert(fingerprint, &alert.labels);
-                    self.of_name.insert(fingerprint, &alert.labels);
+                    self.of_name
+                        .insert(fingerprint, &alert.labels, alert.ends_at);
                     note_changed(&mut records, &alert);
                     if is_new && self.settings.records_events {
                         self.record(now, EventData::AlertCreated { alert });
                     }
                 }
-                Change::Extended(extension) => note_extended(&mut records, extension),
+                Change::Extended(extension) => {
+                    if let Some(stored) = self.alerts.get(fingerprint) {
+                        let labels = &stored.alert.labels;
+                        self.of_name.insert(fingerprint, labels, extension.ends_at);
+                    }
+                    note_extended(&mut records, extension);
+                }
                 Change::Outdated => continue,
             }
             self.join_all(fingerprint, now);
+            if was_revived {
+                for id in self.group_ids(fingerprint) {
+                    self.groups.let_go(&self.policy, &id, now);
+                }
+            }
         }
         for record in records {
             self.persist(record);
@@ -300,7 +325,7 @@ impl Alertmanager {
     }
 
     /// The limit that a new alert would break. What is known already always fits.
-    fn exceeded_by(&self, alert: &Alert, now: Timestamp) -> Option<Limit> {
+    fn exceeded_by(&mut self, alert: &Alert, now: Timestamp) -> Option<Limit> {
         let known = self.alerts.get(alert.fingerprint());
         if known.is_some_and(|known| known.memberships > 0) {
             return None;
@@ -308,7 +333,7 @@ impl Alertmanager {
         if known.is_none() && self.alerts.len() >= self.settings.alerts_max {
             return Some(Limit::Alerts(self.settings.alerts_max));
         }
-        if !self.of_name.admits(alert, &self.alerts, now) {
+        if !self.of_name.admits(alert, now) {
             return Some(Limit::AlertsOfName(self.of_name.max()));
         }
         let room = self.settings.groups_max.saturating_sub(self.groups.len());
@@ -477,6 +502,7 @@ impl Alertmanager {
     fn note_alive(&mut self, now: Timestamp) {
         if now.saturating_since(self.alive_at) > ABSENCE_MIN {
             self.stop_time(self.alive_at, now);
+            self.count_by_name();
             self.persist(Record::Began(now));
             self.events.push_back(Event::WasAbsent {
                 since: self.alive_at,

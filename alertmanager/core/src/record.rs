@@ -37,6 +37,11 @@ pub enum Record {
         entry: Entry,
     },
     Silenced(Silence),
+    /// What another Alertmanager, which did this one's work meanwhile, has told ([`crate::snapshot_files`]).
+    ToldElsewhere {
+        key: LogKey,
+        entry: Entry,
+    },
     /// The records up to [`Record::SnapshotEnds`] are a whole state.
     SnapshotBegins,
     SnapshotEnds,
@@ -61,7 +66,8 @@ pub(crate) fn since_snapshot(records: impl IntoIterator<Item = Record>) -> Vec<R
             | Record::Began(_)
             | Record::Extensions(_)
             | Record::Notified { .. }
-            | Record::Silenced(_)) => kept.push(state),
+            | Record::Silenced(_)
+            | Record::ToldElsewhere { .. }) => kept.push(state),
         }
     }
     kept
@@ -115,6 +121,11 @@ impl Record {
                 writer.byte(8);
                 writer.time(*at);
             }
+            Self::ToldElsewhere { key, entry } => {
+                writer.byte(9);
+                write_key(&mut writer, key);
+                write_entry(&mut writer, entry);
+            }
         }
         writer.finish()
     }
@@ -147,6 +158,10 @@ impl Record {
             6 => Self::SnapshotBegins,
             7 => Self::SnapshotEnds,
             8 => Self::Began(reader.time()?),
+            9 => Self::ToldElsewhere {
+                key: read_key(&mut reader)?,
+                entry: read_entry(&mut reader)?,
+            },
             tag => return Err(CodecError::Tag(tag)),
         };
         reader.end()?;

@@ -1,5 +1,5 @@
 //! From stored records to a living machine, and back.
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use model::{Alert, AlertStatus, Fingerprint, Timestamp};
@@ -10,13 +10,13 @@ use crate::dispatch::{Dispatcher, Schedules};
 use crate::hashes::Uncertain;
 use crate::inhibit::Inhibitor;
 use crate::machine::Alertmanager;
-use crate::nflog::Nflog;
+use crate::nflog::{Entry, LogKey, Nflog};
 use crate::policy::Policy;
 use crate::protocol::{Event, Settings};
 use crate::record::{Record, since_snapshot};
 use crate::silence::Silences;
 use crate::silenced::Silenced;
-use crate::store::AlertStore;
+use crate::store::{AlertStore, StoredAlert};
 
 /// Bytes of alerts in one record of a snapshot, give or take one alert: small enough to be written and read whole.
 const SNAPSHOT_RECORD_BYTES: usize = 1024 * 1024;
@@ -54,17 +54,25 @@ impl Alertmanager {
             events: VecDeque::new(),
         };
         let mut alive_until = Timestamp::MIN;
+        let mut elsewhere = BTreeMap::new();
         for record in since_snapshot(records) {
-            alive_until = machine.take_record(record, alive_until);
+            if let Record::ToldElsewhere { key, entry } = record {
+                elsewhere.insert(key, entry);
+            } else {
+                alive_until = machine.take_record(record, alive_until);
+            }
         }
         machine
             .silences
             .collect_garbage(machine.settings.retention, now);
         machine.begin(alive_until, now);
+        let is_new = alive_until == Timestamp::MIN && elsewhere.is_empty();
         // Of a tenant that is new there is nothing to set apart.
-        if alive_until > Timestamp::MIN {
+        if !is_new {
             machine.persist(Record::Began(now));
         }
+        // After the beginning, up to which time has stood still for what still fires.
+        machine.take_over(elsewhere, now);
         machine.regroup(&Schedules::default(), now);
         machine.alerts.collect_garbage(now);
         machine.index_sources();
@@ -159,7 +167,7 @@ impl Alertmanager {
                 }
                 alive_until.max(said_at.unwrap_or(alive_until))
             }
-            Record::Notified { key, entry } => {
+            Record::Notified { key, entry } | Record::ToldElsewhere { key, entry } => {
                 let at = entry.at;
                 self.deliveries
                     .set_uncertain(key.clone(), Uncertain::default());
@@ -183,15 +191,49 @@ impl Alertmanager {
         }
     }
 
-    /// While the process was down, or suspended, nobody could repeat an alert, so none ended meanwhile for want of repetition: what
-    /// was left of an alert's time when the process ended is left of it now, up to [`STRETCH_MAX`].
-    pub(crate) fn stop_time(&mut self, alive_until: Timestamp, now: Timestamp) {
-        self.alerts.retime(|alert| {
-            if alert.status(alive_until) == AlertStatus::Firing {
-                let left = alert.ends_at.saturating_since(alive_until);
-                alert.ends_at = alert.ends_at.max(now + left.min(STRETCH_MAX));
+    /// Another Alertmanager did this one's work while it was down, and has left behind what it told last. An alert
+    /// that was told since then without this one among those that fire was over by then; whatever is only muted says
+    /// so again.
+    fn take_over(&mut self, elsewhere: BTreeMap<LogKey, Entry>, now: Timestamp) {
+        if elsewhere.is_empty() {
+            return;
+        }
+        let policy = &self.policy;
+        let over_at = |stored: &StoredAlert| {
+            if stored.alert.status(now) == AlertStatus::Resolved {
+                return None;
             }
-        });
+            let mut told: Vec<&Entry> = Vec::new();
+            for route in policy.routes_for(&stored.alert).iter() {
+                let id = Dispatcher::id(policy, *route, &stored.alert);
+                let targets = policy.targets(*route, &id.key);
+                told.extend(targets.iter().filter_map(|target| elsewhere.get(target)));
+            }
+            let fires = told.iter().any(|entry| entry.firing.contains(stored.hash));
+            let last = told.iter().map(|entry| entry.at).max()?;
+            (!fires).then_some(last.min(now))
+        };
+        let ended: Vec<Alert> = self
+            .alerts
+            .end(over_at)
+            .iter()
+            .map(|alert| (**alert).clone())
+            .collect();
+        for batch in batches(ended) {
+            self.persist(Record::Alerts(batch));
+        }
+        for (key, entry) in elsewhere {
+            self.deliveries
+                .set_uncertain(key.clone(), Uncertain::default());
+            self.log(key, entry);
+        }
+        self.nflog.turn_back(now);
+    }
+
+    /// While the process was down, or suspended, nobody could repeat an alert, so none ended meanwhile for want of
+    /// repetition: what was left of an alert's time when the process ended is left of it now, up to [`STRETCH_MAX`].
+    pub(crate) fn stop_time(&mut self, alive_until: Timestamp, now: Timestamp) {
+        self.alerts.stop_time(alive_until, now, STRETCH_MAX);
     }
 
     /// The clock was set back to `now`. What had ended in its old time is over all the same, what was left of an

@@ -102,7 +102,7 @@ pub fn news(known: &[Record], file: Vec<Record>) -> Vec<Record> {
     }
     file.into_iter()
         .filter(|record| {
-            if let Record::Notified { key, entry } = record {
+            if let Record::ToldElsewhere { key, entry } = record {
                 entries.get(key).is_none_or(|known| entry.at > known.at)
             } else if let Record::Silenced(silence) = record {
                 silences
@@ -236,7 +236,7 @@ fn read_entry(message: &[u8]) -> Result<Record, Wrong> {
         }
     }
     let (receiver, integration, index) = receiver.ok_or(Wrong::NoReceiver)?;
-    Ok(Record::Notified {
+    Ok(Record::ToldElsewhere {
         key: LogKey {
             group_key: GroupKey::from_text(group_key),
             receiver,
@@ -629,7 +629,7 @@ mod tests {
             let expected: Vec<Record> = all.into_iter().map(Record::Silenced).collect();
             prop_assert_eq!(read_silences(&file).unwrap().records, expected);
             let file = write_nflog(log.iter().map(|(key, entry)| (key, entry)));
-            let expected: Vec<Record> = log.into_iter().map(|(key, entry)| Record::Notified { key, entry }).collect();
+            let expected: Vec<Record> = log.into_iter().map(|(key, entry)| Record::ToldElsewhere { key, entry }).collect();
             prop_assert_eq!(read_nflog(&file).unwrap().records, expected);
         }
 

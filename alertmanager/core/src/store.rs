@@ -1,6 +1,7 @@
 //! The alerts of one tenant, each merged with what was known of it.
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use config::RouteIndex;
 use model::{Alert, AlertStatus, Fingerprint, Timestamp};
@@ -14,6 +15,9 @@ pub struct StoredAlert {
     pub routes: Arc<[RouteIndex]>,
     /// Aggregation groups that hold it. What a group holds is not collected.
     pub memberships: u32,
+    /// Its time was up while nobody could repeat it. It was given more ([`AlertStore::stop_time`]); whether it fires
+    /// is not known before somebody says so again.
+    pub is_revived: bool,
 }
 
 impl StoredAlert {
@@ -88,6 +92,7 @@ impl AlertStore {
         if is_outdated(known, &alert, now) {
             return (fingerprint, Change::Outdated);
         }
+        stored.is_revived = false;
         let alert = if overlaps(known, &alert) {
             merge(known, alert, now)
         } else {
@@ -120,8 +125,38 @@ impl AlertStore {
     /// An extension of an alert that is not known says nothing: the alert was collected after it.
     pub fn restore_extension(&mut self, extension: Extension) {
         if let Some(stored) = self.alerts.get_mut(&extension.fingerprint) {
+            stored.is_revived = false;
             extend(stored, extension);
         }
+    }
+
+    /// Nobody could repeat an alert from `since` until `now`: what was left of its time then is left of it now, up to
+    /// `stretch_max`.
+    pub fn stop_time(&mut self, since: Timestamp, now: Timestamp, stretch_max: Duration) {
+        for stored in self.alerts.values_mut() {
+            if stored.alert.status(since) == AlertStatus::Resolved {
+                continue;
+            }
+            stored.is_revived |= stored.alert.status(now) == AlertStatus::Resolved;
+            let left = stored.alert.ends_at.saturating_since(since);
+            let alert = Arc::make_mut(&mut stored.alert);
+            alert.ends_at = alert.ends_at.max(now + left.min(stretch_max));
+        }
+    }
+
+    /// Ends alerts for which `end` has an instant.
+    pub fn end(
+        &mut self,
+        mut end: impl FnMut(&StoredAlert) -> Option<Timestamp>,
+    ) -> Vec<Arc<Alert>> {
+        let mut ended = Vec::new();
+        for stored in self.alerts.values_mut() {
+            if let Some(at) = end(stored) {
+                Arc::make_mut(&mut stored.alert).ends_at = at;
+                ended.push(Arc::clone(&stored.alert));
+            }
+        }
+        ended
     }
 
     /// Moves times of alerts; nothing else of them may change.
@@ -169,6 +204,7 @@ impl AlertStore {
             hash: alert.labels.xxhash64(),
             routes,
             memberships: 0,
+            is_revived: false,
             alert,
         };
         self.alerts.insert(stored.alert.fingerprint(), stored);

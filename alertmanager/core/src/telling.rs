@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Alert, AlertStatus, Fingerprint, Timestamp};
-use notifiers_core::{Attempted, FailureReason, Notification};
+use notifiers_core::{Attempted, FailureReason, Notification, NotificationReason};
 
 use crate::dedup::{Told, Verdict, verdict};
 use crate::delivery::{Attempt, AttemptResult, DeliveryId, Ended};
@@ -38,6 +38,7 @@ impl Alertmanager {
             });
         }
         self.record_muted(&flush, now);
+        self.groups.set_held(id, false);
         self.events.push_back(Event::GroupFlushed {
             group_key: Arc::clone(&id.key),
             at: slot.at,
@@ -82,6 +83,11 @@ impl Alertmanager {
         let verdict = verdict(told, &flush.hashes, send_resolved, route.repeat_interval);
         let replaced = matches!(verdict, Verdict::Notify(_));
         match verdict {
+            // Whether it fires still nobody knows: to say so again would be a false page, where it ended meanwhile.
+            Verdict::Notify(NotificationReason::RepeatIntervalElapsed) if !flush.is_confirmed => {
+                self.deliveries.withdraw(target);
+                self.groups.set_held(id, true);
+            }
             Verdict::Nothing => self.deliveries.withdraw(target),
             Verdict::NoteResolved => {
                 let uncertain = uncertain.without(&flush.hashes.resolved);

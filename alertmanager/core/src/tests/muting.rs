@@ -157,6 +157,49 @@ fn an_alert_that_ends_while_silenced_is_told_resolved_and_fires_anew() {
     ]);
 }
 
+/// The last one that is not silenced ends: that is told as the end of all, and the silenced one's end is owed still.
+#[test]
+fn an_alert_that_ends_while_silenced_is_told_resolved_after_the_others_too() {
+    for (crashes, last) in [
+        (false, "630 all alerts resolved -b"),
+        (true, "400 all alerts resolved -b"),
+    ] {
+        let mut world = World::new(PLAIN);
+        world.fire(&["alertname=Down instance=a", "alertname=Down instance=b"]);
+        world.until(100);
+        world.silence("instance", "b", 5000);
+        world.resolve(&["alertname=Down instance=a"]);
+        world.until(400);
+        if crashes {
+            world.crash(secs(0));
+        }
+        world.resolve(&["alertname=Down instance=b"]);
+        world.until(1000);
+        world.check(&[
+            "30 first notification +a +b",
+            "330 all alerts resolved -a",
+            last,
+        ]);
+        assert_eq!(world.machine.groups_len(), 0);
+    }
+}
+
+/// To a vendor that keeps one state for the group all was over, so what outlives its silence is news to it.
+#[test]
+fn an_alert_that_outlives_its_silence_after_the_end_of_the_others_is_a_first_notification() {
+    let mut world = World::new(PLAIN);
+    world.fire(&["alertname=Down instance=a", "alertname=Down instance=b"]);
+    world.until(100);
+    world.silence("instance", "b", 700);
+    world.resolve(&["alertname=Down instance=a"]);
+    world.until(1000);
+    world.check(&[
+        "30 first notification +a +b",
+        "330 all alerts resolved -a",
+        "930 first notification +b",
+    ]);
+}
+
 #[test]
 fn what_fires_and_ends_within_its_silence_is_never_told() {
     let mut world = World::new(PLAIN);

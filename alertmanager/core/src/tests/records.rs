@@ -133,6 +133,7 @@ fn records() -> impl Strategy<Value = Record> {
         }),
         proptest::collection::vec(extension, 0..3).prop_map(Record::Extensions),
         entries().prop_map(|(key, entry)| Record::Notified { key, entry }),
+        entries().prop_map(|(key, entry)| Record::ToldElsewhere { key, entry }),
         silences().prop_map(Record::Silenced),
         Just(Record::SnapshotBegins),
         Just(Record::SnapshotEnds),

@@ -3,7 +3,9 @@ use model::Timestamp;
 use notifiers_core::Outcome;
 
 use crate::intake::AlertDraft;
+use crate::nflog::Entry;
 use crate::protocol::{AlertsAnswer, Answer, Limit, Refused};
+use crate::record::Record;
 use crate::tests::world::{Heard, PLAIN, Reaction, World, at, labels, secs};
 
 #[test]
@@ -137,6 +139,129 @@ fn alerts_do_not_end_while_the_process_is_down() {
     assert_eq!(world.heard.len(), 1, "{:?}", world.lines());
     world.until(3700 + 700);
     world.check(&["30 first notification +a", "3930 all alerts resolved -a"]);
+}
+
+/// A repeat was due while the process was down. Whether the alerts still fire nobody knows: to say so would page for
+/// what ended long ago. Somebody who says that one does brings the repeat at once.
+#[test]
+fn what_nobody_could_repeat_is_not_told_again_before_it_is_heard_of() {
+    let five_hours = 5 * 3600;
+    for (repeated_after, lines) in [
+        (
+            None,
+            &["30 first notification +a", "18330 all alerts resolved -a"][..],
+        ),
+        (
+            Some(60),
+            &[
+                "30 first notification +a",
+                "18160 repeat interval elapsed +a",
+                "18630 all alerts resolved -a",
+            ],
+        ),
+    ] {
+        for suspended in [false, true] {
+            let mut world = World::new(PLAIN);
+            world.post(&["alertname=Down instance=a"], Some(at(310)));
+            world.until(90);
+            if suspended {
+                world.now = at(100 + five_hours);
+            } else {
+                world.until(100);
+                world.crash(secs(five_hours as u64));
+            }
+            if let Some(after) = repeated_after {
+                world.until(100 + five_hours + after);
+                let ends_at = at(100 + five_hours + 310);
+                world.post(&["alertname=Down instance=a"], Some(ends_at));
+            }
+            world.until(7 * 3600);
+            assert_eq!(world.lines().len(), lines.len(), "{:?}", world.lines());
+            for (line, expected) in world.lines().iter().zip(lines) {
+                let words = |line: &str| line.split_once(' ').unwrap().1.to_owned();
+                assert_eq!(words(line), words(expected), "suspended {suspended}");
+            }
+            if let Some(after) = repeated_after {
+                assert_eq!(world.heard[1].at, 100 + five_hours + after, "at once");
+            }
+        }
+    }
+}
+
+/// An alert that nobody was told of is told, whoever else was silent meanwhile; and beside an alert that is heard of a
+/// repeat is due.
+#[test]
+fn what_nobody_could_repeat_is_told_where_it_is_news() {
+    let mut world = World::new(PLAIN);
+    world.post(&["alertname=Down instance=a"], Some(at(310)));
+    world.until(10);
+    world.crash(secs(5 * 3600));
+    world.until(5 * 3600 + 20);
+    world.check(&["18010 first notification +a"]);
+
+    let mut world = World::new(PLAIN);
+    world.post(&["alertname=Down instance=a"], Some(at(310)));
+    world.fire(&["alertname=Down instance=b"]);
+    world.until(100);
+    world.crash(secs(5 * 3600));
+    world.until(5 * 3600 + 110);
+    world.check(&[
+        "30 first notification +a +b",
+        "18100 repeat interval elapsed +a +b",
+    ]);
+}
+
+/// Another Alertmanager worked on the same folder while this one was down, and told ends.
+#[test]
+fn what_another_alertmanager_told_as_over_is_over() {
+    for (firing, resolved, told) in [
+        (&[][..], &["a", "b"][..], &["first notification +b"][..]),
+        (&["b"], &["a"], &[]),
+        (&["a", "b"], &[], &["some alerts resolved +b -a"]),
+    ] {
+        let mut world = World::new(PLAIN);
+        world.post(
+            &["alertname=Down instance=a", "alertname=Down instance=b"],
+            Some(at(310)),
+        );
+        world.until(100);
+        let hash =
+            |instance: &&str| labels(&format!("alertname=Down instance={instance}")).xxhash64();
+        let (key, entry) = world.machine.nflog.iter().next().unwrap();
+        let record = Record::ToldElsewhere {
+            key: key.clone(),
+            entry: Entry {
+                at: at(1530),
+                firing: firing.iter().map(hash).collect(),
+                resolved: resolved.iter().map(hash).collect(),
+                ..entry.clone()
+            },
+        };
+        world.log.push(record.encode());
+        world.crash(secs(3600));
+        let fires = |world: &World| -> Vec<String> {
+            let alerts = world.machine.view(world.now).alerts.clone();
+            alerts
+                .iter()
+                .map(|alert| alert.alert.labels.value("instance").to_owned())
+                .collect()
+        };
+        assert_eq!(fires(&world), firing);
+        // It stands in the log by itself.
+        world.log.retain(|record| {
+            !matches!(
+                Record::decode(record).unwrap(),
+                Record::ToldElsewhere { .. }
+            )
+        });
+        world.crash(secs(0));
+        assert_eq!(fires(&world), firing);
+        // Whoever still fires says so.
+        world.fire(&["alertname=Down instance=b"]);
+        world.until(4300);
+        let words: Vec<String> = world.heard[1..].iter().map(Heard::words).collect();
+        assert_eq!(words, told, "{firing:?}");
+    }
 }
 
 /// No record of the log says that the process lived through these three days.

@@ -206,10 +206,17 @@ fn receivers_end_up_knowing_what_fires() {
     for seed in 0..SEEDS {
         let run = run(seed);
         let mut known: BTreeMap<(&str, u32, String), BTreeSet<String>> = BTreeMap::new();
+        // What was told as firing, and not as ended since.
+        let mut open = known.clone();
         for heard in &run.world.heard {
             let known = known
                 .entry((&heard.kind, heard.integration, heard.group.clone()))
                 .or_default();
+            let open = open
+                .entry((&heard.kind, heard.integration, heard.group.clone()))
+                .or_default();
+            open.retain(|instance| !heard.resolved.contains(instance));
+            open.extend(heard.firing.iter().cloned());
             // What is silenced is not shown, and not over either; but where nothing fires all is.
             if heard.firing.is_empty() {
                 known.clear();
@@ -233,6 +240,11 @@ fn receivers_end_up_knowing_what_fires() {
                     format!("{{}}:{{alertname=\"A{group}\"}}"),
                 );
                 let known = known.get(&key).cloned().unwrap_or_default();
+                let open = open.get(&key).cloned().unwrap_or_default();
+                assert_eq!(
+                    open, actual,
+                    "seed {seed}, {kind} {integration}, group {group}: every end is told"
+                );
                 assert_eq!(
                     known, actual,
                     "seed {seed}, {kind} {integration}, group {group}"
