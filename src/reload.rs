@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use alertmanager::{AlertmanagerService, Collector};
 use anyhow::anyhow;
 use config::WatchbellConfig;
+use parking_lot::Mutex;
 use prometheus_client::metrics::gauge::Gauge;
 use ruler::Occasion;
 use runtime::Metrics;
@@ -32,6 +33,8 @@ pub(crate) struct Reloader {
     successful: Gauge,
     /// One reload at a time, and one for all who wait for the next.
     turn: SharedTurn<Result<(), NotTakenOver>>,
+    /// What was said of the last failure: a change that is only noticed is tried again and again.
+    failure: Mutex<Option<String>>,
     /// Somebody asks for what has not begun yet: it may be begun by one who only saw a change.
     asked: AtomicBool,
 }
@@ -54,6 +57,7 @@ impl Reloader {
                 successful,
             ),
             turn: SharedTurn::new(),
+            failure: Mutex::new(None),
             asked: AtomicBool::new(false),
         })
     }
@@ -86,8 +90,11 @@ impl Reloader {
             .await
             .map_err(|problem| NotTakenOver(Arc::new(problem)));
         self.successful.set(i64::from(outcome.is_ok()));
+        let failure = outcome.as_ref().err().map(ToString::to_string);
+        let before = std::mem::replace(&mut *self.failure.lock(), failure.clone());
         match &outcome {
             Ok(()) => info!("configuration taken over"),
+            Err(_) if occasion == Occasion::Noticed && before == failure => {}
             Err(problem) => {
                 error!(%problem, "configuration not taken over, the one before stays");
             }
@@ -137,14 +144,13 @@ impl ServedFiles {
         for key in needs_restart(&self.started_with, &configuration.watchbell) {
             warn!(key, "this change takes effect at the next start");
         }
+        // All that can fail stands before the first thing that is taken over.
+        let outside = outside(&configuration, &self.addresses)?;
         if let Some(ruler) = &self.ruler {
             // Only files that changed since they were read above can still have a mistake.
             let files = configuration.rule_files.clone();
             ruler.read_again(files, occasion).await?;
-            ruler
-                .service
-                .reconfigure(outside(&configuration, &self.addresses)?)
-                .await;
+            ruler.service.reconfigure(outside).await;
         }
         if let Some((alertmanager, telling)) = &self.alertmanager {
             alertmanager.tracer().reconfigure(collector);

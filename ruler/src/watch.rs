@@ -25,7 +25,7 @@ pub struct RuleFileWatch {
 /// What looks at the files have found.
 #[derive(Debug, Default)]
 struct Seen {
-    /// At the last look, whether good or bad: the same change is told once.
+    /// At the last look, whether good or bad: the same change is said once.
     last: FileContents,
     /// What the rules in force were read from.
     in_force: FileContents,
@@ -37,6 +37,9 @@ struct Seen {
 #[derive(Debug, PartialEq, Eq)]
 enum Look {
     Changed,
+    /// As at the look before, and not what the rules in force were read from: it was not taken over, be it that
+    /// another file had a mistake then.
+    StillChanged,
     /// All files of these patterns are gone.
     Emptied(Vec<String>),
     StillEmptied,
@@ -55,8 +58,12 @@ impl Seen {
             return Look::Emptied(emptied.into_iter().map(str::to_owned).collect());
         }
         self.told_of_emptied = false;
-        if found == self.last {
+        if found == self.in_force {
+            self.last = found;
             return Look::Unchanged;
+        }
+        if found == self.last {
+            return Look::StillChanged;
         }
         self.last = found;
         Look::Changed
@@ -144,8 +151,9 @@ impl RuleFileWatch {
         outcome
     }
 
-    /// Reads the files whenever it is asked to. Looks at them now and then meanwhile, and tells of a change once: whoever
-    /// hears of it reads the whole configuration, because rules and routes are taken over together or not at all.
+    /// Reads the files whenever it is asked to. Looks at them now and then meanwhile, and tells of a change until it is
+    /// taken over: whoever hears of it reads the whole configuration, because rules and routes are taken over together
+    /// or not at all.
     pub async fn run(
         mut self,
         service: RulerService,
@@ -175,6 +183,7 @@ impl RuleFileWatch {
                             patterns = patterns.join(" "),
                             "all rule files of a pattern are gone: rules stay in force until files are back, or a reload is asked for"
                         ),
+                        Look::StillChanged => changed.notify_one(),
                         Look::StillEmptied | Look::Unchanged => {}
                     }
                 }
@@ -267,11 +276,14 @@ mod tests {
             Look::Changed,
             "it is back, and the other is new"
         );
-        assert_eq!(look(false), Look::Unchanged);
+        assert_eq!(look(false), Look::StillChanged, "nobody has taken it over");
         remove("synced/a.yml");
         assert_eq!(look(false), emptied(), "it is gone again");
         write("synced/a.yml", "one");
-        assert_eq!(look(false), Look::Unchanged, "it is back as it was");
+        assert_eq!(look(false), Look::StillChanged, "it is back as it was");
+        write("synced/b.yml", "one");
+        write("own.yml", "one");
+        assert_eq!(look(false), Look::Unchanged, "all is as in force");
         remove("synced/a.yml");
         assert_eq!(look(true), Look::Unchanged, "a reload is asked for");
         write("synced/a.yml", "one");
