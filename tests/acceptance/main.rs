@@ -15,6 +15,7 @@ mod handover;
 mod harness;
 mod kill;
 mod layout;
+mod odd_bodies;
 mod pages;
 mod probe;
 mod process;

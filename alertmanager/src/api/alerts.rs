@@ -1,4 +1,6 @@
 //! `/api/v2/alerts`.
+use std::fmt;
+
 use alertmanager_core::{AlertDraft, Answer, Input, View};
 use axum::body::Body;
 use axum::extract::State;
@@ -6,9 +8,12 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use model::wire::PostableAlert;
 use runtime::Tenant;
+use serde::Deserializer;
+use serde::de::{SeqAccess, Visitor};
 
-use crate::api::error::{ApiError, CODE_REQUIRED, CODE_TYPE, json_of};
+use crate::api::error::{ApiError, CODE_REQUIRED, CODE_TYPE, json_of, malformed};
 use crate::api::filter::AlertFilter;
+use crate::api::go_json::read_alerts;
 use crate::api::query::Query;
 use crate::api::rendered;
 use crate::api::wire::{ALERT_BYTES, GettableAlert, PostedAlert};
@@ -100,19 +105,80 @@ pub(crate) async fn read_body(
     Ok(body.to_vec())
 }
 
+/// Read strictly, and only where that fails as Go reads it: a good body costs nothing more.
 fn parse(body: &[u8]) -> Result<Vec<AlertDraft>, ApiError> {
-    let required = || ApiError::invalid(CODE_REQUIRED, "alerts in body is required");
-    if body.is_empty() {
-        return Err(required());
+    if body.trim_ascii().is_empty() {
+        return Err(ApiError::invalid(
+            CODE_REQUIRED,
+            "alerts in body is required",
+        ));
     }
-    let posted: Option<Vec<PostedAlert>> =
-        serde_json::from_slice(body).map_err(|error| ApiError::malformed("alerts", error))?;
-    posted
-        .ok_or_else(required)?
-        .into_iter()
-        .enumerate()
-        .map(|(index, alert)| draft(index, alert))
-        .collect()
+    let mut drafts = Drafts::default();
+    let strict = serde_json::Deserializer::from_slice(body).deserialize_option(&mut drafts);
+    if let Err(strict) = strict {
+        drafts = Drafts::default();
+        let lenient = read_alerts(body, |alert| {
+            drafts.take(alert);
+            true
+        });
+        lenient.map_err(|lenient| malformed("alerts", &strict, &lenient))?;
+    }
+    drafts.finish()
+}
+
+/// What has been read of a batch. One whose first mistake is known is read on, because a body that is no JSON is a mistake
+/// that comes before all others.
+#[derive(Default)]
+struct Drafts {
+    drafts: Vec<AlertDraft>,
+    index: usize,
+    refused: Option<ApiError>,
+}
+
+impl Drafts {
+    fn take(&mut self, alert: PostedAlert) {
+        if self.refused.is_none() {
+            match draft(self.index, alert) {
+                Ok(draft) => self.drafts.push(draft),
+                Err(refused) => {
+                    self.drafts = Vec::new();
+                    self.refused = Some(refused);
+                }
+            }
+        }
+        self.index += 1;
+    }
+
+    fn finish(self) -> Result<Vec<AlertDraft>, ApiError> {
+        match self.refused {
+            Some(refused) => Err(refused),
+            None => Ok(self.drafts),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Drafts {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list of alerts")
+    }
+
+    /// Alertmanager takes `null` for an empty list.
+    fn visit_none<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut alerts: A) -> Result<(), A::Error> {
+        while let Some(alert) = alerts.next_element()? {
+            self.take(alert);
+        }
+        Ok(())
+    }
 }
 
 fn draft(index: usize, alert: PostedAlert) -> Result<AlertDraft, ApiError> {

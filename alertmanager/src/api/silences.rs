@@ -10,11 +10,13 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use model::{Labels, MatchOp, TenantId, Timestamp};
 use runtime::Tenant;
+use serde::Deserialize;
 use tokio::time::Instant;
 
 use crate::api::alerts::read_body;
-use crate::api::error::{ApiError, CODE_FEW_ITEMS, CODE_REQUIRED, CODE_TYPE, json};
+use crate::api::error::{ApiError, CODE_FEW_ITEMS, CODE_REQUIRED, CODE_TYPE, json, malformed};
 use crate::api::filter::matchers;
+use crate::api::go_json::read_silence;
 use crate::api::query::Query;
 use crate::api::wire::{GettableSilence, PostedMatcher, PostedSilence, SilenceCreated};
 use crate::service::{AlertmanagerService, fresh_silence_id};
@@ -186,8 +188,13 @@ fn uuid(id: &str) -> Result<SilenceId, ApiError> {
 }
 
 fn parse(body: &[u8]) -> Result<SilenceDraft, ApiError> {
-    let posted: PostedSilence =
-        serde_json::from_slice(body).map_err(|error| ApiError::malformed("silence", error))?;
+    if body.trim_ascii().is_empty() {
+        return Err(required("silence"));
+    }
+    let strict = PostedSilence::deserialize(&mut serde_json::Deserializer::from_slice(body));
+    let posted = strict.or_else(|strict| {
+        read_silence(body).map_err(|lenient| malformed("silence", &strict, &lenient))
+    })?;
     let comment = posted.comment.ok_or_else(|| required("comment"))?;
     let created_by = posted.created_by.ok_or_else(|| required("createdBy"))?;
     let ends_at = time(posted.ends_at, "endsAt")?;
@@ -222,7 +229,7 @@ fn required(name: &str) -> ApiError {
 
 fn time(text: Option<String>, name: &str) -> Result<Timestamp, ApiError> {
     let text = text.ok_or_else(|| required(name))?;
-    Timestamp::parse_rfc3339(&text).map_err(|error| ApiError::malformed("silence", error))
+    Timestamp::parse_date_time(&text).map_err(|error| ApiError::malformed("silence", error))
 }
 
 fn matcher_draft(index: usize, matcher: PostedMatcher) -> Result<MatcherDraft, ApiError> {
