@@ -1,8 +1,9 @@
 //! `/api/v2/alerts`.
 use std::fmt;
+use std::future::poll_fn;
 
 use alertmanager_core::{AlertDraft, Answer, Input, View};
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -17,6 +18,7 @@ use crate::api::go_json::read_alerts;
 use crate::api::query::Query;
 use crate::api::rendered;
 use crate::api::wire::{ALERT_BYTES, GettableAlert, PostedAlert};
+use crate::room::{Place, Room, TENANT_LARGE_BYTES_MAX, alert_bytes};
 use crate::service::AlertmanagerService;
 use crate::tenant::AskError;
 
@@ -53,11 +55,13 @@ pub(crate) async fn post(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let body = read_body(&service, &headers, body).await?;
-    let alerts = parse(&body)?;
+    let bytes_max = service.inner.settings.body_bytes_max;
+    let (body, read_at) = read_body(&service, &headers, body, bytes_max).await?;
+    let (alerts, place) = parse(&body, &service.inner.room)?;
+    drop((body, read_at));
     let handle = service.handle_of(&tenant)?;
     let answer = handle
-        .ask(|ticket| Input::AlertsPosted { ticket, alerts })
+        .ask_with(place, |ticket| Input::AlertsPosted { ticket, alerts })
         .await?;
     let Answer::Alerts(answer) = answer else {
         return Err(AskError::Stopped.into());
@@ -75,12 +79,14 @@ pub(crate) async fn post(
     }
 }
 
-/// A JSON body within the bound.
+/// A JSON body of so many bytes at most, and the room that it takes: each piece has its own before the next one is read, so
+/// that many large bodies that come slowly do not fill the memory before the first of them is there.
 pub(crate) async fn read_body(
     service: &AlertmanagerService,
     headers: &HeaderMap,
     body: Body,
-) -> Result<Vec<u8>, ApiError> {
+    bytes_max: usize,
+) -> Result<(Vec<u8>, Place), ApiError> {
     let media = headers
         .get(axum::http::header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -94,29 +100,40 @@ pub(crate) async fn read_body(
             ),
         });
     }
-    let limit = service.inner.settings.body_bytes_max;
-    let body = axum::body::to_bytes(body, limit)
-        .await
-        .map_err(|_| ApiError::Framework {
-            status: StatusCode::PAYLOAD_TOO_LARGE,
-            code: 413,
-            message: format!("body is larger than {limit} bytes, or was cut off"),
-        })?;
-    Ok(body.to_vec())
+    let too_large = || ApiError::Framework {
+        status: StatusCode::PAYLOAD_TOO_LARGE,
+        code: 413,
+        message: format!("body is larger than {bytes_max} bytes, or was cut off"),
+    };
+    let mut place = service.inner.room.enter();
+    let mut read = Vec::new();
+    let mut body = std::pin::pin!(body);
+    while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
+        // What is no data are trailers, and they say nothing here.
+        let Ok(piece) = frame.map_err(|_| too_large())?.into_data() else {
+            continue;
+        };
+        if read.len() + piece.len() > bytes_max {
+            return Err(too_large());
+        }
+        place.grow(piece.len()).map_err(|_| AskError::Busy)?;
+        read.extend_from_slice(&piece);
+    }
+    Ok((read, place))
 }
 
 /// Read strictly, and only where that fails as Go reads it: a good body costs nothing more.
-fn parse(body: &[u8]) -> Result<Vec<AlertDraft>, ApiError> {
+fn parse(body: &[u8], room: &Room) -> Result<(Vec<AlertDraft>, Place), ApiError> {
     if body.trim_ascii().is_empty() {
         return Err(ApiError::invalid(
             CODE_REQUIRED,
             "alerts in body is required",
         ));
     }
-    let mut drafts = Drafts::default();
+    let mut drafts = Drafts::new(room);
     let strict = serde_json::Deserializer::from_slice(body).deserialize_option(&mut drafts);
     if let Err(strict) = strict {
-        drafts = Drafts::default();
+        drafts = Drafts::new(room);
         let lenient = read_alerts(body, |alert| {
             drafts.take(alert);
             true
@@ -128,31 +145,55 @@ fn parse(body: &[u8]) -> Result<Vec<AlertDraft>, ApiError> {
 
 /// What has been read of a batch. One whose first mistake is known is read on, because a body that is no JSON is a mistake
 /// that comes before all others.
-#[derive(Default)]
 struct Drafts {
     drafts: Vec<AlertDraft>,
+    place: Place,
     index: usize,
     refused: Option<ApiError>,
 }
 
 impl Drafts {
+    fn new(room: &Room) -> Self {
+        Self {
+            drafts: Vec::new(),
+            place: room.enter(),
+            index: 0,
+            refused: None,
+        }
+    }
+
     fn take(&mut self, alert: PostedAlert) {
         if self.refused.is_none() {
-            match draft(self.index, alert) {
-                Ok(draft) => self.drafts.push(draft),
-                Err(refused) => {
-                    self.drafts = Vec::new();
-                    self.refused = Some(refused);
-                }
+            let draft = draft(self.index, alert);
+            if let Err(refused) = draft.and_then(|draft| self.keep(draft)) {
+                self.drafts = Vec::new();
+                self.refused = Some(refused);
             }
         }
         self.index += 1;
     }
 
-    fn finish(self) -> Result<Vec<AlertDraft>, ApiError> {
+    fn keep(&mut self, draft: AlertDraft) -> Result<(), ApiError> {
+        let bytes = alert_bytes(&draft);
+        // No later moment has more room for it.
+        if self.place.bytes() + bytes > TENANT_LARGE_BYTES_MAX {
+            return Err(ApiError::Framework {
+                status: StatusCode::PAYLOAD_TOO_LARGE,
+                code: 413,
+                message: format!(
+                    "alerts in body take more than {TENANT_LARGE_BYTES_MAX} bytes of memory, send fewer at once"
+                ),
+            });
+        }
+        self.place.grow(bytes).map_err(|_| AskError::Busy)?;
+        self.drafts.push(draft);
+        Ok(())
+    }
+
+    fn finish(self) -> Result<(Vec<AlertDraft>, Place), ApiError> {
         match self.refused {
             Some(refused) => Err(refused),
-            None => Ok(self.drafts),
+            None => Ok((self.drafts, self.place)),
         }
     }
 }
