@@ -134,10 +134,7 @@ fn parse(body: &[u8], room: &Room) -> Result<(Vec<AlertDraft>, Place), ApiError>
     let strict = serde_json::Deserializer::from_slice(body).deserialize_option(&mut drafts);
     if let Err(strict) = strict {
         drafts = Drafts::new(room);
-        let lenient = read_alerts(body, |alert| {
-            drafts.take(alert);
-            true
-        });
+        let lenient = read_alerts(body, |alert| drafts.take(alert));
         lenient.map_err(|lenient| malformed("alerts", &strict, &lenient))?;
     }
     drafts.finish()

@@ -28,8 +28,8 @@ pub(crate) enum GoJsonError {
 
 type Read<T> = Result<T, GoJsonError>;
 
-/// An array of alerts, each handed to `take` as soon as it is read; `take` says whether it wants more. `null` is none.
-pub(crate) fn read_alerts(body: &[u8], mut take: impl FnMut(PostedAlert) -> bool) -> Read<()> {
+/// An array of alerts, each handed to `take` as soon as it is read. `null` is none.
+pub(crate) fn read_alerts(body: &[u8], mut take: impl FnMut(PostedAlert)) -> Read<()> {
     let mut reader = Reader { body, at: 0 };
     reader.array(|reader| {
         let mut alert = PostedAlert::default();
@@ -53,7 +53,8 @@ pub(crate) fn read_alerts(body: &[u8], mut take: impl FnMut(PostedAlert) -> bool
             }
         })?;
         if is_there {
-            Ok(take(alert))
+            take(alert);
+            Ok(())
         } else {
             Err(GoJsonError::Null)
         }
@@ -125,8 +126,8 @@ impl Reader<'_> {
         Ok(is_null)
     }
 
-    /// Says whether there was an array, or `null`. `each` reads an element and says whether it wants more.
-    fn array(&mut self, mut each: impl FnMut(&mut Self) -> Read<bool>) -> Read<bool> {
+    /// Says whether there was an array, or `null`. `each` reads an element.
+    fn array(&mut self, mut each: impl FnMut(&mut Self) -> Read<()>) -> Read<bool> {
         if self.null()? {
             return Ok(false);
         }
@@ -136,9 +137,7 @@ impl Reader<'_> {
             return Ok(true);
         }
         loop {
-            if !each(self)? {
-                return Ok(true);
-            }
+            each(self)?;
             match self.peek()? {
                 b',' => self.at += 1,
                 b']' => {
@@ -247,7 +246,7 @@ impl Reader<'_> {
             })?;
             matchers.push(matcher);
             if is_there {
-                Ok(true)
+                Ok(())
             } else {
                 Err(GoJsonError::Null)
             }
@@ -498,7 +497,6 @@ mod tests {
                 text(&alert.ends_at),
                 text(&alert.generator_url),
             ));
-            true
         })?;
         Ok(read.join(" | "))
     }
