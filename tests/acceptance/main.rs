@@ -11,6 +11,7 @@ mod events;
 mod figures;
 mod files;
 mod full_disk;
+mod graph;
 mod handover;
 mod harness;
 mod kill;
