@@ -231,6 +231,9 @@ fn settings(flags: &AlertmanagerFlags, features: &Features, address: &Address) -
     machine.start_delay = flags.start_delay;
     machine.alerts_of_name_max = usize::try_from(flags.per_alertname_limit).unwrap_or(0);
     let given = |limit: i64| usize::try_from(limit).ok().filter(|limit| *limit > 0);
+    if let Some(alerts_max) = given(flags.alerts_max) {
+        machine.alerts_max = alerts_max;
+    }
     if let Some(silences_max) = given(flags.silences_max) {
         machine.silence.silences_max = silences_max;
     }

@@ -1,9 +1,10 @@
 //! What every target serves beside its own routes: health, figures, reload, and a first page.
+use std::collections::BTreeMap;
 use std::future::{Ready, ready};
 use std::sync::Arc;
 
 use alertmanager::AlertmanagerService;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::header::{ALLOW, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Response};
@@ -59,6 +60,47 @@ pub(crate) fn routes(
                 .fallback(other_methods("OPTIONS, POST"))
                 .with_state(reloader),
         )
+}
+
+/// Where the links of rules' alerts lead (`generatorURL`), as those of Prometheus do.
+pub(crate) fn graph_routes() -> Routes {
+    let graph = get(graph).fallback(other_methods("GET, HEAD, OPTIONS"));
+    Routes::new().route(Right::Public, "/graph", graph)
+}
+
+/// There is no graph to look at yet: the expression, and its present value as the API tells it.
+async fn graph(uri: Uri, Query(parameters): Query<BTreeMap<String, String>>) -> Html<String> {
+    let expression = parameters.get("g0.expr").map_or("", String::as_str);
+    // As it came it is escaped for an address.
+    let mut pairs = uri.query().unwrap_or_default().split('&');
+    let escaped = pairs.find_map(|pair| pair.strip_prefix("g0.expr="));
+    let body = match escaped {
+        Some(escaped) => format!(
+            "<pre>{}</pre><p><a href=\"api/v1/query?query={}\">Its value now</a></p>",
+            text_in_html(expression),
+            text_in_html(escaped)
+        ),
+        None => "<p>No expression is named.</p>".to_owned(),
+    };
+    Html(format!(
+        "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><title>Watchbell</title>\
+         <h1>Expression</h1>{body}</html>"
+    ))
+}
+
+fn text_in_html(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
 }
 
 /// Which methods a page has, or that it has not the one that was tried.

@@ -145,12 +145,14 @@ async fn start_alertmanager(
         .await
         .map_err(|error| anyhow!(error.sentence()))?;
     let telling = Arc::new(Telling::new(tellers, hands.clock.clone()));
-    let settings = alertmanager::ServiceSettings {
+    let mut settings = alertmanager::ServiceSettings {
         body_bytes_max: watchbell.limits.alerts_body_bytes_max,
         external_url: hands.external_url.clone(),
         version: version::of_alertmanager(),
         ..alertmanager::ServiceSettings::default()
     };
+    settings.machine.alerts_max = watchbell.limits.alerts_max;
+    settings.machine.alerts_of_name_max = watchbell.limits.alerts_per_alertname_max;
     version::register(&hands.metrics);
     let collector = Collector::prepare(configuration.alertmanager.config.tracing.as_ref()).await?;
     let tracer = Tracer::new(hands.clock.clone(), version::VERSION, &hands.metrics);

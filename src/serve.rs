@@ -60,6 +60,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
                 .map(|(service, _)| service.clone()),
             reloader.clone(),
         ))
+        .merge(pages::graph_routes())
         .fallback(pages::not_found);
     let routes = match &parts.alertmanager {
         Some((service, _)) => alertmanager::trace_requests(routes, service.tracer()),

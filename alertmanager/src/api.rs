@@ -4,6 +4,7 @@ mod document;
 mod error;
 mod explain;
 mod filter;
+mod go_json;
 mod groups;
 mod query;
 mod silences;

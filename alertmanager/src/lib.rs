@@ -12,6 +12,7 @@ mod front;
 mod journal;
 mod metrics;
 mod recorder;
+mod room;
 mod service;
 mod story;
 mod tenant;

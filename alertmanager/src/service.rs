@@ -26,6 +26,7 @@ use crate::flushes::Flushes;
 use crate::journal::SavedTenants;
 use crate::metrics::AlertmanagerMetrics;
 use crate::recorder::EventRecorder;
+use crate::room::Room;
 use crate::tenant::{AskError, INPUTS_MAX, Saving, Shared, TenantHandle, TenantShell};
 use crate::traces::Tracer;
 
@@ -149,6 +150,8 @@ pub(crate) struct Inner {
     pub(crate) settings: ServiceSettings,
     pub(crate) parts: ServiceParts,
     pub(crate) started_at: Timestamp,
+    /// What requests of all tenants share.
+    pub(crate) room: Room,
     policy: RwLock<Policy>,
     reloading: tokio::sync::Mutex<()>,
     tenants: Mutex<BTreeMap<TenantId, Tenant>>,
@@ -192,6 +195,7 @@ impl AlertmanagerService {
         let (machines_stopper, machines_stop) = Stopper::new();
         let service = Self {
             inner: Arc::new(Inner {
+                room: Room::of_process(),
                 policy: RwLock::new(Policy::new(Arc::clone(&config), &settings.external_url)),
                 reloading: tokio::sync::Mutex::default(),
                 started_at: parts.clock.now(),

@@ -9,7 +9,7 @@ use arc_swap::ArcSwapOption;
 use model::{TenantId, Timestamp};
 use parking_lot::Mutex;
 use runtime::log::Log;
-use runtime::{Clock, Shell};
+use runtime::{BudgetSpent, Clock, Shell};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
@@ -19,6 +19,7 @@ use crate::flushes::Flushes;
 use crate::journal::save;
 use crate::metrics::AlertmanagerMetrics;
 use crate::recorder::EventRecorder;
+use crate::room::{Place, Room};
 use crate::story::tell;
 
 /// Requests and outcomes that wait for a tenant's machine.
@@ -60,12 +61,19 @@ impl Answered {
 /// What handle and shell share.
 pub(crate) struct Shared {
     ticket_next: AtomicU64,
-    waiting: Mutex<BTreeMap<Ticket, oneshot::Sender<Result<Answer, AskError>>>>,
+    waiting: Mutex<BTreeMap<Ticket, Waiting>>,
+    room: Room,
     /// Counts the batches after which something may look different.
     version: AtomicU64,
     published: ArcSwapOption<Published>,
     attempts: Attempts,
     counted: Mutex<Option<(Timestamp, Tally)>>,
+}
+
+/// Who asked, and the room that the question takes until it is answered.
+struct Waiting {
+    answer: oneshot::Sender<Result<Answer, AskError>>,
+    _places: Vec<Place>,
 }
 
 struct Published {
@@ -78,6 +86,7 @@ impl Shared {
         Arc::new(Self {
             ticket_next: AtomicU64::new(0),
             waiting: Mutex::default(),
+            room: Room::of_tenant(),
             version: AtomicU64::new(0),
             published: ArcSwapOption::empty(),
             attempts: Attempts::default(),
@@ -93,10 +102,10 @@ impl Shared {
         self.published.store(Some(Arc::new(published)));
     }
 
-    fn answer(&self, ticket: Ticket, answer: Result<Answer, AskError>) {
+    pub(crate) fn answer(&self, ticket: Ticket, answer: Result<Answer, AskError>) {
         if let Some(waiting) = self.waiting.lock().remove(&ticket) {
             // Whoever asked may have gone.
-            let _ = waiting.send(answer);
+            let _ = waiting.answer.send(answer);
         }
     }
 }
@@ -111,7 +120,32 @@ impl TenantHandle {
         &self,
         input: impl FnOnce(Ticket) -> Input,
     ) -> Result<Answer, AskError> {
-        let (ticket, answered) = self.ticket();
+        self.ask_from(Vec::new(), input).await
+    }
+
+    /// As [`TenantHandle::ask`], with a question that takes room of the process, and now of its tenant too. Both are held
+    /// until the machine has answered, even where the asker has gone.
+    pub(crate) async fn ask_with(
+        &self,
+        mut place: Place,
+        input: impl FnOnce(Ticket) -> Input,
+    ) -> Result<Answer, AskError> {
+        let mut of_tenant = self.shared.room.enter();
+        let bytes = place.bytes();
+        of_tenant
+            .grow(bytes)
+            .and_then(|()| of_tenant.stay())
+            .and_then(|()| place.stay())
+            .map_err(|BudgetSpent| AskError::Busy)?;
+        self.ask_from(vec![place, of_tenant], input).await
+    }
+
+    async fn ask_from(
+        &self,
+        places: Vec<Place>,
+        input: impl FnOnce(Ticket) -> Input,
+    ) -> Result<Answer, AskError> {
+        let (ticket, answered) = self.ticket(places);
         if let Err(refused) = self.inputs.try_send(input(ticket)) {
             self.shared.waiting.lock().remove(&ticket);
             return Err(match refused {
@@ -127,7 +161,7 @@ impl TenantHandle {
         &self,
         input: impl FnOnce(Ticket) -> Input,
     ) -> Result<Answered, AskError> {
-        let (ticket, answered) = self.ticket();
+        let (ticket, answered) = self.ticket(Vec::new());
         if self.inputs.send(input(ticket)).await.is_err() {
             self.shared.waiting.lock().remove(&ticket);
             return Err(AskError::Stopped);
@@ -135,10 +169,14 @@ impl TenantHandle {
         Ok(answered)
     }
 
-    fn ticket(&self) -> (Ticket, Answered) {
+    fn ticket(&self, places: Vec<Place>) -> (Ticket, Answered) {
         let ticket = Ticket(self.shared.ticket_next.fetch_add(1, Ordering::Relaxed));
         let (answer, answered) = oneshot::channel();
-        self.shared.waiting.lock().insert(ticket, answer);
+        let waiting = Waiting {
+            answer,
+            _places: places,
+        };
+        self.shared.waiting.lock().insert(ticket, waiting);
         (ticket, Answered(answered))
     }
 

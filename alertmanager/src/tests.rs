@@ -7,3 +7,4 @@ mod durability;
 mod explain;
 mod recorder;
 mod traces;
+mod waiting;

@@ -19,6 +19,7 @@ use crate::problem::{Place, Problem, Problems, Stage};
 use crate::receiver::Receiver;
 use crate::route::RouteTree;
 use crate::route_reading::{Defined, read_routes};
+use crate::secret_files::warn_of_unreadable;
 use crate::source::Source;
 use crate::time_interval::NamedTimeInterval;
 use crate::tracing::Tracing;
@@ -232,6 +233,7 @@ fn read_top(
         for pattern in &patterns {
             templates.read(pattern, base);
         }
+        warn_of_unreadable(top, base, templates.access);
     }
     let template_set = templates.map(|templates| templates.set.clone());
     let global = fields.get("global").map_or_else(

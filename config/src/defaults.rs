@@ -152,6 +152,8 @@ pub(crate) const WRITE_BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub(crate) const WRITE_DECOMPRESSED_BYTES_MAX: usize = 256 * 1024 * 1024;
 pub(crate) const WRITE_SAMPLES_MAX: usize = 500_000;
 /// Some 15,000 alerts; Prometheus sends at most 256 a request.
+/// As an Alertmanager's own: about one gigabyte with their groups.
+pub(crate) const ALERTS_MAX: usize = 500_000;
 pub(crate) const ALERTS_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Prometheus 3.14: `--query.max-concurrency` and its fellows.
 pub(crate) const QUERY_CONCURRENCY_MAX: usize = 20;

@@ -26,6 +26,7 @@ mod route;
 mod route_reading;
 mod rule_files;
 mod rules;
+mod secret_files;
 #[cfg(test)]
 mod shared_data;
 mod source;

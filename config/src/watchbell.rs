@@ -123,6 +123,10 @@ pub struct Limits {
     pub write_samples_max: usize,
     /// Of one `POST /api/v2/alerts`.
     pub alerts_body_bytes_max: usize,
+    /// In an Alertmanager, ended ones included that are still to be told.
+    pub alerts_max: usize,
+    /// Firing alerts of one `alertname`; 0: no limit.
+    pub alerts_per_alertname_max: usize,
     pub query_concurrency_max: usize,
     pub query_samples_max: usize,
     pub query_timeout: Duration,
@@ -195,6 +199,8 @@ impl Default for Limits {
             write_decompressed_bytes_max: defaults::WRITE_DECOMPRESSED_BYTES_MAX,
             write_samples_max: defaults::WRITE_SAMPLES_MAX,
             alerts_body_bytes_max: defaults::ALERTS_BODY_BYTES_MAX,
+            alerts_max: defaults::ALERTS_MAX,
+            alerts_per_alertname_max: 0,
             query_concurrency_max: defaults::QUERY_CONCURRENCY_MAX,
             query_samples_max: defaults::QUERY_SAMPLES_MAX,
             query_timeout: defaults::QUERY_TIMEOUT,
@@ -426,6 +432,12 @@ fn read_limits(fields: &mut Fields<'_>, default: Limits) -> Limits {
             default.alerts_body_bytes_max,
             1,
         ),
+        alerts_max: fields.size_or("alerts_max", default.alerts_max, 1),
+        alerts_per_alertname_max: fields.size_or(
+            "alerts_per_alertname_max",
+            default.alerts_per_alertname_max,
+            0,
+        ),
         query_concurrency_max: fields.size_or(
             "query_concurrency_max",
             default.query_concurrency_max,
@@ -510,7 +522,7 @@ mod tests {
 
     #[test]
     fn mistakes_are_reported_together() {
-        let text = "servr: {}\nstorage:\n  retention: 0\n  sync_interval: soon\nlog: {level: loud}\nlimits: {series_max: -1, labels_max: 0}\nalertmanager:\n  urls: ['ftp://x']\nevaluation: often\n";
+        let text = "servr: {}\nstorage:\n  retention: 0\n  sync_interval: soon\nlog: {level: loud}\nlimits: {series_max: -1, labels_max: 0, alerts_max: 0, alerts_per_alertname_max: 0}\nalertmanager:\n  urls: ['ftp://x']\nevaluation: often\n";
         assert_eq!(
             problems(text),
             [
@@ -520,6 +532,7 @@ mod tests {
                 "w.yml:5:14: must be debug, info, warn or error (log.level)",
                 "w.yml:6:22: cannot unmarshal !!int `-1` into uint64 (limits.series_max)",
                 "w.yml:6:38: must be at least 1 (limits.labels_max)",
+                "w.yml:6:53: must be at least 1 (limits.alerts_max)",
                 r#"w.yml:8:10: unsupported scheme "ftp" for URL (alertmanager.urls[0])"#,
                 "w.yml:9:13: keys and values are expected here, not !!str `often` (evaluation)",
             ]

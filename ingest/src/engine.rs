@@ -11,11 +11,10 @@ use ingest_core::{
 use model::{Labels, Sample, TenantId};
 use parking_lot::{Mutex, RwLock};
 use runtime::log::{AppendError, Log, Receipt};
-use runtime::{Clock, Metrics, Stop};
+use runtime::{BudgetSpent, Clock, MemoryBudget, Metrics, Reserved, Stop};
 use tokio::sync::Semaphore;
 use tracing::{debug, error, info, warn};
 
-use crate::memory_budget::{BudgetSpent, MemoryBudget, REQUEST_BYTES_MAX, Reserved};
 use crate::metrics::IngestMetrics;
 use crate::query_slots::{QuerySlot, QuerySlots, TooManyQueries};
 use crate::reader::HeadReader;
@@ -25,6 +24,8 @@ use crate::wal::{self, LOG_BYTES_BEFORE_CHECKPOINT, StartError};
 
 /// A tenant takes some 10 kB before its first series, and whoever may write may name tenants.
 const TENANTS_MAX: usize = 10_000;
+/// Past this senders are told to come later.
+pub(crate) const REQUEST_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// A request below this is decoded where it arrives; above it on a thread that may take its time.
 const INLINE_BYTES_MAX: usize = 512 * 1024;
 /// More would not be faster, and the threads that may take their time evaluate rules as well.

@@ -5,7 +5,6 @@
 //! it over HTTP. What is decided about samples stands in `ingest-core`; here it meets locks, disk and sockets.
 mod api;
 mod engine;
-mod memory_budget;
 mod metrics;
 mod push;
 mod query;

@@ -11,10 +11,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use ingest_core::{DecodeError, Reason, Report, WriteError};
-use runtime::Tenant;
+use runtime::{Reserved, Tenant};
 
 use crate::engine::{Engine, IngestError};
-use crate::memory_budget::Reserved;
 
 const MEDIA_TYPE: &str = "application/x-protobuf";
 const MESSAGE_1: &str = "prometheus.WriteRequest";

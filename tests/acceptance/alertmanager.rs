@@ -95,6 +95,18 @@ impl Alertmanager {
         (status, answer.text().await.expect("an answer in text"))
     }
 
+    /// A JSON body that need not be text.
+    pub(crate) async fn ask_bytes(&self, path: &str, body: &[u8]) -> (u16, String) {
+        let request = self
+            .client
+            .post(self.url(path))
+            .header("content-type", "application/json")
+            .body(body.to_vec());
+        let answer = request.send().await.expect("it answers");
+        let status = answer.status().as_u16();
+        (status, answer.text().await.expect("an answer in text"))
+    }
+
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
         self.ask(Method::GET, path, "").await
     }

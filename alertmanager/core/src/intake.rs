@@ -87,11 +87,13 @@ pub enum AlertError {
 }
 
 impl AlertDraft {
-    /// Go's zero time means "not said".
+    /// Go's zero time means "not said", and so does an empty text: Alertmanager takes it for 1970, and an alert that
+    /// names such an end would be over before anybody was told.
     pub fn parse(posted: PostableAlert) -> Result<Self, TimeError> {
         let time = |text: Option<String>| match text {
             None => Ok(None),
-            Some(text) => Timestamp::parse_rfc3339(&text)
+            Some(text) if text.is_empty() => Ok(None),
+            Some(text) => Timestamp::parse_date_time(&text)
                 .map(|time| (time != Timestamp::GO_ZERO).then_some(time)),
         };
         Ok(Self {

@@ -44,6 +44,9 @@ const VIEW_AGE_MAX: Duration = Duration::from_millis(100);
 const ALIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// One that was not called for longer did not live meanwhile: the process was suspended, or its clock was set forward.
 const ABSENCE_MIN: Duration = Duration::from_secs(60);
+/// To look for alerts that may be forgotten costs a look at all of them: at the bound it is done this often, not for each
+/// alert that is refused.
+const ROOM_INTERVAL: Duration = Duration::from_secs(10);
 /// Characters of a name that may itself be what is too large.
 const NAME_SHOWN_MAX: usize = 100;
 
@@ -330,7 +333,7 @@ impl Alertmanager {
         if known.is_some_and(|known| known.memberships > 0) {
             return None;
         }
-        if known.is_none() && self.alerts.len() >= self.settings.alerts_max {
+        if known.is_none() && !self.has_room(now) {
             return Some(Limit::Alerts(self.settings.alerts_max));
         }
         if !self.of_name.admits(alert, now) {
@@ -353,6 +356,16 @@ impl Alertmanager {
             })
             .count();
         (missing > room).then_some(Limit::Groups(self.settings.groups_max))
+    }
+
+    /// Whether one more alert fits. Those that have ended, and that nobody is to be told of, hold no place.
+    fn has_room(&mut self, now: Timestamp) -> bool {
+        let alerts_max = self.settings.alerts_max;
+        let long_ago = |collected_at| now.saturating_since(collected_at) >= ROOM_INTERVAL;
+        if self.alerts.len() >= alerts_max && self.alerts.collected_at().is_none_or(long_ago) {
+            self.collect_alerts(now);
+        }
+        self.alerts.len() < alerts_max
     }
 
     fn join_all(&mut self, fingerprint: Fingerprint, now: Timestamp) {
@@ -525,15 +538,19 @@ impl Alertmanager {
         self.nflog.collect_garbage(now);
         self.silences.collect_garbage(self.settings.retention, now);
         self.silenced.forget_over(&self.silences, now);
+        self.collect_alerts(now);
+        self.give_up_old(now);
+        self.forget_gone();
+        self.events.push_back(Event::GarbageCollected);
+        self.garbage_due = now + self.settings.garbage_interval;
+    }
+
+    fn collect_alerts(&mut self, now: Timestamp) {
         for (fingerprint, alert) in self.alerts.collect_garbage(now) {
             self.inhibitor.remove(fingerprint, &alert.labels);
             self.of_name.remove(fingerprint, &alert.labels);
             self.silenced.alert_went(fingerprint);
         }
-        self.give_up_old(now);
-        self.forget_gone();
-        self.events.push_back(Event::GarbageCollected);
-        self.garbage_due = now + self.settings.garbage_interval;
     }
 
     pub(crate) fn log(&mut self, key: LogKey, entry: Entry) {

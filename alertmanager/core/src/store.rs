@@ -49,6 +49,8 @@ pub enum Change {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlertStore {
     alerts: BTreeMap<Fingerprint, StoredAlert>,
+    /// When those that may be forgotten were looked for last.
+    collected_at: Option<Timestamp>,
 }
 
 impl AlertStore {
@@ -188,6 +190,7 @@ impl AlertStore {
 
     /// Forgets what is resolved and in no group; answers which alerts those were.
     pub fn collect_garbage(&mut self, now: Timestamp) -> Vec<(Fingerprint, Arc<Alert>)> {
+        self.collected_at = Some(now);
         let mut collected = Vec::new();
         self.alerts.retain(|fingerprint, stored| {
             let garbage = stored.is_garbage(now);
@@ -197,6 +200,11 @@ impl AlertStore {
             !garbage
         });
         collected
+    }
+
+    #[must_use]
+    pub fn collected_at(&self) -> Option<Timestamp> {
+        self.collected_at
     }
 
     fn insert(&mut self, alert: Arc<Alert>, routes: Arc<[RouteIndex]>) {

@@ -1,17 +1,24 @@
 //! `/api/v2/alerts`.
+use std::fmt;
+use std::future::poll_fn;
+
 use alertmanager_core::{AlertDraft, Answer, Input, View};
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use model::wire::PostableAlert;
 use runtime::Tenant;
+use serde::Deserializer;
+use serde::de::{SeqAccess, Visitor};
 
-use crate::api::error::{ApiError, CODE_REQUIRED, CODE_TYPE, json_of};
+use crate::api::error::{ApiError, CODE_REQUIRED, CODE_TYPE, json_of, malformed};
 use crate::api::filter::AlertFilter;
+use crate::api::go_json::read_alerts;
 use crate::api::query::Query;
 use crate::api::rendered;
 use crate::api::wire::{ALERT_BYTES, GettableAlert, PostedAlert};
+use crate::room::{Place, Room, TENANT_LARGE_BYTES_MAX, alert_bytes};
 use crate::service::AlertmanagerService;
 use crate::tenant::AskError;
 
@@ -48,11 +55,13 @@ pub(crate) async fn post(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let body = read_body(&service, &headers, body).await?;
-    let alerts = parse(&body)?;
+    let bytes_max = service.inner.settings.body_bytes_max;
+    let (body, read_at) = read_body(&service, &headers, body, bytes_max).await?;
+    let (alerts, place) = parse(&body, &service.inner.room)?;
+    drop((body, read_at));
     let handle = service.handle_of(&tenant)?;
     let answer = handle
-        .ask(|ticket| Input::AlertsPosted { ticket, alerts })
+        .ask_with(place, |ticket| Input::AlertsPosted { ticket, alerts })
         .await?;
     let Answer::Alerts(answer) = answer else {
         return Err(AskError::Stopped.into());
@@ -70,12 +79,14 @@ pub(crate) async fn post(
     }
 }
 
-/// A JSON body within the bound.
+/// A JSON body of so many bytes at most, and the room that it takes: each piece has its own before the next one is read, so
+/// that many large bodies that come slowly do not fill the memory before the first of them is there.
 pub(crate) async fn read_body(
     service: &AlertmanagerService,
     headers: &HeaderMap,
     body: Body,
-) -> Result<Vec<u8>, ApiError> {
+    bytes_max: usize,
+) -> Result<(Vec<u8>, Place), ApiError> {
     let media = headers
         .get(axum::http::header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -89,30 +100,123 @@ pub(crate) async fn read_body(
             ),
         });
     }
-    let limit = service.inner.settings.body_bytes_max;
-    let body = axum::body::to_bytes(body, limit)
-        .await
-        .map_err(|_| ApiError::Framework {
-            status: StatusCode::PAYLOAD_TOO_LARGE,
-            code: 413,
-            message: format!("body is larger than {limit} bytes, or was cut off"),
-        })?;
-    Ok(body.to_vec())
+    let too_large = || ApiError::Framework {
+        status: StatusCode::PAYLOAD_TOO_LARGE,
+        code: 413,
+        message: format!("body is larger than {bytes_max} bytes, or was cut off"),
+    };
+    let mut place = service.inner.room.enter();
+    let mut read = Vec::new();
+    let mut body = std::pin::pin!(body);
+    while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
+        // What is no data are trailers, and they say nothing here.
+        let Ok(piece) = frame.map_err(|_| too_large())?.into_data() else {
+            continue;
+        };
+        if read.len() + piece.len() > bytes_max {
+            return Err(too_large());
+        }
+        place.grow(piece.len()).map_err(|_| AskError::Busy)?;
+        read.extend_from_slice(&piece);
+    }
+    Ok((read, place))
 }
 
-fn parse(body: &[u8]) -> Result<Vec<AlertDraft>, ApiError> {
-    let required = || ApiError::invalid(CODE_REQUIRED, "alerts in body is required");
-    if body.is_empty() {
-        return Err(required());
+/// Read strictly, and only where that fails as Go reads it: a good body costs nothing more.
+fn parse(body: &[u8], room: &Room) -> Result<(Vec<AlertDraft>, Place), ApiError> {
+    if body.trim_ascii().is_empty() {
+        return Err(ApiError::invalid(
+            CODE_REQUIRED,
+            "alerts in body is required",
+        ));
     }
-    let posted: Option<Vec<PostedAlert>> =
-        serde_json::from_slice(body).map_err(|error| ApiError::malformed("alerts", error))?;
-    posted
-        .ok_or_else(required)?
-        .into_iter()
-        .enumerate()
-        .map(|(index, alert)| draft(index, alert))
-        .collect()
+    let mut drafts = Drafts::new(room);
+    let strict = serde_json::Deserializer::from_slice(body).deserialize_option(&mut drafts);
+    if let Err(strict) = strict {
+        drafts = Drafts::new(room);
+        let lenient = read_alerts(body, |alert| drafts.take(alert));
+        lenient.map_err(|lenient| malformed("alerts", &strict, &lenient))?;
+    }
+    drafts.finish()
+}
+
+/// What has been read of a batch. One whose first mistake is known is read on, because a body that is no JSON is a mistake
+/// that comes before all others.
+struct Drafts {
+    drafts: Vec<AlertDraft>,
+    place: Place,
+    index: usize,
+    refused: Option<ApiError>,
+}
+
+impl Drafts {
+    fn new(room: &Room) -> Self {
+        Self {
+            drafts: Vec::new(),
+            place: room.enter(),
+            index: 0,
+            refused: None,
+        }
+    }
+
+    fn take(&mut self, alert: PostedAlert) {
+        if self.refused.is_none() {
+            let draft = draft(self.index, alert);
+            if let Err(refused) = draft.and_then(|draft| self.keep(draft)) {
+                self.drafts = Vec::new();
+                self.refused = Some(refused);
+            }
+        }
+        self.index += 1;
+    }
+
+    fn keep(&mut self, draft: AlertDraft) -> Result<(), ApiError> {
+        let bytes = alert_bytes(&draft);
+        // No later moment has more room for it.
+        if self.place.bytes() + bytes > TENANT_LARGE_BYTES_MAX {
+            return Err(ApiError::Framework {
+                status: StatusCode::PAYLOAD_TOO_LARGE,
+                code: 413,
+                message: format!(
+                    "alerts in body take more than {TENANT_LARGE_BYTES_MAX} bytes of memory, send fewer at once"
+                ),
+            });
+        }
+        self.place.grow(bytes).map_err(|_| AskError::Busy)?;
+        self.drafts.push(draft);
+        Ok(())
+    }
+
+    fn finish(self) -> Result<(Vec<AlertDraft>, Place), ApiError> {
+        match self.refused {
+            Some(refused) => Err(refused),
+            None => Ok((self.drafts, self.place)),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Drafts {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list of alerts")
+    }
+
+    /// Alertmanager takes `null` for an empty list.
+    fn visit_none<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut alerts: A) -> Result<(), A::Error> {
+        while let Some(alert) = alerts.next_element()? {
+            self.take(alert);
+        }
+        Ok(())
+    }
 }
 
 fn draft(index: usize, alert: PostedAlert) -> Result<AlertDraft, ApiError> {

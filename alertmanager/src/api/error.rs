@@ -8,6 +8,7 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::api::go_json::GoJsonError;
 use crate::service::TooManyTenants;
 use crate::tenant::AskError;
 
@@ -55,6 +56,17 @@ impl ApiError {
             code,
             message: message.into(),
         }
+    }
+}
+
+/// Of a body that neither parser takes. The strict one names line and column; but of a member that it does not know, which
+/// is no mistake, it says nothing that helps.
+pub(crate) fn malformed(body: &str, strict: &serde_json::Error, lenient: &GoJsonError) -> ApiError {
+    let text = strict.to_string();
+    if text.starts_with("unknown field") {
+        ApiError::malformed(body, lenient)
+    } else {
+        ApiError::malformed(body, text)
     }
 }
 

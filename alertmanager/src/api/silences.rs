@@ -9,15 +9,18 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use model::{Labels, MatchOp, TenantId, Timestamp};
-use runtime::Tenant;
+use runtime::{BudgetSpent, Tenant};
+use serde::Deserialize;
 use tokio::time::Instant;
 
 use crate::api::alerts::read_body;
-use crate::api::error::{ApiError, CODE_FEW_ITEMS, CODE_REQUIRED, CODE_TYPE, json};
+use crate::api::error::{ApiError, CODE_FEW_ITEMS, CODE_REQUIRED, CODE_TYPE, json, malformed};
 use crate::api::filter::matchers;
+use crate::api::go_json::read_silence;
 use crate::api::query::Query;
 use crate::api::wire::{GettableSilence, PostedMatcher, PostedSilence, SilenceCreated};
-use crate::service::{AlertmanagerService, fresh_silence_id};
+use crate::room::silence_bytes;
+use crate::service::{AlertmanagerService, ServiceSettings, fresh_silence_id};
 use crate::tenant::AskError;
 
 pub(crate) async fn list(
@@ -128,12 +131,18 @@ pub(crate) async fn post(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let body = read_body(&service, &headers, body).await?;
+    let bytes_max = body_bytes_max(&service.inner.settings);
+    let (body, read_at) = read_body(&service, &headers, body, bytes_max).await?;
     let draft = parse(&body)?;
+    drop((body, read_at));
+    let mut place = service.inner.room.enter();
+    place
+        .grow(silence_bytes(&draft))
+        .map_err(|BudgetSpent| AskError::Busy)?;
     let handle = service.handle_of(&tenant)?;
     let fresh = fresh_silence_id();
     let answer = handle
-        .ask(|ticket| Input::SilenceSet {
+        .ask_with(place, |ticket| Input::SilenceSet {
             ticket,
             draft,
             fresh,
@@ -156,6 +165,15 @@ pub(crate) async fn post(
         | Answer::Tally(_)
         | Answer::View(_) => Err(AskError::Stopped.into()),
     }
+}
+
+/// A silence is small: as large as one may be, each character written as `\u0000`, and a megabyte for its form. A megabyte of
+/// nothing but empty matchers takes some 25 in memory.
+fn body_bytes_max(settings: &ServiceSettings) -> usize {
+    let longest = settings.machine.silence.bytes_max.saturating_mul(6);
+    longest
+        .saturating_add(1024 * 1024)
+        .min(settings.body_bytes_max)
 }
 
 /// Active ones by their end, pending ones by their start, expired ones by their end, latest first.
@@ -186,8 +204,13 @@ fn uuid(id: &str) -> Result<SilenceId, ApiError> {
 }
 
 fn parse(body: &[u8]) -> Result<SilenceDraft, ApiError> {
-    let posted: PostedSilence =
-        serde_json::from_slice(body).map_err(|error| ApiError::malformed("silence", error))?;
+    if body.trim_ascii().is_empty() {
+        return Err(required("silence"));
+    }
+    let strict = PostedSilence::deserialize(&mut serde_json::Deserializer::from_slice(body));
+    let posted = strict.or_else(|strict| {
+        read_silence(body).map_err(|lenient| malformed("silence", &strict, &lenient))
+    })?;
     let comment = posted.comment.ok_or_else(|| required("comment"))?;
     let created_by = posted.created_by.ok_or_else(|| required("createdBy"))?;
     let ends_at = time(posted.ends_at, "endsAt")?;
@@ -222,7 +245,7 @@ fn required(name: &str) -> ApiError {
 
 fn time(text: Option<String>, name: &str) -> Result<Timestamp, ApiError> {
     let text = text.ok_or_else(|| required(name))?;
-    Timestamp::parse_rfc3339(&text).map_err(|error| ApiError::malformed("silence", error))
+    Timestamp::parse_date_time(&text).map_err(|error| ApiError::malformed("silence", error))
 }
 
 fn matcher_draft(index: usize, matcher: PostedMatcher) -> Result<MatcherDraft, ApiError> {

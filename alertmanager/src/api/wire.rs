@@ -106,9 +106,10 @@ impl Serialize for LabelMap<'_> {
     }
 }
 
-/// An alert as it is posted. Unknown members are ignored.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// An alert as it is posted. Unknown members are not refused but looked at again, by `go_json`: they may be these ones in
+/// other letters.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct PostedAlert {
     pub(crate) labels: Option<BTreeMap<String, String>>,
     pub(crate) annotations: Option<BTreeMap<String, String>>,
@@ -179,8 +180,9 @@ impl<'a> GettableSilence<'a> {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// Unknown members as in an alert.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct PostedSilence {
     pub(crate) id: Option<String>,
     pub(crate) matchers: Option<Vec<PostedMatcher>>,
@@ -191,8 +193,8 @@ pub(crate) struct PostedSilence {
     pub(crate) annotations: Option<BTreeMap<String, String>>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct PostedMatcher {
     pub(crate) name: Option<String>,
     pub(crate) value: Option<String>,

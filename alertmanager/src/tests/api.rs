@@ -476,6 +476,59 @@ async fn wrong_requests_are_answered_in_alertmanagers_words() {
     bench.end().await;
 }
 
+/// Each of these was refused once, with every other alert of its batch.
+#[tokio::test]
+async fn one_odd_alert_does_not_lose_its_batch() {
+    let bench = Bench::new(AT_ONCE);
+    for (number, (odd, expected)) in [
+        (r#"{"labels":{"n":"N","a":null}}"#, json!({})),
+        (
+            r#"{"labels":{"n":"N","a":"\ud800"}}"#,
+            json!({"a": "\u{fffd}"}),
+        ),
+        (
+            r#"{"labels":{"n":"N"},"Labels":{"a":"b"}}"#,
+            json!({"a": "b"}),
+        ),
+        (
+            r#"{"labels":{"n":"N"},"startsAt":"2026-01-02 03:04:05"}"#,
+            json!({}),
+        ),
+        // As soon as it ends it would be told to nobody.
+        (
+            r#"{"labels":{"n":"N"},"startsAt":"","endsAt":""}"#,
+            json!({}),
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("odd{number}");
+        let odd = odd.replace(r#""N""#, &format!("{name:?}"));
+        let body = format!(r#"[{{"labels":{{"n":"before{number}"}}}},{odd}] and more"#);
+        // Not by the bench's own way, which holds requests to the API's document.
+        assert_eq!(bench.send(posted(&body)).await, (200, String::new()));
+        let mut alerts = bench
+            .get(&format!("/api/v2/alerts?filter=n%3D{name}"))
+            .await;
+        let labels = alerts[0]["labels"].as_object_mut().unwrap();
+        labels.remove("n");
+        assert_eq!(json!(labels), expected, "{odd}");
+    }
+    // An address was left out without a word where its name had another case.
+    let body = r#"[{"labels":{"n":"address"},"generatorUrl":"http://g/x"}]"#;
+    assert_eq!(bench.send(posted(body)).await.0, 200);
+    let alerts = bench.get("/api/v2/alerts?filter=n%3Daddress").await;
+    assert_eq!(alerts[0]["generatorURL"], "http://g/x");
+    bench.end().await;
+}
+
+fn posted(body: &str) -> Request<Body> {
+    Request::post("/api/v2/alerts")
+        .body(Body::from(body.to_owned()))
+        .unwrap()
+}
+
 #[tokio::test]
 async fn a_valid_alert_of_a_batch_is_kept_although_others_are_not() {
     let bench = Bench::new(AT_ONCE);

@@ -1,6 +1,7 @@
 //! The words every room shares: time, labels, matchers, samples, alerts, tenants, and the verbs by which
 //! every deciding machine is driven. Pure: nothing here reads a clock, a file, a socket or a random source.
 mod alert;
+mod date_time;
 pub mod duration;
 mod fingerprint;
 pub mod go_duration;

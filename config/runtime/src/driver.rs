@@ -1,4 +1,5 @@
 //! Runs one machine until it is told to stop or its inputs end.
+use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,9 @@ use crate::stop::Stop;
 
 /// Inputs that are taken in together: their records share one write to the log.
 const BATCH_MAX: usize = 256;
+/// What is left after this waits for the next turn: deadlines come between, or batches of tens of thousands of alerts would
+/// keep a page waiting.
+const BATCH_TIME_MAX: Duration = Duration::from_millis(100);
 /// The longest wait before the clock is asked again: a wall clock that is set forward is noticed this soon.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -44,29 +48,37 @@ where
     M: Machine,
     S: Shell<M>,
 {
-    let mut batch = Vec::with_capacity(BATCH_MAX);
+    let mut received = Vec::with_capacity(BATCH_MAX);
+    let mut batch = VecDeque::with_capacity(BATCH_MAX);
     let mut open = true;
     // What a machine decided while it was restored is carried out before the first input.
     settle(&mut machine, &mut shell).await;
-    while open {
+    while open || !batch.is_empty() {
         let wait = machine
             .poll_timeout()
             .map(|deadline| deadline.saturating_since(clock.now()));
-        tokio::select! {
-            biased;
-            received = inputs.recv_many(&mut batch, BATCH_MAX) => open = received > 0,
-            () = stop.stopped() => {
-                inputs.close();
-                while let Some(input) = inputs.recv().await {
-                    batch.push(input);
+        if batch.is_empty() {
+            tokio::select! {
+                biased;
+                count = inputs.recv_many(&mut received, BATCH_MAX) => open = count > 0,
+                () = stop.stopped() => {
+                    inputs.close();
+                    while let Some(input) = inputs.recv().await {
+                        received.push(input);
+                    }
+                    open = false;
                 }
-                open = false;
+                () = sleep(wait) => {}
             }
-            () = sleep(wait) => {}
+            batch.extend(received.drain(..));
         }
         let begun = Instant::now();
-        for input in batch.drain(..) {
+        let batch_begun = clock.now();
+        while let Some(input) = batch.pop_front() {
             machine.handle(input, clock.now());
+            if clock.now().saturating_since(batch_begun) >= BATCH_TIME_MAX {
+                break;
+            }
         }
         let now = clock.now();
         if open
@@ -106,7 +118,7 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::{Shell, drive};
-    use crate::clock::SystemClock;
+    use crate::clock::{ManualClock, SystemClock};
     use crate::stop::Stopper;
 
     /// Adds what it is given, and says the sum aloud at its deadline.
@@ -176,5 +188,68 @@ mod tests {
         inputs.send(4).await.unwrap();
         stopper.stop();
         assert_eq!(driven.await.unwrap().sum, 9);
+    }
+
+    /// Takes its time for each input.
+    struct Thinker {
+        clock: Arc<ManualClock>,
+        handled: u32,
+        due: Option<Timestamp>,
+        at_deadline: Option<u32>,
+    }
+
+    impl Machine for Thinker {
+        type Input = ();
+        type Command = ();
+        type Event = ();
+
+        fn handle(&mut self, (): (), now: Timestamp) {
+            self.handled += 1;
+            self.clock.set(now + Duration::from_millis(40));
+        }
+
+        fn handle_timeout(&mut self, _now: Timestamp) {
+            self.due = None;
+            self.at_deadline = Some(self.handled);
+        }
+
+        fn poll_command(&mut self) -> Option<()> {
+            None
+        }
+
+        fn poll_event(&mut self) -> Option<()> {
+            None
+        }
+
+        fn poll_timeout(&self) -> Option<Timestamp> {
+            self.due
+        }
+    }
+
+    struct Deaf;
+
+    impl Shell<Thinker> for Deaf {
+        async fn carry_out(&mut self, _machine: &Thinker, _: Vec<()>, _: Vec<()>) {}
+    }
+
+    #[tokio::test]
+    async fn deadlines_come_between_inputs_that_take_long() {
+        let start = Timestamp::from_secs(1000);
+        let clock = Arc::new(ManualClock::at(start));
+        let machine = Thinker {
+            clock: Arc::clone(&clock),
+            handled: 0,
+            due: Some(start + Duration::from_millis(50)),
+            at_deadline: None,
+        };
+        let (inputs, receiver) = mpsc::channel(256);
+        for _ in 0..200 {
+            inputs.send(()).await.unwrap();
+        }
+        drop(inputs);
+        let (_stopper, stop) = Stopper::new();
+        let machine = drive(machine, receiver, clock, Deaf, stop).await;
+        assert_eq!(machine.at_deadline, Some(3), "100 ms have passed");
+        assert_eq!(machine.handled, 200);
     }
 }

@@ -18,7 +18,7 @@ use tower::ServiceExt;
 
 use crate::api::routes;
 use crate::engine::Engine;
-use crate::memory_budget::REQUEST_BYTES_MAX;
+use crate::engine::REQUEST_BYTES_MAX;
 use crate::query::QueryTimes;
 use crate::settings::{Build, IngestSettings, QuerySettings};
 

@@ -524,3 +524,42 @@ fn past_its_bounds_it_refuses_aloud() {
     world.until(40);
     world.check(&["30 first notification +b"]);
 }
+
+/// It takes half an hour until the garbage is collected: new alerts do not wait for it.
+#[test]
+fn what_has_ended_holds_no_place() {
+    let mut world = World::new(PLAIN);
+    world.settings.alerts_max = 2;
+    world.crash(secs(0));
+    let refused = Answer::Alerts(AlertsAnswer {
+        invalid: Vec::new(),
+        refused: Some(Refused {
+            count: 1,
+            limit: Limit::Alerts(2),
+        }),
+    });
+    let taken = Answer::Alerts(AlertsAnswer::default());
+    let (first, second) = ("alertname=Down instance=a", "alertname=Down instance=b");
+    let (third, fourth) = ("alertname=Down instance=c", "alertname=Down instance=d");
+    world.fire(&[first, second]);
+    world.until(40);
+    world.resolve(&[first]);
+    world.answers.clear();
+    // Somebody is still to be told of its end.
+    world.fire(&[third]);
+    world.until(340);
+    world.fire(&[third]);
+    // Full again, and not long ago it was looked at whether somebody has gone.
+    world.resolve(&[second]);
+    world.fire(&[fourth]);
+    assert_eq!(
+        world.answers,
+        [refused.clone(), taken.clone(), taken, refused]
+    );
+    world.until(650);
+    world.check(&[
+        "30 first notification +a +b",
+        "330 some alerts resolved +b -a",
+        "630 new alerts added +c -b",
+    ]);
+}

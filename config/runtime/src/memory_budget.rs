@@ -3,29 +3,33 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Past this senders are told to come later.
-pub(crate) const REQUEST_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// Permits are counted in this unit, because a semaphore's number is 32 bits.
 const PERMIT_BYTES: usize = 1024;
 
-pub(crate) struct MemoryBudget(Arc<Semaphore>);
+/// A number of bytes that requests share; each gives its own back when it is dropped.
+#[derive(Clone, Debug)]
+pub struct MemoryBudget(Arc<Semaphore>);
 
 /// What one request has of it, until it is dropped.
-pub(crate) struct Reserved {
+#[derive(Debug)]
+pub struct Reserved {
     budget: Arc<Semaphore>,
     permit: Option<OwnedSemaphorePermit>,
     bytes: usize,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct BudgetSpent;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BudgetSpent;
 
 impl MemoryBudget {
-    pub(crate) fn new(bytes: usize) -> Self {
+    #[must_use]
+    pub fn new(bytes: usize) -> Self {
         Self(Arc::new(Semaphore::new(bytes / PERMIT_BYTES)))
     }
 
-    pub(crate) fn reserve(&self) -> Reserved {
+    /// None of it taken yet.
+    #[must_use]
+    pub fn reserve(&self) -> Reserved {
         Reserved {
             budget: Arc::clone(&self.0),
             permit: None,
@@ -36,7 +40,7 @@ impl MemoryBudget {
 
 impl Reserved {
     /// So many bytes more, or none.
-    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), BudgetSpent> {
+    pub fn grow(&mut self, bytes: usize) -> Result<(), BudgetSpent> {
         let grown = self.bytes.saturating_add(bytes);
         let more = grown.div_ceil(PERMIT_BYTES) - self.bytes.div_ceil(PERMIT_BYTES);
         let more = u32::try_from(more).map_err(|_| BudgetSpent)?;
