@@ -49,7 +49,8 @@ pub(crate) async fn run(
     start_logging(
         log_level(flags.log_level.into()),
         log_format(flags.log_format.into()),
-    );
+    )
+    .context("cannot start logging")?;
     let features = flags
         .features()
         .context("error parsing the feature flag list")?;

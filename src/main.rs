@@ -34,6 +34,20 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const STACK_BYTES: usize = 8 * 1024 * 1024;
 
 fn main() -> ExitCode {
+    let _log = WrittenLog;
+    run()
+}
+
+/// However the process ends, a panic of its main thread included, what waits for whoever reads the log is written.
+struct WrittenLog;
+
+impl Drop for WrittenLog {
+    fn drop(&mut self) {
+        runtime::flush_log();
+    }
+}
+
+fn run() -> ExitCode {
     // It fails only where a provider was installed before, and this is the first line that could.
     let _ = rustls::crypto::ring::default_provider().install_default();
     if is_called_alertmanager() {
@@ -110,10 +124,9 @@ fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<
 }
 
 /// One line, with the whole chain of reasons; mistakes of files as they are.
-#[expect(clippy::print_stderr, reason = "a command's answer")]
 fn complain(error: &anyhow::Error) {
     match error.downcast_ref::<Problems>() {
-        Some(problems) => eprintln!("{problems}"),
-        None => eprintln!("watchbell: {error:#}"),
+        Some(problems) => runtime::say_last(&problems.to_string()),
+        None => runtime::say_last(&format!("watchbell: {error:#}")),
     }
 }

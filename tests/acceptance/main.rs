@@ -29,6 +29,7 @@ mod tenants;
 mod told_configuration;
 mod tools;
 mod traces;
+mod unread_log;
 mod wait;
 mod watchbell;
 mod words;
