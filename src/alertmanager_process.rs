@@ -109,6 +109,7 @@ pub(crate) async fn run(
         Ok::<_, anyhow::Error>((log, saved, passed_over))
     });
     let (log, saved, passed_over) = opening.await.context("the storage could not be opened")??;
+    metrics.watch_log("alertmanager", &log);
     let member = cluster.as_ref().map(|port| port.member.clone());
     let recorder = destinations.map(|destinations| {
         let metrics = RecorderMetrics::register(&metrics);

@@ -19,6 +19,7 @@ mod version;
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use config::Problems;
@@ -32,6 +33,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// As much as the main thread has: reading a file that is nested as deep as one may be takes more than a thread's usual
 /// 2 MiB where code is not optimised.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
+
+/// What still runs at the end on a thread of its own waits for a disk: one that does not answer must not keep the process
+/// from being started again.
+const THREADS_END_MAX: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let _log = WrittenLog;
@@ -116,11 +121,13 @@ fn run_alertmanager(flags: AlertmanagerFlags) -> ExitCode {
 }
 
 fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_stack_size(STACK_BYTES)
-        .build()?
-        .block_on(work)
+        .build()?;
+    let ended = runtime.block_on(work);
+    runtime.shutdown_timeout(THREADS_END_MAX);
+    ended
 }
 
 /// One line, with the whole chain of reasons; mistakes of files as they are.

@@ -5,5 +5,6 @@ mod bench;
 mod contract;
 mod durability;
 mod explain;
+mod hanging_disk;
 mod recorder;
 mod traces;

@@ -42,6 +42,8 @@ pub enum IngestError {
     Decode(#[from] DecodeError),
     #[error("samples could not be logged")]
     Log(#[source] AppendError),
+    #[error("disk does not answer; try again")]
+    Hanging,
     #[error("too many requests are being written; try again")]
     Overloaded,
     #[error(transparent)]
@@ -83,9 +85,10 @@ impl Engine {
         clock: Arc<dyn Clock>,
         metrics: &Metrics,
     ) -> Result<Self, StartError> {
-        let metrics = IngestMetrics::register(metrics);
         let start = clock.now();
         let restored = wal::restore(&settings.folder, settings.sync, &settings.limits, new_head)?;
+        metrics.watch_log("ingest", &restored.log);
+        let metrics = IngestMetrics::register(metrics);
         let took = clock.now().saturating_since(start);
         metrics.replay_seconds.set(took.as_secs_f64());
         metrics.log_damages.inc_by(restored.damages);
@@ -338,6 +341,10 @@ impl Engine {
     fn log_error(&self, error: AppendError) -> IngestError {
         match error {
             AppendError::Closed => IngestError::Stopping,
+            AppendError::Hanging { .. } => {
+                self.0.metrics.count_refused_request_for("log");
+                IngestError::Hanging
+            }
             AppendError::Overloaded { .. } => {
                 self.0.metrics.count_refused_request_for("overloaded");
                 IngestError::Overloaded
