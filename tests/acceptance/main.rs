@@ -16,6 +16,7 @@ mod harness;
 mod kill;
 mod layout;
 mod pages;
+mod piped;
 mod probe;
 mod process;
 mod prometheus;
