@@ -1,10 +1,6 @@
 //! A disk that does not answer: pages go out, senders are told to try again, and what is missing is stored afterwards.
-//!
-//! The log's next segment is a pipe: whoever opens it to write hangs until somebody opens it to read.
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use alertmanager_core::{Deliver, Input};
@@ -12,8 +8,7 @@ use axum::body::Body;
 use axum::http::Request;
 use model::TenantId;
 use notifiers_core::Outcome;
-use runtime::log::{AppendError, Log, LogSettings, SegmentNumber};
-use tokio::task::JoinHandle;
+use runtime::log::{HangingLog, LogSettings};
 use tokio::time::timeout;
 use tower::ServiceExt;
 
@@ -24,8 +19,6 @@ use crate::tests::bench::{AT_ONCE, Bench};
 
 /// Far longer than anything takes.
 const FAR: Duration = Duration::from_secs(60);
-/// So that an open pipe does not hang the test itself.
-const O_NONBLOCK: i32 = 0o4000;
 
 fn delivered(_: &Deliver) -> Outcome {
     Outcome::Delivered { id: None }
@@ -39,36 +32,6 @@ fn holds(path: &Path, text: &str) -> bool {
     let bytes = fs::read(path).unwrap_or_default();
     let mut parts = bytes.windows(text.len());
     parts.any(|part| part == text.as_bytes())
-}
-
-struct HangingDisk {
-    pipe: PathBuf,
-    rotating: JoinHandle<Result<SegmentNumber, AppendError>>,
-}
-
-impl HangingDisk {
-    /// From here on the log does not get on.
-    fn begin(folder: &Path, log: &Log) -> Self {
-        let pipe = folder.join("00000002.log");
-        let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
-        assert!(made.success());
-        let log = log.clone();
-        let rotating = tokio::spawn(async move { log.rotate().await });
-        Self { pipe, rotating }
-    }
-
-    /// What hung fails, and what comes later is written again.
-    async fn end(self) {
-        let mut reading = OpenOptions::new();
-        let reader: File = reading
-            .read(true)
-            .custom_flags(O_NONBLOCK)
-            .open(&self.pipe)
-            .unwrap();
-        let _ = self.rotating.await;
-        fs::remove_file(&self.pipe).unwrap();
-        drop(reader);
-    }
 }
 
 fn settings(write_max: Duration) -> LogSettings {
@@ -88,7 +51,7 @@ async fn pages_go_out_and_the_state_is_stored_when_the_disk_answers_again() {
     bench.post_alerts(&alert("Before")).await;
     bench.hear().await;
 
-    let disk = HangingDisk::begin(folder.path(), &log);
+    let disk = HangingLog::begin(folder.path(), &log).await;
     for name in ["First", "Second"] {
         let body = alert(name);
         let answer = bench.ask("POST", "/api/v2/alerts", &body);
@@ -100,7 +63,7 @@ async fn pages_go_out_and_the_state_is_stored_when_the_disk_answers_again() {
     let alerts = bench.get("/api/v2/alerts").await;
     assert_eq!(alerts.as_array().unwrap().len(), 3);
 
-    disk.end().await;
+    disk.end();
     // Nobody asks for anything meanwhile.
     let stored = async {
         while !holds(&folder.path().join("00000001.log"), "Second") {
@@ -146,7 +109,7 @@ async fn the_last_files_of_the_data_folder_wait_for_a_busy_machine() {
     bench.hear().await;
 
     // The machine waits for the disk, and more wait for the machine than there is room for.
-    let disk = HangingDisk::begin(folder.path(), &log);
+    let disk = HangingLog::begin(folder.path(), &log).await;
     let handle = bench.service.known(&TenantId::anonymous()).unwrap();
     let held = Request::post("/api/v2/alerts")
         .header("content-type", "application/json")
@@ -163,7 +126,7 @@ async fn the_last_files_of_the_data_folder_wait_for_a_busy_machine() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
-    disk.end().await;
+    disk.end();
     assert!(bench.service.join(FAR).await);
     posting.await.unwrap().unwrap();
     assert!(holds(&data.join("nflog"), "Before"), "it was written");

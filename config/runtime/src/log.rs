@@ -17,6 +17,7 @@
 //! were taken away are reported too, also where none is left.
 mod extent;
 mod frame;
+mod hanging;
 mod no_room;
 mod open;
 mod promise;
@@ -31,6 +32,7 @@ mod writer;
 mod tests;
 
 pub use frame::{PAYLOAD_BYTES_MAX, Record};
+pub use hanging::HangingLog;
 pub use no_room::{is_broken_disk, is_want_of_room};
 pub(crate) use open::LogWatch;
 pub use open::{Log, LogSettings, LogStats, OpenError, Receipt, TornTail};

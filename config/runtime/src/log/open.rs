@@ -18,7 +18,9 @@ use crate::log::segment::{
     Disk, Folder, HEADER_BYTES, SegmentFile, SegmentHeader, SegmentNumber, VERSION, list_segments,
     segment_path, sync_folder,
 };
-use crate::log::writer::{AppendError, Commit, Shared, SyncPolicy, Tail, run_syncer, run_writer};
+use crate::log::writer::{
+    AppendError, Commit, Rotation, Shared, SyncPolicy, Tail, run_syncer, run_writer,
+};
 
 /// Replay reads a segment into memory, so this also bounds what a start needs beside the state itself.
 const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -284,9 +286,12 @@ impl Log {
     /// The number of a segment such that all that was appended before this call is in older ones, and all that is
     /// appended after its answer is in this one or newer ones.
     pub async fn rotate(&self) -> Result<SegmentNumber, AppendError> {
-        let shared = &self.0.shared;
-        let rotation = shared.request_rotation()?;
-        shared.answer_of(&rotation).await
+        let rotation = self.request_rotation()?;
+        self.0.shared.answer_of(&rotation).await
+    }
+
+    pub(crate) fn request_rotation(&self) -> Result<Arc<Rotation>, AppendError> {
+        self.0.shared.request_rotation()
     }
 
     /// As [`Log::rotate`], for threads that may block.
