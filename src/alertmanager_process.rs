@@ -49,7 +49,8 @@ pub(crate) async fn run(
     start_logging(
         log_level(flags.log_level.into()),
         log_format(flags.log_format.into()),
-    );
+    )
+    .context("cannot start logging")?;
     let features = flags
         .features()
         .context("error parsing the feature flag list")?;
@@ -108,6 +109,7 @@ pub(crate) async fn run(
         Ok::<_, anyhow::Error>((log, saved, passed_over))
     });
     let (log, saved, passed_over) = opening.await.context("the storage could not be opened")??;
+    metrics.watch_log("alertmanager", &log);
     let member = cluster.as_ref().map(|port| port.member.clone());
     let recorder = destinations.map(|destinations| {
         let metrics = RecorderMetrics::register(&metrics);

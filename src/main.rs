@@ -19,6 +19,7 @@ mod version;
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use config::Problems;
@@ -33,7 +34,25 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// 2 MiB where code is not optimised.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
 
+/// What still runs at the end on a thread of its own waits for a disk: one that does not answer must not keep the process
+/// from being started again.
+const THREADS_END_MAX: Duration = Duration::from_secs(5);
+
 fn main() -> ExitCode {
+    let _log = WrittenLog;
+    run()
+}
+
+/// However the process ends, a panic of its main thread included, what waits for whoever reads the log is written.
+struct WrittenLog;
+
+impl Drop for WrittenLog {
+    fn drop(&mut self) {
+        runtime::flush_log();
+    }
+}
+
+fn run() -> ExitCode {
     // It fails only where a provider was installed before, and this is the first line that could.
     let _ = rustls::crypto::ring::default_provider().install_default();
     if is_called_alertmanager() {
@@ -102,18 +121,19 @@ fn run_alertmanager(flags: AlertmanagerFlags) -> ExitCode {
 }
 
 fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_stack_size(STACK_BYTES)
-        .build()?
-        .block_on(work)
+        .build()?;
+    let ended = runtime.block_on(work);
+    runtime.shutdown_timeout(THREADS_END_MAX);
+    ended
 }
 
 /// One line, with the whole chain of reasons; mistakes of files as they are.
-#[expect(clippy::print_stderr, reason = "a command's answer")]
 fn complain(error: &anyhow::Error) {
     match error.downcast_ref::<Problems>() {
-        Some(problems) => eprintln!("{problems}"),
-        None => eprintln!("watchbell: {error:#}"),
+        Some(problems) => runtime::say_last(&problems.to_string()),
+        None => runtime::say_last(&format!("watchbell: {error:#}")),
     }
 }

@@ -141,6 +141,7 @@ async fn start_alertmanager(
     let (log, saved) = blocking(move || alertmanager::open_journal(&folder, sync))
         .await?
         .context("cannot start alertmanager")?;
+    hands.metrics.watch_log("alertmanager", &log);
     let tellers = prepare(&configuration.alertmanager)
         .await
         .map_err(|error| anyhow!(error.sentence()))?;
@@ -189,6 +190,7 @@ async fn start_ruler(
     let (log, saved) = blocking(move || ruler::open_journal(&folder, sync))
         .await?
         .context("cannot start ruler")?;
+    hands.metrics.watch_log("ruler", &log);
     // As with Go's clients, a proxy of the environment is nothing to alerts and rules unless a setting says so.
     let client = reqwest::Client::builder()
         .no_proxy()

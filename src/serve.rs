@@ -25,7 +25,8 @@ pub(crate) async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
     start_logging(
         log_level(watchbell.log.level),
         log_format(watchbell.log.format),
-    );
+    )
+    .context("cannot start logging")?;
     let targets = Targets::new(&arguments.targets);
     targets.check(&configuration)?;
     for warning in &configuration.warnings {

@@ -31,14 +31,21 @@ pub enum JournalError {
 /// Opens the log in `folder` and reads back what it holds. Blocks.
 ///
 /// # Errors
-/// A folder that cannot be used, or records that a newer release has written. A damaged place is reported and passed
+/// A folder that cannot be used, though there is room, or records that a newer release has written. A damaged place is reported and passed
 /// over: what it said of alerts their senders say again, what it said of notifications may be told again.
 pub fn open_journal(folder: &Path, sync: SyncPolicy) -> Result<(Log, SavedTenants), JournalError> {
     let settings = LogSettings {
         sync,
         ..LogSettings::default()
     };
-    let log = Log::open(folder, &settings)?;
+    open_journal_with(folder, &settings)
+}
+
+pub(crate) fn open_journal_with(
+    folder: &Path,
+    settings: &LogSettings,
+) -> Result<(Log, SavedTenants), JournalError> {
+    let log = Log::open(folder, settings)?;
     if let Some(torn) = log.torn_tail() {
         warn!(path = %torn.path.display(), offset = torn.offset, bytes = torn.bytes, "cut off what a crash had left half written");
     }

@@ -39,6 +39,8 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 const COUNT_MAX: Duration = Duration::from_secs(3);
 /// How long a collector may take for the last spans.
 const TRACES_DRAIN_MAX: Duration = Duration::from_secs(3);
+/// How long the machine and the disk may take at the end for the data folder's files.
+const EXPORT_MAX: Duration = Duration::from_secs(5);
 /// How often the end of deliveries is looked for meanwhile.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
 
@@ -156,6 +158,8 @@ pub(crate) struct Inner {
     reloading: tokio::sync::Mutex<()>,
     tenants: Mutex<BTreeMap<TenantId, Tenant>>,
     tasks: Mutex<Tasks>,
+    /// Held while the data folder's files are written: two at once would write the same ones.
+    exporting: Arc<tokio::sync::Mutex<()>>,
     /// The machines end after the process was told to: deliveries under way may come home first.
     machines_stopper: Stopper,
     machines_stop: Stop,
@@ -201,6 +205,7 @@ impl AlertmanagerService {
                 started_at: parts.clock.now(),
                 tenants: Mutex::default(),
                 tasks: Mutex::new(Tasks::new(parts.stopper.clone())),
+                exporting: Arc::default(),
                 machines_stopper,
                 machines_stop,
                 settings,
@@ -222,7 +227,12 @@ impl AlertmanagerService {
             .spawn("alertmanager-drain", async move {
                 stop.stopped().await;
                 inner.drain().await;
-                inner.export().await;
+                if tokio::time::timeout(EXPORT_MAX, inner.export())
+                    .await
+                    .is_err()
+                {
+                    warn!("the data folder's files are not written: neither machine nor disk may keep the end back");
+                }
                 inner.machines_stopper.stop();
             });
         service
@@ -441,8 +451,12 @@ impl Inner {
             return;
         };
         loop {
+            let maintained = async {
+                tokio::time::sleep(folder.maintenance_interval).await;
+                self.export().await;
+            };
             tokio::select! {
-                () = tokio::time::sleep(folder.maintenance_interval) => self.export().await,
+                () = maintained => {}
                 // The last word is written when deliveries have come home.
                 () = stop.stopped() => return,
             }
@@ -459,10 +473,12 @@ impl Inner {
             return;
         };
         let begun = Instant::now();
-        let answer = tenant
-            .handle
-            .ask(|ticket| Input::ExportWanted { ticket })
-            .await;
+        // A machine that is busy is waited for: at the end there is no next time.
+        let wanted = |ticket| Input::ExportWanted { ticket };
+        let answer = match tenant.handle.line_up(wanted).await {
+            Ok(answered) => answered.come().await,
+            Err(stopped) => Err(stopped),
+        };
         let metrics = &self.parts.metrics;
         let Ok(Answer::Exported(export)) = answer else {
             metrics.nflog.maintained(begun.elapsed(), None);
@@ -472,7 +488,10 @@ impl Inner {
         };
         let path = folder.path.clone();
         let sizes = (export.nflog.len(), export.silences.len());
+        let alone = Arc::clone(&self.exporting).lock_owned().await;
         let writing = tokio::task::spawn_blocking(move || {
+            // Until the files are written, though nobody may wait for that any more.
+            let _alone = alone;
             data_folder::write(&path, &export.nflog, &export.silences)
         });
         let (nflog_bytes, silence_bytes) = match writing.await {

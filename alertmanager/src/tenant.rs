@@ -8,9 +8,10 @@ use alertmanager_core::{Alertmanager, Answer, Command, Event, Input, Record, Tal
 use arc_swap::ArcSwapOption;
 use model::{TenantId, Timestamp};
 use parking_lot::Mutex;
-use runtime::log::Log;
+use runtime::log::{AppendError, Log};
 use runtime::{BudgetSpent, Clock, Shell};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tracing::{error, info};
 
 use crate::attempts::Attempts;
@@ -28,6 +29,8 @@ pub(crate) const INPUTS_MAX: usize = 1024;
 const VIEW_AGE_MAX: Duration = Duration::from_millis(100);
 /// While the log cannot be written the whole state is offered to it again this often.
 const SAVE_AGAIN: Duration = Duration::from_secs(5);
+/// While the disk does not answer it is looked this often whether it does again.
+const HANGING_LOOK: Duration = Duration::from_secs(1);
 /// Counting alerts by state looks at all of them: what was counted is shown for so long.
 const COUNT_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -247,7 +250,7 @@ pub(crate) enum Saving {
     #[default]
     UpToDate,
     /// Something is missing in the log: before anything else the whole state must go there.
-    Behind { again_at: Timestamp },
+    Behind { again_at: Instant },
 }
 
 impl Drop for TenantShell {
@@ -260,6 +263,17 @@ impl Drop for TenantShell {
 impl Shell<Alertmanager> for TenantShell {
     fn note_thought(&mut self, took: Duration) {
         self.thought = took;
+    }
+
+    /// What is missing in the log goes there as soon as it can, though nothing may happen meanwhile.
+    fn retry_in(&self) -> Option<Duration> {
+        match self.saving {
+            Saving::UpToDate => None,
+            Saving::Behind { .. } if self.log.as_ref().is_some_and(Log::hangs) => {
+                Some(HANGING_LOOK)
+            }
+            Saving::Behind { again_at } => Some(again_at.saturating_duration_since(Instant::now())),
+        }
     }
 
     async fn carry_out(
@@ -347,18 +361,21 @@ impl TenantShell {
         }
     }
 
-    /// Says whether everything up to here is in the log.
+    /// Says whether everything up to here is in the log. A disk that does not answer is waited for as long as the log
+    /// does, and then no more before it does.
     async fn save(&mut self, machine: &Alertmanager, records: Vec<Record>) -> bool {
         let Some(log) = &self.log else {
             return true;
         };
-        let now = self.clock.now();
         let records = match self.saving {
             Saving::UpToDate => records,
-            Saving::Behind { again_at } if now < again_at => return false,
-            Saving::Behind { .. } => machine.snapshot(now),
+            Saving::Behind { again_at } if Instant::now() < again_at || log.hangs() => {
+                return false;
+            }
+            Saving::Behind { .. } => machine.snapshot(self.clock.now()),
         };
         if records.is_empty() {
+            self.saving = Saving::UpToDate;
             return true;
         }
         let tenant = &self.tenant;
@@ -374,7 +391,14 @@ impl TenantShell {
                 self.metrics.persist_failures.inc();
                 error!(%tenant, error = %failure, "alerts and notifications could not be stored; senders are told to try again");
                 self.saving = Saving::Behind {
-                    again_at: now + SAVE_AGAIN,
+                    again_at: match failure {
+                        // Whether it hangs is asked without a write.
+                        AppendError::Hanging { .. } => Instant::now(),
+                        AppendError::Closed
+                        | AppendError::Overloaded { .. }
+                        | AppendError::TooLarge { .. }
+                        | AppendError::Write(_) => Instant::now() + SAVE_AGAIN,
+                    },
                 };
                 false
             }

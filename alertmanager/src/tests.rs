@@ -5,6 +5,7 @@ mod bench;
 mod contract;
 mod durability;
 mod explain;
+mod hanging_disk;
 mod recorder;
 mod traces;
 mod waiting;

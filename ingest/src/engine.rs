@@ -43,6 +43,8 @@ pub enum IngestError {
     Decode(#[from] DecodeError),
     #[error("samples could not be logged")]
     Log(#[source] AppendError),
+    #[error("disk does not answer; try again")]
+    Hanging,
     #[error("too many requests are being written; try again")]
     Overloaded,
     #[error(transparent)]
@@ -84,9 +86,10 @@ impl Engine {
         clock: Arc<dyn Clock>,
         metrics: &Metrics,
     ) -> Result<Self, StartError> {
-        let metrics = IngestMetrics::register(metrics);
         let start = clock.now();
         let restored = wal::restore(&settings.folder, settings.sync, &settings.limits, new_head)?;
+        metrics.watch_log("ingest", &restored.log);
+        let metrics = IngestMetrics::register(metrics);
         let took = clock.now().saturating_since(start);
         metrics.replay_seconds.set(took.as_secs_f64());
         metrics.log_damages.inc_by(restored.damages);
@@ -339,6 +342,10 @@ impl Engine {
     fn log_error(&self, error: AppendError) -> IngestError {
         match error {
             AppendError::Closed => IngestError::Stopping,
+            AppendError::Hanging { .. } => {
+                self.0.metrics.count_refused_request_for("log");
+                IngestError::Hanging
+            }
             AppendError::Overloaded { .. } => {
                 self.0.metrics.count_refused_request_for("overloaded");
                 IngestError::Overloaded
@@ -409,7 +416,8 @@ mod tests {
     use std::sync::Arc;
 
     use config::WatchbellConfig;
-    use model::{TenantId, Timestamp};
+    use model::{Labels, Sample, TenantId, Timestamp};
+    use runtime::log::HangingLog;
     use runtime::{ManualClock, Metrics};
 
     use super::{DECODING_MAX, Engine, IngestError, REQUEST_BYTES_MAX, TENANTS_MAX};
@@ -454,6 +462,34 @@ mod tests {
             matches!(refused, Err(IngestError::Overloaded)),
             "it expands"
         );
+    }
+
+    /// Whoever writes is told so, rules among them, and whoever reads notices nothing.
+    #[tokio::test]
+    async fn a_disk_that_does_not_answer_refuses_writes_and_serves_readers() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(folder.path());
+        let tenant = TenantId::anonymous();
+        let write = async |name: &str| {
+            let sample = Sample {
+                timestamp: Timestamp::from_secs(1_000_000),
+                value: 1.0,
+            };
+            let samples = [(Labels::from_pairs([("__name__", name)]), sample)];
+            engine.append(&tenant, &samples).await
+        };
+        write("before").await.unwrap();
+        let log = engine.settings().folder.join("log");
+        let disk = HangingLog::begin(&log, &engine.0.log).await;
+        let in_line = write("in_line").await;
+        assert!(matches!(in_line, Err(IngestError::Hanging)));
+        let refused = write("refused").await;
+        assert!(matches!(refused, Err(IngestError::Hanging)));
+        assert_eq!(engine.stats(&tenant).chunks, 1, "of as many series");
+        disk.end();
+        write("after").await.unwrap();
+        // What was in line is there too, though its sender was told to send it again.
+        assert_eq!(engine.stats(&tenant).chunks, 3);
     }
 
     #[tokio::test]

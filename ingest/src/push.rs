@@ -162,7 +162,9 @@ fn answer_error(error: &IngestError) -> Response {
         | IngestError::Refused(WriteError::TooManySamples { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
         IngestError::Decode(_) | IngestError::Refused(_) => StatusCode::BAD_REQUEST,
         IngestError::Log(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        IngestError::Overloaded | IngestError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        IngestError::Hanging | IngestError::Overloaded | IngestError::Stopping => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         IngestError::TooManyTenants => StatusCode::TOO_MANY_REQUESTS,
     };
     let mut response = plain(status, &chain(error));

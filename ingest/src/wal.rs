@@ -13,8 +13,8 @@ use ingest_core::{Head, Limits, RecordKind, SnapshotCursor};
 use model::TenantId;
 use runtime::Trouble;
 use runtime::log::{
-    Log, LogSettings, OpenError, RecordsFileError, SegmentNumber, SyncPolicy, read_records,
-    write_records,
+    Log, LogSettings, OpenError, RecordsFileError, SegmentNumber, SyncPolicy, is_broken_disk,
+    is_want_of_room, read_records, write_records,
 };
 use tracing::{error, info, warn};
 
@@ -67,7 +67,12 @@ pub(crate) fn restore(
         path: snapshots.clone(),
         source,
     };
-    fs::create_dir_all(&snapshots).map_err(failed)?;
+    if let Err(problem) = fs::create_dir_all(&snapshots) {
+        if !is_want_of_room(&problem) {
+            return Err(failed(problem));
+        }
+        error!(path = %snapshots.display(), error = %problem, "there is no room for a folder; the first snapshot makes it");
+    }
     for (tenant, path) in list_snapshots(&snapshots).map_err(failed)? {
         let file = match read_records(&path) {
             Ok(Some(file)) => file,
@@ -75,7 +80,13 @@ pub(crate) fn restore(
             Err(problem @ RecordsFileError::Damaged { .. }) => {
                 error!(%tenant, error = %problem, "a snapshot cannot be read; it is put aside");
                 damages.count += 1;
-                put_aside(&path).map_err(failed)?;
+                match put_aside(&path) {
+                    // Nothing overwrites it as long as that is so.
+                    Err(problem) if is_want_of_room(&problem) || is_broken_disk(&problem) => {
+                        warn!(path = %path.display(), error = %problem, "the damaged snapshot could not be put aside");
+                    }
+                    outcome => outcome.map_err(failed)?,
+                }
                 continue;
             }
             Err(
@@ -162,6 +173,11 @@ pub(crate) fn checkpoint(
     // Only now: whoever comes after this has its records in segments that stay.
     let stores = stores();
     let snapshots = snapshots_folder(folder);
+    // There may have been no room for it at the start.
+    fs::create_dir_all(&snapshots).map_err(|source| CheckpointError::Snapshot {
+        path: snapshots.clone(),
+        source,
+    })?;
     let mut bytes = 0;
     for store in stores {
         // What stands in older segments has its outcome, so that after this it is in the head.
@@ -284,7 +300,11 @@ fn snapshot_path(snapshots: &Path, tenant: &TenantId) -> PathBuf {
 
 fn list_snapshots(snapshots: &Path) -> io::Result<Vec<(TenantId, PathBuf)>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(snapshots)? {
+    let entries = match fs::read_dir(snapshots) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+        entries => entries?,
+    };
+    for entry in entries {
         let name = entry?.file_name();
         let tenant = name
             .to_str()

@@ -14,7 +14,7 @@ use model::{Labels, Sample, TenantId, Timestamp};
 use parking_lot::Mutex;
 use promql::{ParserOptions, Query, VectorSample};
 use ruler_core::{AppendReport, Group, GroupDefaults, SampleBatch, compile_groups};
-use runtime::log::{Log, SyncPolicy, shorten};
+use runtime::log::{HangingLog, Log, LogSettings, SyncPolicy, shorten};
 use runtime::{Clock, Metrics, Server, Stop, Stopper, SystemClock};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
@@ -532,6 +532,50 @@ async fn a_restart_goes_on_with_the_same_start_and_a_checkpoint_loses_nothing() 
     assert_eq!(starts[0], starts[1]);
     assert_eq!(starts[0], starts[2]);
     stopper.stop();
+}
+
+/// Rules are evaluated, and their alerts sent, whether or not their state can be stored.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_does_not_answer_holds_no_alert_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = LogSettings {
+        write_max: Duration::from_millis(20),
+        ..LogSettings::default()
+    };
+    let log = Log::open(folder.path(), &settings).unwrap();
+    let disk = HangingLog::begin(folder.path(), &log).await;
+    let (stopper, stop) = Stopper::new();
+    let mut alertmanager = Alertmanager::start(stop.clone()).await;
+    let urls = vec![alertmanager.url.clone()];
+    let journal = Some((log, SavedTenants::default()));
+    let house = House::start(urls, journal, stopper, stop);
+    down(&house.backend);
+    let far = Duration::from_secs(60);
+    let told = async {
+        house.service.load(&team(), groups(RULES)).await;
+        alertmanager.alert("Down").await;
+        // And that it has ended.
+        house.backend.set("up==0", Ok(&[]));
+        alertmanager.alert("Down").await
+    };
+    tokio::time::timeout(far, told).await.expect("it is told");
+    let failures = "watchbell_ruler_persist_failures_total ";
+    let text = house.metrics.text();
+    let (_, failed) = text.split_once(&format!("\n{failures}")).unwrap();
+    assert!(!failed.starts_with('0'), "nothing was stored");
+
+    disk.end();
+    let stored = async {
+        let segment = folder.path().join("00000001.log");
+        while !String::from_utf8_lossy(&std::fs::read(&segment).unwrap()).contains("Down") {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(far, stored)
+        .await
+        .expect("all of it is stored");
+    house.stopper.stop();
+    assert!(house.service.join(Duration::from_secs(5)).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -91,6 +91,16 @@ impl Bench {
             }
             None => (None, SavedTenants::default()),
         };
+        Self::storing(yaml, log, saved, ServiceSettings::default(), answer)
+    }
+
+    pub(crate) fn storing(
+        yaml: &str,
+        log: Option<Log>,
+        saved: SavedTenants,
+        settings: ServiceSettings,
+        answer: fn(&Deliver) -> Outcome,
+    ) -> Self {
         let (sender, heard) = mpsc::unbounded_channel();
         let metrics = Metrics::new();
         let (stopper, stop) = Stopper::new();
@@ -105,8 +115,7 @@ impl Bench {
             stop: stop.clone(),
             stopper: stopper.clone(),
         };
-        let service =
-            AlertmanagerService::start(config(yaml), ServiceSettings::default(), parts, saved);
+        let service = AlertmanagerService::start(config(yaml), settings, parts, saved);
         let router = crate::api::routes(&service).into_router();
         Self {
             service,
@@ -154,8 +163,12 @@ impl Bench {
         self.heard.recv().await.unwrap().1
     }
 
-    pub(crate) async fn end(self) {
+    pub(crate) fn stop(&self) {
         self.stopper.stop();
+    }
+
+    pub(crate) async fn end(self) {
+        self.stop();
         assert!(self.service.join(Duration::from_secs(10)).await);
     }
 }

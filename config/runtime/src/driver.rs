@@ -31,6 +31,12 @@ pub trait Shell<M: Machine>: Send {
         events: Vec<M::Event>,
     ) -> impl Future<Output = ()> + Send;
 
+    /// In what time the shell wants another turn, though nothing may have been decided: something of before is left to be
+    /// done. It gets one with an empty batch.
+    fn retry_in(&self) -> Option<Duration> {
+        None
+    }
+
     /// How long the machine thought about the batch that is carried out next.
     fn note_thought(&mut self, _took: Duration) {}
 }
@@ -57,6 +63,7 @@ where
         let wait = machine
             .poll_timeout()
             .map(|deadline| deadline.saturating_since(clock.now()));
+        let wait = [wait, shell.retry_in()].into_iter().flatten().min();
         if batch.is_empty() {
             tokio::select! {
                 biased;
@@ -104,7 +111,8 @@ async fn sleep(wait: Option<Duration>) {
 async fn settle<M: Machine, S: Shell<M>>(machine: &mut M, shell: &mut S) {
     let events: Vec<M::Event> = std::iter::from_fn(|| machine.poll_event()).collect();
     let commands: Vec<M::Command> = std::iter::from_fn(|| machine.poll_command()).collect();
-    if !(events.is_empty() && commands.is_empty()) {
+    let retries = shell.retry_in().is_some_and(|wait| wait.is_zero());
+    if retries || !(events.is_empty() && commands.is_empty()) {
         shell.carry_out(machine, commands, events).await;
     }
 }
@@ -155,6 +163,43 @@ mod tests {
         fn poll_timeout(&self) -> Option<Timestamp> {
             self.due
         }
+    }
+
+    /// Wants turns until it had enough of them.
+    struct Waiting {
+        turns: u32,
+        said: mpsc::Sender<u32>,
+    }
+
+    impl Shell<Adder> for Waiting {
+        async fn carry_out(&mut self, _machine: &Adder, commands: Vec<u32>, _events: Vec<()>) {
+            assert!(commands.is_empty());
+            self.turns -= 1;
+            self.said.send(self.turns).await.unwrap();
+        }
+
+        fn retry_in(&self) -> Option<Duration> {
+            (self.turns > 0).then_some(Duration::ZERO)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_shell_that_has_something_left_to_do_gets_turns_without_an_input() {
+        let (_inputs, receiver) = mpsc::channel(8);
+        let (said, mut heard) = mpsc::channel(8);
+        let (stopper, stop) = Stopper::new();
+        let shell = Waiting { turns: 2, said };
+        let driven = tokio::spawn(drive(
+            Adder::default(),
+            receiver,
+            Arc::new(SystemClock::new()),
+            shell,
+            stop,
+        ));
+        assert_eq!((heard.recv().await, heard.recv().await), (Some(1), Some(0)));
+        stopper.stop();
+        driven.await.unwrap();
+        assert_eq!(heard.recv().await, None);
     }
 
     struct Listener(mpsc::Sender<u32>);

@@ -9,11 +9,16 @@
 //! older segments; the caller saves its state together with that number ([`write_records`], or in a form of its own
 //! [`write_snapshot`]), and then calls [`Log::remove_before`]. At start it loads the snapshot and replays from that segment on ([`Log::replay`]).
 //!
+//! A disk that is full when the log is opened, and one that does not come back from a write, stop nobody: records are
+//! refused until they can be written again.
+//!
 //! What a crash leaves half written at the very end is cut off when the log is opened. Damage anywhere else is
 //! reported with file and offset, and replay goes on at the next sound frame if the caller wants it to. Segments that
 //! were taken away are reported too, also where none is left.
 mod extent;
 mod frame;
+mod hanging;
+mod no_room;
 mod open;
 mod promise;
 mod records_file;
@@ -27,6 +32,9 @@ mod writer;
 mod tests;
 
 pub use frame::{PAYLOAD_BYTES_MAX, Record};
+pub use hanging::HangingLog;
+pub use no_room::{is_broken_disk, is_want_of_room};
+pub(crate) use open::LogWatch;
 pub use open::{Log, LogSettings, LogStats, OpenError, Receipt, TornTail};
 pub use records_file::{RecordsFile, RecordsFileError, read_records, write_records};
 pub use replay::{Replay, ReplayError, Replayed};

@@ -1,6 +1,13 @@
 //! Logs for the operator: one line an event on standard error, in logfmt or JSON, as Prometheus and Alertmanager write
 //! them: `time= level= source= msg=` and then the fields.
+//!
+//! Nobody waits for whoever reads standard error: lines go there by way of a bounded queue.
 use std::fmt::{self, Write as _};
+use std::io;
+use std::panic::{self, PanicHookInfo};
+use std::sync::OnceLock;
+use std::thread;
+use std::time::Duration;
 
 use model::go_number;
 use model::go_quote::quote;
@@ -15,6 +22,15 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt as layer};
 
 use crate::clock::{Clock, SystemClock};
+use crate::line_queue::LineQueue;
+
+/// Lines that wait for whoever reads standard error: some 20,000. Past this they are dropped, counted, and missed aloud.
+const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How long the end of the process waits for what has not been read.
+const FLUSH_MAX: Duration = Duration::from_secs(2);
+
+/// Where the process' lines wait; there is none before logging was started.
+static LINES: OnceLock<(LineQueue, LogFormat)> = OnceLock::new();
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -31,20 +47,108 @@ pub enum LogLevel {
 }
 
 /// Starts logging for the whole process. A second call changes nothing.
-pub fn start_logging(level: LogLevel, format: LogFormat) {
+///
+/// # Errors
+/// The system gives no thread to write lines with.
+pub fn start_logging(level: LogLevel, format: LogFormat) -> io::Result<()> {
     let level = match level {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Error => LevelFilter::ERROR,
     };
+    let notice = match format {
+        LogFormat::Json => |count| dropped_line(LogFormat::Json, count),
+        LogFormat::Logfmt => |count| dropped_line(LogFormat::Logfmt, count),
+    };
+    let queue = LineQueue::start(io::stderr(), WAITING_BYTES_MAX, notice)?;
+    if LINES.set((queue.clone(), format)).is_err() {
+        return Ok(());
+    }
+    panic::set_hook(Box::new(tell_panic));
     // Other people's crates speak from warnings on: their details are not the operator's.
     let filter = tracing_subscriber::filter::Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target("watchbell", level);
-    let layer = lines(format, std::io::stderr).with_filter(filter);
+    let layer = lines(format, move || QueueWriter(queue.clone())).with_filter(filter);
     // It fails only where logging was started before.
     let _ = tracing_subscriber::registry().with(layer).try_init();
+    Ok(())
+}
+
+/// Says a text that is no event, behind all lines of before: a command's last word.
+#[expect(clippy::print_stderr, reason = "a command's answer")]
+pub fn say_last(text: &str) {
+    match LINES.get() {
+        Some((queue, _)) => queue.push(format!("{text}\n").as_bytes()),
+        // Nothing runs yet that could be held up.
+        None => eprintln!("{text}"),
+    }
+}
+
+/// Waits until all lines are written, two seconds at most: what is not read then is not worth a process that does not
+/// end.
+pub fn flush_log() {
+    if let Some((queue, _)) = LINES.get() {
+        queue.flush(FLUSH_MAX);
+    }
+}
+
+/// Lines of this process that nobody will read.
+pub(crate) fn dropped_lines() -> u64 {
+    LINES.get().map_or(0, |(queue, _)| queue.dropped())
+}
+
+fn dropped_line(format: LogFormat, count: u64) -> String {
+    let mut pairs = own_pairs("WARN", line!(), "log lines were dropped");
+    pairs.push(("count".to_owned(), Value::Bare(count.to_string())));
+    line(format, &pairs) + "\n"
+}
+
+/// In place of the standard library's hook, which writes to standard error by itself and would wait there for ever,
+/// with a part of the process, where nobody reads.
+fn tell_panic(panic: &PanicHookInfo<'_>) {
+    let Some((queue, format)) = LINES.get() else {
+        return;
+    };
+    let text = |name: &str, text: &str| (name.to_owned(), Value::Text(text.to_owned()));
+    let mut pairs = own_pairs("ERROR", line!(), "a thread panicked");
+    let thread = thread::current();
+    pairs.push(text("thread", thread.name().unwrap_or("unnamed")));
+    if let Some(place) = panic.location() {
+        pairs.push(text("at", &place.to_string()));
+    }
+    pairs.push(text("err", panic.payload_as_str().unwrap_or("unknown")));
+    let trace = std::backtrace::Backtrace::capture();
+    if trace.status() == std::backtrace::BacktraceStatus::Captured {
+        pairs.push(text("backtrace", &trace.to_string()));
+    }
+    queue.push(format!("{}\n", line(*format, &pairs)).as_bytes());
+}
+
+/// What a line begins with that is no event of a part.
+fn own_pairs(level: &str, place: u32, message: &str) -> Vec<(String, Value)> {
+    let text = |name: &str, text: String| (name.to_owned(), Value::Text(text));
+    vec![
+        text("time", SystemClock::new().now().to_rfc3339_millis()),
+        text("level", level.to_owned()),
+        text("source", format!("logging.rs:{place}")),
+        text("msg", message.to_owned()),
+    ]
+}
+
+/// Every event is written at once, as a whole line.
+struct QueueWriter(LineQueue);
+
+impl io::Write for QueueWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.push(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn lines<S, W>(format: LogFormat, writer: W) -> impl Layer<S>

@@ -2,6 +2,7 @@
 mod accept;
 mod classic;
 mod process;
+mod storage;
 mod summary;
 
 use std::fmt;
@@ -14,25 +15,40 @@ use parking_lot::Mutex;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::{Metric, Registry};
 
+use crate::log::Log;
 use crate::metrics::accept::TextFormat;
 use crate::metrics::classic::classic;
 use crate::metrics::process::ProcessCollector;
+use crate::metrics::storage::StorageCollector;
 pub use crate::metrics::summary::Summary;
 
 const CLASSIC: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// One registry for the process; cheap to copy.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Metrics {
     registry: Arc<Mutex<Registry>>,
+    storage: StorageCollector,
     summaries: Arc<Mutex<Vec<String>>>,
 }
 
 impl Metrics {
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        let storage = StorageCollector::default();
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(storage.clone()));
+        Self {
+            registry: Arc::new(Mutex::new(registry)),
+            storage,
+            summaries: Arc::default(),
+        }
+    }
+
+    /// Shows whether this part's log takes what is to be stored. The log ends as if nobody looked.
+    pub fn watch_log(&self, part: &'static str, log: &Log) {
+        self.storage.logs.lock().push((part, log.watch()));
     }
 
     /// Shows what the system says of this process too.
@@ -74,6 +90,12 @@ impl Metrics {
             TextFormat::OpenMetrics => (OPEN_METRICS, self.text()),
         };
         ([(CONTENT_TYPE, content_type)], text).into_response()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

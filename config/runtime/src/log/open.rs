@@ -5,20 +5,27 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
-use tracing::warn;
+use parking_lot::Mutex;
+use tracing::{error, warn};
 
 use crate::log::extent::{Extent, ExtentFault, ExtentFile, extent_path, read_extent};
 use crate::log::frame::{FRAME_HEADER_BYTES, PAYLOAD_BYTES_MAX, Record, push_frame};
+use crate::log::no_room::{is_broken_disk, is_want_of_room};
 use crate::log::replay::{Replay, sound_end};
 use crate::log::segment::{
     Disk, Folder, HEADER_BYTES, SegmentFile, SegmentHeader, SegmentNumber, VERSION, list_segments,
     segment_path, sync_folder,
 };
-use crate::log::writer::{AppendError, Commit, Shared, SyncPolicy, Tail, run_syncer, run_writer};
+use crate::log::writer::{
+    AppendError, Commit, Rotation, Shared, SyncPolicy, Tail, run_syncer, run_writer,
+};
 
 /// Replay reads a segment into memory, so this also bounds what a start needs beside the state itself.
 const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Longer than a sound disk ever takes, and short enough for a page that waits for it.
+const WRITE_MAX: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Debug)]
 pub struct LogSettings {
@@ -28,6 +35,8 @@ pub struct LogSettings {
     /// The number of no new segment is below this: the one that the caller's newest snapshot names, so that a
     /// log whose files were taken away does not begin again at numbers which the snapshot covers.
     pub segment_min: SegmentNumber,
+    /// A write that takes longer hangs: whoever waits for it is told so, and nothing more is taken until it comes back.
+    pub write_max: Duration,
 }
 
 impl Default for LogSettings {
@@ -36,6 +45,7 @@ impl Default for LogSettings {
             sync: SyncPolicy::default(),
             segment_bytes_max: SEGMENT_BYTES_MAX,
             segment_min: SegmentNumber::FIRST,
+            write_max: WRITE_MAX,
         }
     }
 }
@@ -92,57 +102,86 @@ struct Inner {
     extent: Arc<ExtentFile>,
     torn_tail: Option<TornTail>,
     threads: Vec<JoinHandle<()>>,
-    /// Held, and released by the kernel, as long as the process has the log.
-    _lock: File,
+    _lock: Arc<Lock>,
 }
 
 /// Records that are on their way to the disk.
 #[derive(Clone)]
-pub struct Receipt(Arc<Commit>);
+pub struct Receipt {
+    commit: Arc<Commit>,
+    shared: Arc<Shared>,
+}
 
 impl Receipt {
     /// When the records are with the kernel, or on the disk where the setting says so. They are written or not,
-    /// whether or not anybody waits.
+    /// whether or not anybody waits. After [`AppendError::Hanging`] that is still open.
     pub async fn wait(&self) -> Result<(), AppendError> {
-        self.0.wait().await
+        self.shared.answer_of(&self.commit).await
     }
 
-    /// As [`Receipt::wait`], for threads that may block.
+    /// As [`Receipt::wait`], for threads that may block, however long that is.
     pub fn wait_blocking(&self) -> Result<(), AppendError> {
-        self.0.wait_blocking()
+        self.commit.wait_blocking()
     }
 
     /// `None` while the records wait. Receipts have their outcome in the order of the appends.
     #[must_use]
     pub fn outcome(&self) -> Option<Result<(), AppendError>> {
-        self.0.answer()
+        self.commit.answer()
     }
 }
 
 impl Log {
-    /// Makes the folder where there is none, cuts off a torn tail and begins a new segment. Blocks.
+    /// Makes the folder where there is none, cuts off a torn tail and begins a new segment. Where there is no room for
+    /// that the log is open all the same: it says so, takes no records, and begins as soon as there is room. Blocks.
     pub fn open(folder: &Path, settings: &LogSettings) -> Result<Self, OpenError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| OpenError::Io { path, source }
         };
-        fs::create_dir_all(folder).map_err(failed(folder))?;
-        let lock = lock(folder)?;
-        let mut found = list_segments(folder).map_err(failed(folder))?;
+        let was_there = list_segments(folder).is_ok_and(|found| !found.is_empty());
+        let waited_out =
+            |error: &io::Error| is_want_of_room(error) || was_there && is_broken_disk(error);
+        let mut want = None;
+        if let Err(source) = fs::create_dir_all(folder) {
+            if !waited_out(&source) {
+                return Err(failed(folder)(source));
+            }
+            want = Some(source);
+        }
+        let lock = Arc::new(Lock::new(folder));
+        match lock.take() {
+            Ok(()) => {}
+            Err(OpenError::Io { source, .. }) if want.is_some() || waited_out(&source) => {
+                want.get_or_insert(source);
+            }
+            Err(error) => return Err(error),
+        }
+        let mut found = match list_segments(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && want.is_some() => Vec::new(),
+            listed => listed.map_err(failed(folder))?,
+        };
         for number in &found {
             check_version(&segment_path(folder, *number))?;
         }
-        let torn_tail = match found.last() {
-            Some(last) => repair_tail(&segment_path(folder, *last))?,
-            None => None,
+        let tear = match found.last() {
+            Some(last) => repair_tail(&segment_path(folder, *last), waited_out)?,
+            None => Tear::None,
         };
         let extent = read_extent_of(folder, settings.segment_min)?;
         let (empty_tail, previous_end) = take_empty_tail(folder, &mut found)?;
+        let (torn_tail, previous_end) = match tear {
+            Tear::None => (None, previous_end),
+            Tear::CutOff(torn) => (Some(torn), previous_end),
+            // What the next segment's header does not count is passed over by the next start.
+            Tear::Left { offset } if empty_tail.is_none() => (None, Some(offset)),
+            Tear::Left { .. } => (None, previous_end),
+        };
         let number = found
             .last()
             .map_or(settings.segment_min, |last| last.next())
             .max(settings.segment_min);
-        let shared = Arc::new(Shared::new());
+        let shared = Arc::new(Shared::new(settings.write_max));
         let kept = found.first().zip(found.last());
         let kept = kept.map(|(first, last)| Extent {
             first: *first,
@@ -152,19 +191,31 @@ impl Log {
         let segments = Segments {
             folder: Folder(folder.to_owned()),
             extent: extent_file.clone(),
+            lock: lock.clone(),
         };
-        let tail = Tail::begin(
+        let mut tail = Tail::new(
             Box::new(segments),
             settings.sync,
             settings.segment_bytes_max,
             number,
             previous_end,
-            &shared,
-        )
-        .map_err(failed(folder))?;
-        // Removed only now: a log that was ever opened has a segment at any moment.
-        if let Some(empty) = empty_tail.filter(|empty| *empty != number) {
-            fs::remove_file(segment_path(folder, empty)).map_err(failed(folder))?;
+        );
+        let begun = match want {
+            None => tail.rotate(&shared).map(drop),
+            Some(want) => Err(want),
+        };
+        match begun {
+            Ok(()) => {
+                // Removed only now: a log that was ever opened has a segment at any moment.
+                if let Some(empty) = empty_tail.filter(|empty| *empty != number) {
+                    fs::remove_file(segment_path(folder, empty)).map_err(failed(folder))?;
+                }
+            }
+            Err(source) if waited_out(&source) => {
+                error!(folder = %folder.display(), error = %source, "nothing can be stored: there is no room for a log; what is stored already is read, and storing begins as soon as there is room");
+                shared.tell(&Err(source), number);
+            }
+            Err(source) => return Err(failed(folder)(source)),
         }
         let writer = spawn("log-writer", {
             let shared = Arc::clone(&shared);
@@ -222,7 +273,9 @@ impl Log {
             }
             push_frame(&mut frames, record);
         }
-        self.0.shared.enqueue(&frames).map(Receipt)
+        let shared = Arc::clone(&self.0.shared);
+        let commit = shared.enqueue(&frames)?;
+        Ok(Receipt { commit, shared })
     }
 
     /// [`Log::append`] and [`Receipt::wait`] in one.
@@ -233,8 +286,12 @@ impl Log {
     /// The number of a segment such that all that was appended before this call is in older ones, and all that is
     /// appended after its answer is in this one or newer ones.
     pub async fn rotate(&self) -> Result<SegmentNumber, AppendError> {
-        let rotation = self.0.shared.request_rotation()?;
-        rotation.wait().await
+        let rotation = self.request_rotation()?;
+        self.0.shared.answer_of(&rotation).await
+    }
+
+    pub(crate) fn request_rotation(&self) -> Result<Arc<Rotation>, AppendError> {
+        self.0.shared.request_rotation()
     }
 
     /// As [`Log::rotate`], for threads that may block.
@@ -255,6 +312,18 @@ impl Log {
         sync_folder(&self.0.folder)
     }
 
+    /// Whether the write that is under way has been so for too long. Nothing is taken then.
+    #[must_use]
+    pub fn hangs(&self) -> bool {
+        self.0.shared.hangs()
+    }
+
+    /// For whoever wants to know how it goes without holding the log open.
+    pub(crate) fn watch(&self) -> LogWatch {
+        LogWatch(Arc::clone(&self.0.shared))
+    }
+
+    /// Blocks.
     #[must_use]
     pub fn stats(&self) -> LogStats {
         let shared = &self.0.shared;
@@ -273,6 +342,17 @@ impl Log {
     }
 }
 
+/// A look at a log that others have.
+#[derive(Clone)]
+pub(crate) struct LogWatch(Arc<Shared>);
+
+impl LogWatch {
+    /// Whether records are taken, as far as is known: what was tried last has worked, and nothing hangs.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.0.is_writable()
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
         self.shared.close();
@@ -288,24 +368,48 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHand
     thread::Builder::new().name(name.to_owned()).spawn(run)
 }
 
-fn lock(folder: &Path) -> Result<File, OpenError> {
-    let path = folder.join("lock");
-    let io_error = |source| OpenError::Io {
-        path: path.clone(),
-        source,
-    };
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(io_error)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
+/// Held, and released by the kernel, as long as the process has the log.
+struct Lock {
+    folder: PathBuf,
+    file: Mutex<Option<File>>,
+}
+
+impl Lock {
+    fn new(folder: &Path) -> Self {
+        Self {
             folder: folder.to_owned(),
-        }),
-        Err(TryLockError::Error(source)) => Err(io_error(source)),
+            file: Mutex::new(None),
+        }
+    }
+
+    fn take(&self) -> Result<(), OpenError> {
+        let mut held = self.file.lock();
+        if held.is_some() {
+            return Ok(());
+        }
+        let path = self.folder.join("lock");
+        let opened = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            // One that is there can be held on a disk that takes nothing.
+            .or_else(|error| File::open(&path).map_err(|_| error));
+        let locked = opened.and_then(|file| match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(source)) => Err(source),
+        });
+        match locked {
+            Ok(Some(file)) => {
+                *held = Some(file);
+                Ok(())
+            }
+            Ok(None) => Err(OpenError::InUse {
+                folder: self.folder.clone(),
+            }),
+            Err(source) => Err(OpenError::Io { path, source }),
+        }
     }
 }
 
@@ -365,10 +469,20 @@ fn read_extent_of(
 struct Segments {
     folder: Folder,
     extent: Arc<ExtentFile>,
+    lock: Arc<Lock>,
 }
 
 impl Disk for Segments {
     fn create(&self, number: SegmentNumber) -> io::Result<Arc<dyn SegmentFile>> {
+        if !self.folder.0.is_dir() {
+            fs::create_dir_all(&self.folder.0)?;
+        }
+        self.lock.take().map_err(|error| match error {
+            OpenError::Io { source, .. } => source,
+            error @ (OpenError::InUse { .. } | OpenError::NewerVersion { .. }) => {
+                io::Error::other(error)
+            }
+        })?;
         let file = self.folder.create(number)?;
         // Records are worth more than noticing later that they were taken away.
         if let Err(error) = self.extent.enter(number) {
@@ -409,27 +523,44 @@ fn take_empty_tail(
     Ok((Some(last), previous_end))
 }
 
-fn repair_tail(path: &Path) -> Result<Option<TornTail>, OpenError> {
+enum Tear {
+    None,
+    CutOff(TornTail),
+    /// There is no room even for less: on some file systems a file is cut by writing.
+    Left {
+        offset: u64,
+    },
+}
+
+fn repair_tail(path: &Path, waited_out: impl Fn(&io::Error) -> bool) -> Result<Tear, OpenError> {
     let io_error = |source| OpenError::Io {
         path: path.to_owned(),
         source,
     };
     let bytes = fs::read(path).map_err(io_error)?;
-    let end = sound_end(&bytes) as u64;
-    let torn = bytes.len() as u64 - end;
-    if torn == 0 {
-        return Ok(None);
+    let offset = sound_end(&bytes) as u64;
+    let bytes = bytes.len() as u64 - offset;
+    if bytes == 0 {
+        return Ok(Tear::None);
     }
-    let file = OpenOptions::new()
-        .write(true)
-        .open(path)
-        .map_err(io_error)?;
-    file.set_len(end).map_err(io_error)?;
-    file.sync_all().map_err(io_error)?;
-    warn!(path = %path.display(), offset = end, bytes = torn, "the log's torn end was cut off");
-    Ok(Some(TornTail {
-        path: path.to_owned(),
-        offset: end,
-        bytes: torn,
-    }))
+    let cut = || {
+        let file = OpenOptions::new().write(true).open(path)?;
+        file.set_len(offset)?;
+        file.sync_all()
+    };
+    match cut() {
+        Ok(()) => {
+            warn!(path = %path.display(), offset, bytes, "the log's torn end was cut off");
+            Ok(Tear::CutOff(TornTail {
+                path: path.to_owned(),
+                offset,
+                bytes,
+            }))
+        }
+        Err(error) if waited_out(&error) => {
+            warn!(path = %path.display(), offset, bytes, %error, "the log's torn end is passed over");
+            Ok(Tear::Left { offset })
+        }
+        Err(source) => Err(io_error(source)),
+    }
 }

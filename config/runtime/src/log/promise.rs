@@ -1,4 +1,6 @@
 //! An answer that is given once, to waiting tasks and waiting threads.
+use std::sync::Arc;
+
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
 
@@ -8,8 +10,39 @@ pub(crate) struct Promise<T> {
     tasks: Notify,
 }
 
+/// The hand that owes the answer: where it goes without having given it, those who wait get this one.
+pub(crate) struct Pledge<T: Clone> {
+    promise: Arc<Promise<T>>,
+    otherwise: T,
+}
+
+impl<T: Clone> Pledge<T> {
+    pub(crate) fn new(otherwise: T) -> Self {
+        Self {
+            promise: Arc::new(Promise::new()),
+            otherwise,
+        }
+    }
+
+    pub(crate) fn promise(&self) -> Arc<Promise<T>> {
+        Arc::clone(&self.promise)
+    }
+
+    pub(crate) fn fulfil(self, answer: T) {
+        self.promise.fulfil(answer);
+    }
+}
+
+impl<T: Clone> Drop for Pledge<T> {
+    fn drop(&mut self) {
+        if self.promise.answer().is_none() {
+            self.promise.fulfil(self.otherwise.clone());
+        }
+    }
+}
+
 impl<T: Clone> Promise<T> {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         Self {
             answer: Mutex::new(None),
             threads: Condvar::new(),
@@ -17,7 +50,7 @@ impl<T: Clone> Promise<T> {
         }
     }
 
-    pub(crate) fn fulfil(&self, answer: T) {
+    fn fulfil(&self, answer: T) {
         *self.answer.lock() = Some(answer);
         self.threads.notify_all();
         self.tasks.notify_waiters();

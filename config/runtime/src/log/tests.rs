@@ -3,6 +3,8 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use model::TenantId;
 use parking_lot::Mutex;
@@ -343,6 +345,10 @@ enum Fault {
     AppendAndTruncate,
     /// No file can be made.
     Create,
+    /// All is well this time.
+    Nothing,
+    /// Half of the bytes are written, and then the code is wrong.
+    Panic,
 }
 
 struct FullFile {
@@ -369,10 +375,11 @@ impl SegmentFile for FullFile {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
         let fault = self.faults.lock().pop();
         match fault {
-            None => self.file.append(bytes),
+            None | Some(Fault::Nothing) => self.file.append(bytes),
             Some(fault) => {
                 *self.stuck.lock() = fault == Fault::AppendAndTruncate;
                 self.file.append(&bytes[..bytes.len() / 2])?;
+                assert!(fault != Fault::Panic, "on purpose");
                 Err(io::Error::other("no space"))
             }
         }
@@ -401,16 +408,14 @@ fn write_with_faults(rows: &[(&str, &[Fault])]) -> (Vec<String>, Vec<String>, Ve
         folder: Folder(folder.path().to_owned()),
         faults: Arc::clone(&faults),
     };
-    let shared = Arc::new(Shared::new());
-    let tail = Tail::begin(
+    let shared = Arc::new(Shared::new(LogSettings::default().write_max));
+    let tail = Tail::new(
         Box::new(disk),
         SyncPolicy::Always,
         1 << 20,
         SegmentNumber::FIRST,
         None,
-        &shared,
-    )
-    .unwrap();
+    );
     let writer = std::thread::spawn({
         let shared = Arc::clone(&shared);
         move || tracing::dispatcher::with_default(&ears, || run_writer(&shared, tail))
@@ -468,11 +473,114 @@ fn after_a_full_disk_the_log_goes_on_without_a_gap() {
             &["2"],
             &["a/1/1"],
         ),
+        // No room from the beginning: for the segment, then for its header, then for its first record.
+        (
+            &[
+                ("1", &[Fault::Create]),
+                ("2", &[Fault::Append]),
+                ("3", &[Fault::Append, Fault::Nothing]),
+                ("4", &[]),
+            ],
+            &["1", "2", "3"],
+            &["a/1/4"],
+        ),
+        // Whoever waits for a writer that panics gets an error, and it goes on.
+        (
+            &[("1", &[]), ("2", &[Fault::Panic]), ("3", &[])],
+            &["2"],
+            &["a/1/1", "a/1/3"],
+        ),
     ] {
         let (actually_refused, actually_kept, _) = write_with_faults(rows);
         assert_eq!(actually_refused, refused, "{rows:?}");
         assert_eq!(actually_kept, kept, "{rows:?}");
     }
+}
+
+/// Nothing comes back from it before it is let go.
+struct HangingDisk {
+    folder: Folder,
+    entered: Sender<()>,
+    let_go: Arc<Mutex<Receiver<()>>>,
+}
+
+struct HangingFile(Arc<dyn SegmentFile>, Sender<()>, Arc<Mutex<Receiver<()>>>);
+
+impl Disk for HangingDisk {
+    fn create(&self, number: SegmentNumber) -> io::Result<Arc<dyn SegmentFile>> {
+        let file = self.folder.create(number)?;
+        let (entered, let_go) = (self.entered.clone(), Arc::clone(&self.let_go));
+        Ok(Arc::new(HangingFile(file, entered, let_go)))
+    }
+}
+
+impl SegmentFile for HangingFile {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        let _ = self.1.send(());
+        let _ = self.2.lock().recv();
+        self.0.append(bytes)
+    }
+
+    fn truncate(&self, length: u64) -> io::Result<()> {
+        self.0.truncate(length)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync()
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_does_not_come_back_is_an_error_and_nothing_is_put_behind_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (entering, entered) = channel();
+    let (let_go, waiting) = channel();
+    let disk = HangingDisk {
+        folder: Folder(folder.path().to_owned()),
+        entered: entering,
+        let_go: Arc::new(Mutex::new(waiting)),
+    };
+    let shared = Arc::new(Shared::new(Duration::from_millis(20)));
+    let tail = Tail::new(
+        Box::new(disk),
+        SyncPolicy::default(),
+        1 << 20,
+        SegmentNumber::FIRST,
+        None,
+    );
+    let writer = std::thread::spawn({
+        let shared = Arc::clone(&shared);
+        move || run_writer(&shared, tail)
+    });
+    let frame = |payload: &str| {
+        let mut frames = Vec::new();
+        let record = Record {
+            tenant: &tenant("a"),
+            kind: 1,
+            payload: payload.as_bytes(),
+        };
+        push_frame(&mut frames, &record);
+        frames
+    };
+    let first = shared.enqueue(&frame("1")).unwrap();
+    entered.recv().unwrap();
+    let second = shared.enqueue(&frame("2")).unwrap();
+    let hanging = |outcome: Result<(), AppendError>| {
+        assert!(matches!(outcome, Err(AppendError::Hanging { .. })));
+    };
+    hanging(shared.answer_of(&first).await);
+    hanging(shared.answer_of(&second).await);
+    hanging(shared.enqueue(&frame("3")).map(drop));
+    hanging(shared.request_rotation().map(drop));
+    assert!(!shared.is_writable());
+    drop(let_go);
+    first.wait().await.unwrap();
+    second.wait().await.unwrap();
+    assert!(shared.is_writable());
+    shared.enqueue(&frame("4")).unwrap().wait().await.unwrap();
+    shared.close();
+    writer.join().unwrap();
+    assert_eq!(replay_of(folder.path()), ["a/1/1", "a/1/2", "a/1/4"]);
 }
 
 #[test]

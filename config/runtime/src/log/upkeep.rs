@@ -27,13 +27,13 @@ where
             () = tokio::time::sleep(LOOKING_INTERVAL) => {}
             () = stop.stopped() => return,
         }
-        let before = log.stats().bytes_on_disk;
+        let before = bytes_on_disk(&log).await;
         if before <= BYTES_BEFORE_CHECKPOINT.max(GROWTH_MAX * after_checkpoint) {
             continue;
         }
         match shorten(&log, &checkpoint).await {
             Ok(()) => {
-                after_checkpoint = log.stats().bytes_on_disk;
+                after_checkpoint = bytes_on_disk(&log).await;
                 info!(before, after = after_checkpoint, "log shortened");
             }
             Err(problem) => error!(%problem, "log not shortened"),
@@ -52,7 +52,17 @@ where
 {
     let keep = log.rotate().await.map_err(|error| error.to_string())?;
     checkpoint().await.map_err(|error| error.to_string())?;
-    log.remove_before(keep).map_err(|error| error.to_string())
+    let log = log.clone();
+    let removing = tokio::task::spawn_blocking(move || log.remove_before(keep));
+    let removed = removing.await.map_err(|error| error.to_string())?;
+    removed.map_err(|error| error.to_string())
+}
+
+/// A disk that does not answer must hold none of the threads that everybody needs.
+async fn bytes_on_disk(log: &Log) -> u64 {
+    let log = log.clone();
+    let looking = tokio::task::spawn_blocking(move || log.stats().bytes_on_disk);
+    looking.await.unwrap_or_default()
 }
 
 #[cfg(test)]

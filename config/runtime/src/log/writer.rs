@@ -2,18 +2,23 @@
 //!
 //! A failed write leaves no half frame before good ones: the segment is cut back to its last whole record, and
 //! where even that fails it is left behind and a new one is begun, whose header says where the old one ends.
-//! Until that succeeds every write fails with its own error; the next one tries again.
+//! Until that succeeds every write fails with its own error; the next one tries again. A log that was opened on a full
+//! disk has no segment yet, and begins it as soon as there is room.
+//!
+//! A write that does not come back is not waited for without end, and nothing more is put in line behind it.
 use std::collections::VecDeque;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
+use tokio::time::Instant;
 use tracing::{error, info};
 
 use crate::log::frame::PAYLOAD_BYTES_MAX;
-use crate::log::promise::Promise;
+use crate::log::promise::{Pledge, Promise};
 use crate::log::segment::{Disk, HEADER_BYTES, SegmentFile, SegmentHeader, SegmentNumber, VERSION};
 use crate::trouble::Trouble;
 
@@ -23,6 +28,10 @@ pub(crate) const QUEUED_BYTES_MAX: usize = 2 * PAYLOAD_BYTES_MAX;
 const SPARE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// What a power cut may take where nothing else is set.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// A log without a segment looks this often whether there is room for one.
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+/// Those who wait look this often whether the writer has come to a standstill.
+const LOOKING_INTERVAL: Duration = Duration::from_millis(100);
 
 /// When records go from the kernel to the disk. Either way they survive `kill -9` once they are acknowledged;
 /// the difference is a power cut.
@@ -57,6 +66,9 @@ impl Default for SyncPolicy {
 pub enum AppendError {
     #[error("log is closed")]
     Closed,
+    /// Where the records were in line already, they may be written yet.
+    #[error("disk has not answered the log for more than {} ms", write_max.as_millis())]
+    Hanging { write_max: Duration },
     #[error("log has {queued} bytes waiting for the disk")]
     Overloaded { queued: usize },
     #[error("record has {bytes} bytes, more than {max}")]
@@ -69,8 +81,19 @@ pub(crate) type Commit = Promise<Result<(), AppendError>>;
 pub(crate) type Rotation = Promise<Result<SegmentNumber, AppendError>>;
 
 enum Work {
-    Write { bytes: Vec<u8>, commit: Arc<Commit> },
-    Rotate(Arc<Rotation>),
+    Write {
+        bytes: Vec<u8>,
+        commit: Pledge<Result<(), AppendError>>,
+    },
+    Rotate(Pledge<Result<SegmentNumber, AppendError>>),
+}
+
+/// What the writer wakes up for.
+enum Next {
+    Work(Work),
+    /// Nothing came for a while, and there is no segment to write to.
+    Probe,
+    End,
 }
 
 #[derive(Default)]
@@ -87,6 +110,12 @@ struct Line {
 /// What the handles, the writer and the syncer share.
 pub(crate) struct Shared {
     line: Mutex<Line>,
+    /// What takes longer than this hangs.
+    write_max: Duration,
+    /// Since when the writer is busy with one piece of work.
+    busy_since: Mutex<Option<Instant>>,
+    /// What was tried last did not work.
+    is_failing: AtomicBool,
     /// Wakes the writer.
     changed: Condvar,
     /// Wakes the syncer before its interval is over.
@@ -102,9 +131,12 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(write_max: Duration) -> Self {
         Self {
             line: Mutex::new(Line::default()),
+            write_max,
+            busy_since: Mutex::new(None),
+            is_failing: AtomicBool::new(false),
             changed: Condvar::new(),
             ended: Condvar::new(),
             dirty: Mutex::new(Vec::new()),
@@ -117,8 +149,43 @@ impl Shared {
         }
     }
 
+    /// Whether what is written now has been under way for too long.
+    pub(crate) fn hangs(&self) -> bool {
+        let since = *self.busy_since.lock();
+        since.is_some_and(|since| since.elapsed() > self.write_max)
+    }
+
+    /// Whether records are taken, as far as is known.
+    pub(crate) fn is_writable(&self) -> bool {
+        !(self.is_failing.load(Ordering::Relaxed) || self.hangs())
+    }
+
+    /// The answer, or that it does not come: it is waited for as long as the writer gets on.
+    pub(crate) async fn answer_of<T: Clone>(
+        &self,
+        promise: &Promise<Result<T, AppendError>>,
+    ) -> Result<T, AppendError> {
+        loop {
+            tokio::select! {
+                biased;
+                answer = promise.wait() => return answer,
+                () = tokio::time::sleep(LOOKING_INTERVAL) => self.check_hanging()?,
+            }
+        }
+    }
+
+    fn check_hanging(&self) -> Result<(), AppendError> {
+        if self.hangs() {
+            return Err(AppendError::Hanging {
+                write_max: self.write_max,
+            });
+        }
+        Ok(())
+    }
+
     /// Puts whole frames in line, behind all that was put there before.
     pub(crate) fn enqueue(&self, frames: &[u8]) -> Result<Arc<Commit>, AppendError> {
+        self.check_hanging()?;
         let mut line = self.line.lock();
         if line.closing {
             return Err(AppendError::Closed);
@@ -132,30 +199,30 @@ impl Shared {
         line.queued += frames.len();
         if let Some(Work::Write { bytes, commit }) = line.work.back_mut() {
             bytes.extend_from_slice(frames);
-            return Ok(Arc::clone(commit));
+            return Ok(commit.promise());
         }
         let mut bytes = std::mem::take(&mut line.spare);
         bytes.extend_from_slice(frames);
-        let commit = Arc::new(Commit::new());
-        line.work.push_back(Work::Write {
-            bytes,
-            commit: Arc::clone(&commit),
-        });
+        let commit = Pledge::new(Err(AppendError::Closed));
+        let promise = commit.promise();
+        line.work.push_back(Work::Write { bytes, commit });
         drop(line);
         self.changed.notify_one();
-        Ok(commit)
+        Ok(promise)
     }
 
     pub(crate) fn request_rotation(&self) -> Result<Arc<Rotation>, AppendError> {
+        self.check_hanging()?;
         let mut line = self.line.lock();
         if line.closing {
             return Err(AppendError::Closed);
         }
-        let rotation = Arc::new(Rotation::new());
-        line.work.push_back(Work::Rotate(Arc::clone(&rotation)));
+        let rotation = Pledge::new(Err(AppendError::Closed));
+        let promise = rotation.promise();
+        line.work.push_back(Work::Rotate(rotation));
         drop(line);
         self.changed.notify_one();
-        Ok(rotation)
+        Ok(promise)
     }
 
     pub(crate) fn close(&self) {
@@ -163,18 +230,20 @@ impl Shared {
         self.changed.notify_one();
     }
 
-    fn next_work(&self) -> Option<Work> {
+    fn next_work(&self, has_segment: bool) -> Next {
         let mut line = self.line.lock();
         loop {
             if let Some(work) = line.work.pop_front() {
-                return Some(work);
+                return Next::Work(work);
             }
             if line.closing {
-                line.written = true;
-                self.ended.notify_one();
-                return None;
+                return Next::End;
             }
-            self.changed.wait(&mut line);
+            if has_segment {
+                self.changed.wait(&mut line);
+            } else if self.changed.wait_for(&mut line, PROBE_INTERVAL).timed_out() {
+                return Next::Probe;
+            }
         }
     }
 
@@ -184,6 +253,24 @@ impl Shared {
         if bytes.capacity() <= SPARE_BYTES_MAX && bytes.capacity() > line.spare.capacity() {
             bytes.clear();
             line.spare = bytes;
+        }
+    }
+
+    /// How it went, for the operator.
+    pub(crate) fn tell(&self, outcome: &io::Result<()>, segment: SegmentNumber) {
+        self.is_failing.store(outcome.is_err(), Ordering::Relaxed);
+        match outcome {
+            Ok(()) => {
+                if let Some(left_out) = self.writing.is_over() {
+                    info!(left_out, "log is written again");
+                }
+            }
+            Err(error) => {
+                self.write_failures.fetch_add(1, Ordering::Relaxed);
+                if let Some(left_out) = self.writing.happened() {
+                    error!(%error, %segment, left_out, "log could not be written");
+                }
+            }
         }
     }
 
@@ -214,34 +301,46 @@ impl Shared {
     }
 }
 
+/// However the writer ends, nobody waits for it any more and nothing more comes in.
+struct WriterEnds<'s>(&'s Shared);
+
+impl Drop for WriterEnds<'_> {
+    fn drop(&mut self) {
+        let mut line = self.0.line.lock();
+        line.closing = true;
+        line.written = true;
+        let left = std::mem::take(&mut line.work);
+        drop(line);
+        // Who waits for these is told that the log is closed.
+        drop(left);
+        self.0.ended.notify_one();
+    }
+}
+
 /// Writes until the log is closed and nothing waits any more.
 pub(crate) fn run_writer(shared: &Shared, mut tail: Tail) {
-    while let Some(work) = shared.next_work() {
-        match work {
-            Work::Write { bytes, commit } => {
-                let outcome = tail.write(&bytes, shared);
+    let _ends = WriterEnds(shared);
+    loop {
+        match shared.next_work(tail.has_segment()) {
+            Next::Work(Work::Write { bytes, commit }) => {
+                let outcome = tail.try_to(shared, |tail| tail.write(&bytes, shared));
                 let length = bytes.len() as u64;
                 shared.written(bytes);
-                match &outcome {
-                    Ok(()) => {
-                        shared.bytes_written.fetch_add(length, Ordering::Relaxed);
-                        if let Some(left_out) = shared.writing.is_over() {
-                            info!(left_out, "log is written again");
-                        }
-                    }
-                    Err(error) => {
-                        shared.write_failures.fetch_add(1, Ordering::Relaxed);
-                        if let Some(left_out) = shared.writing.happened() {
-                            error!(%error, segment = %tail.number, left_out, "log could not be written");
-                        }
-                    }
+                if outcome.is_ok() {
+                    shared.bytes_written.fetch_add(length, Ordering::Relaxed);
                 }
+                shared.tell(&outcome, tail.number);
                 commit.fulfil(outcome.map_err(|error| AppendError::Write(Arc::new(error))));
             }
-            Work::Rotate(rotation) => {
-                let outcome = tail.rotate(shared);
+            Next::Work(Work::Rotate(rotation)) => {
+                let outcome = tail.try_to(shared, |tail| tail.rotate(shared));
                 rotation.fulfil(outcome.map_err(|error| AppendError::Write(Arc::new(error))));
             }
+            Next::Probe => {
+                let outcome = tail.try_to(shared, |tail| tail.rotate(shared).map(drop));
+                shared.tell(&outcome, tail.number);
+            }
+            Next::End => return,
         }
     }
 }
@@ -278,26 +377,47 @@ enum TailState {
     },
     /// The segment may end with a half frame behind `length`, so nothing may follow in it.
     LeftBehind { length: u64 },
+    /// There was no room for the segment yet.
+    NotBegun { previous_end: Option<u64> },
 }
 
 impl Tail {
-    /// Begins segment `number`.
-    pub(crate) fn begin(
+    /// Segment `number` is the first one to be written. It is begun by [`Tail::rotate`], or when the first write needs
+    /// it.
+    pub(crate) fn new(
         disk: Box<dyn Disk>,
         policy: SyncPolicy,
         segment_bytes_max: u64,
         number: SegmentNumber,
         previous_end: Option<u64>,
-        shared: &Shared,
-    ) -> io::Result<Self> {
-        let state = create(disk.as_ref(), number, previous_end)?;
-        shared.current.store(number.0, Ordering::Release);
-        Ok(Self {
+    ) -> Self {
+        Self {
             disk,
             policy,
             segment_bytes_max,
             number,
-            state,
+            state: TailState::NotBegun { previous_end },
+        }
+    }
+
+    const fn has_segment(&self) -> bool {
+        !matches!(self.state, TailState::NotBegun { .. })
+    }
+
+    /// What panics has failed, and may have left anything at the segment's end.
+    fn try_to<T>(
+        &mut self,
+        shared: &Shared,
+        work: impl FnOnce(&mut Self) -> io::Result<T>,
+    ) -> io::Result<T> {
+        *shared.busy_since.lock() = Some(Instant::now());
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(self)));
+        *shared.busy_since.lock() = None;
+        outcome.unwrap_or_else(|_| {
+            if let TailState::Open { length, .. } = &self.state {
+                self.state = TailState::LeftBehind { length: *length };
+            }
+            Err(io::Error::other("the log's writer panicked"))
         })
     }
 
@@ -328,11 +448,14 @@ impl Tail {
     }
 
     /// The number of a segment that holds nothing yet.
-    fn rotate(&mut self, shared: &Shared) -> io::Result<SegmentNumber> {
+    pub(crate) fn rotate(&mut self, shared: &Shared) -> io::Result<SegmentNumber> {
         match &self.state {
             TailState::Open { length, .. } if *length == HEADER_BYTES => {}
             TailState::Open { length, .. } | TailState::LeftBehind { length } => {
-                self.begin_next(*length, shared)?;
+                self.begin(self.number.next(), Some(*length), shared)?;
+            }
+            TailState::NotBegun { previous_end } => {
+                self.begin(self.number, *previous_end, shared)?;
             }
         }
         Ok(self.number)
@@ -343,18 +466,27 @@ impl Tail {
             TailState::Open { length, .. }
                 if *length == HEADER_BYTES || length + more <= self.segment_bytes_max => {}
             TailState::Open { length, .. } | TailState::LeftBehind { length } => {
-                self.begin_next(*length, shared)?;
+                self.begin(self.number.next(), Some(*length), shared)?;
+            }
+            TailState::NotBegun { previous_end } => {
+                self.begin(self.number, *previous_end, shared)?;
             }
         }
         match &self.state {
             TailState::Open { file, length } => Ok((Arc::clone(file), *length)),
-            TailState::LeftBehind { .. } => Err(io::Error::other("no segment is open")),
+            TailState::LeftBehind { .. } | TailState::NotBegun { .. } => {
+                Err(io::Error::other("no segment is open"))
+            }
         }
     }
 
-    fn begin_next(&mut self, previous_end: u64, shared: &Shared) -> io::Result<()> {
-        let number = self.number.next();
-        self.state = create(self.disk.as_ref(), number, Some(previous_end))?;
+    fn begin(
+        &mut self,
+        number: SegmentNumber,
+        previous_end: Option<u64>,
+        shared: &Shared,
+    ) -> io::Result<()> {
+        self.state = create(self.disk.as_ref(), number, previous_end)?;
         self.number = number;
         shared.current.store(number.0, Ordering::Release);
         Ok(())
@@ -378,4 +510,24 @@ fn create(
         file,
         length: HEADER_BYTES,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{AppendError, Shared, WriterEnds};
+
+    /// However it ended: what waits has an answer, and nothing more is taken.
+    #[test]
+    fn nobody_waits_for_a_writer_that_has_ended() {
+        let shared = Shared::new(Duration::from_secs(1));
+        let commit = shared.enqueue(b"frame").unwrap();
+        let rotation = shared.request_rotation().unwrap();
+        drop(WriterEnds(&shared));
+        assert!(matches!(commit.answer(), Some(Err(AppendError::Closed))));
+        assert!(matches!(rotation.answer(), Some(Err(AppendError::Closed))));
+        let refused = shared.enqueue(b"frame").map(drop);
+        assert!(matches!(refused, Err(AppendError::Closed)));
+    }
 }

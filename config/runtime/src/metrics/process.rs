@@ -1,4 +1,5 @@
-//! What the system says of this process, under the names that every Prometheus client uses.
+//! What the system says of this process, under the names that every Prometheus client uses, and what became of its log
+//! lines.
 use std::fmt;
 use std::fs;
 
@@ -6,6 +7,8 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
+
+use crate::logging::dropped_lines;
 
 /// Linux says it to every process on every machine that Rust's standard library runs on.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -17,6 +20,14 @@ pub(crate) struct ProcessCollector;
 
 impl Collector for ProcessCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let dropped = ConstCounter::new(dropped_lines());
+        let descriptor = encoder.encode_descriptor(
+            "watchbell_log_lines_dropped",
+            "Number of log lines that nobody will read, because standard error was not read as fast as they came",
+            None,
+            dropped.metric_type(),
+        )?;
+        dropped.encode(descriptor)?;
         let Some(figures) = Figures::read() else {
             return Ok(());
         };
