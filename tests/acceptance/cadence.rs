@@ -15,6 +15,8 @@ const SETTLING: Duration = Duration::from_secs(120);
 const HANGING_GROUPS: usize = 100;
 /// Longer than any attempt may take.
 const HANGING: Duration = Duration::from_secs(300);
+const MANY_GROUPS: usize = 300;
+const LATENCY: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_hangs_takes_no_beat_from_the_switch() {
@@ -39,17 +41,7 @@ async fn a_receiver_that_hangs_takes_no_beat_from_the_switch() {
     }
     let watchbell = Watchbell::start(folder.path()).await;
     fakes.webhook.fail_always(HttpFault::Delay(HANGING));
-    let alerts: Vec<Json> = (0..HANGING_GROUPS)
-        .map(|number| json!({"labels": {"alertname": "Many", "number": number.to_string()}}))
-        .collect();
-    let posted = reqwest::Client::new()
-        .post(watchbell.url("/api/v2/alerts"))
-        .header("content-type", "application/json")
-        .body(json!(alerts).to_string())
-        .send()
-        .await
-        .expect("watchbell answers");
-    assert!(posted.status().is_success(), "{}", posted.status());
+    post_many(&watchbell, HANGING_GROUPS).await;
     let hanging = fakes
         .webhook
         .wait_for(SETTLING, |_, requests| (!requests.is_empty()).then_some(()));
@@ -60,6 +52,59 @@ async fn a_receiver_that_hangs_takes_no_beat_from_the_switch() {
         (pings.len() >= BEATS).then(|| pings.clone())
     });
     assert_cadence(&beats.await.expect("the switch is held"), INTERVAL);
+}
+
+/// A rack goes down: a page for each machine, and a receiver that takes its time for each. Nobody's page waits until
+/// others' are answered, although the process was given few file descriptors.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_first_pages_are_told_at_once() {
+    let fakes = Fakes::start().await;
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let alertmanager = format!(
+        "route:\n  receiver: slow\n  group_by: ['...']\n  group_wait: 0s\n  group_interval: 5m\n\
+         receivers:\n- name: slow\n  webhook_configs: [{{url: '{}'}}]\n",
+        fakes.webhook_url("slow"),
+    );
+    for (name, text) in [
+        ("alertmanager.yml", alertmanager.as_str()),
+        (
+            "watchbell.yml",
+            "alertmanager: {config_file: alertmanager.yml}\n",
+        ),
+    ] {
+        fs::write(folder.path().join(name), text).expect("a file can be written");
+    }
+    let mut watchbell = Watchbell::start(folder.path()).await;
+    let (now, at_most) = watchbell.process().open_files_max();
+    assert_eq!(now, at_most, "all descriptors that may be had are had");
+    fakes.webhook.fail_always(HttpFault::Delay(LATENCY));
+    post_many(&watchbell, MANY_GROUPS).await;
+    let told = fakes.webhook.wait_for(SETTLING, |_, requests| {
+        (requests.len() >= MANY_GROUPS).then(|| {
+            let last = requests.iter().map(|request| request.arrived_at).max();
+            let first = requests.iter().map(|request| request.arrived_at).min();
+            last.zip(first)
+                .map(|(last, first)| last.saturating_since(first))
+        })
+    });
+    let span = told.await.expect("all are told").expect("there are some");
+    // One after the other, sixteen at a time, they take 36 s.
+    assert!(span < LATENCY * 5, "{span:?}");
+}
+
+/// Alerts of which each has a group of its own.
+async fn post_many(watchbell: &Watchbell, alerts: usize) {
+    let alerts: Vec<Json> = (0..alerts)
+        .map(|number| json!({"labels": {"alertname": "Many", "number": number.to_string()}}))
+        .collect();
+    let posted = reqwest::Client::new()
+        .post(watchbell.url("/api/v2/alerts"))
+        .header("content-type", "application/json")
+        .body(json!(alerts).to_string())
+        .send()
+        .await
+        .expect("watchbell answers");
+    assert!(posted.status().is_success(), "{}", posted.status());
 }
 
 /// A repeat interval equal to the group interval gives a notification every interval: were one left out, as a comparison

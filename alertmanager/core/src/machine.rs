@@ -44,6 +44,9 @@ const VIEW_AGE_MAX: Duration = Duration::from_millis(100);
 const ALIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// One that was not called for longer did not live meanwhile: the process was suspended, or its clock was set forward.
 const ABSENCE_MIN: Duration = Duration::from_secs(60);
+/// An attempt to tell an integration that is configured anew, or is gone, ends so soon: who hangs must not keep the
+/// mend waiting until the next flush, and who is about to answer is not told twice.
+const RECONFIGURED_MAX: Duration = Duration::from_secs(10);
 /// Characters of a name that may itself be what is too large.
 const NAME_SHOWN_MAX: usize = 100;
 
@@ -385,10 +388,14 @@ impl Alertmanager {
         }
         self.forget_gone();
         let policy = &self.policy;
-        self.deliveries.reconfigure(
+        let under_way = self.deliveries.reconfigure(
             |key| policy.integration(key) != before.integration(key),
             now,
         );
+        let deadline = now + RECONFIGURED_MAX;
+        for id in under_way {
+            self.commands.push_back(Command::Hurry { id, deadline });
+        }
         self.events.push_back(Event::Configured {
             groups: self.groups.len(),
         });
@@ -565,6 +572,7 @@ impl Machine for Alertmanager {
             Input::AlertsPosted { ticket, alerts } => self.post(ticket, alerts, now),
             Input::Configured { ticket, policy } => self.note_policy(ticket, *policy, now),
             Input::DeliveryEnded { id, attempted } => self.end_attempt(id, attempted, now),
+            Input::TurnMissed { id } => self.miss_turn(id, now),
             Input::Explain {
                 ticket,
                 fingerprint,
