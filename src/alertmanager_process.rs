@@ -31,6 +31,7 @@ use tracing::{error, info, warn};
 use crate::activation::ActivationError;
 use crate::alertmanager_flags::{AlertmanagerFlags, Features};
 use crate::cluster_port::ClusterPort;
+use crate::descriptors;
 use crate::pages;
 use crate::parts::{ENDING_MAX, machine_name, machine_url};
 use crate::reload::{Reloader, TakeOver};
@@ -139,6 +140,7 @@ pub(crate) async fn run(
     let config = Arc::new(files.config.clone());
     let settings = ServiceSettings {
         cluster: member,
+        deliveries_max: descriptors::deliveries_max(),
         ..settings(&flags, &features, &address)
     };
     let service = AlertmanagerService::start(config, settings, parts, saved);

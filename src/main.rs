@@ -8,6 +8,7 @@ mod cluster_port;
 mod configuration;
 #[cfg(feature = "demo")]
 mod demo;
+mod descriptors;
 mod pages;
 mod parts;
 mod reload;
@@ -121,6 +122,7 @@ fn run_alertmanager(flags: AlertmanagerFlags) -> ExitCode {
 }
 
 fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    descriptors::raise();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_stack_size(STACK_BYTES)

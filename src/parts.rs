@@ -20,6 +20,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::warn;
 
 use crate::configuration::Configuration;
+use crate::descriptors;
 use crate::targets::Targets;
 use crate::telling::{Telling, prepare};
 use crate::version;
@@ -150,6 +151,7 @@ async fn start_alertmanager(
         body_bytes_max: watchbell.limits.alerts_body_bytes_max,
         external_url: hands.external_url.clone(),
         version: version::of_alertmanager(),
+        deliveries_max: descriptors::deliveries_max(),
         ..alertmanager::ServiceSettings::default()
     };
     settings.machine.alerts_max = watchbell.limits.alerts_max;

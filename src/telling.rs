@@ -165,6 +165,7 @@ mod tests {
             memory: Memory::default(),
             deadline: now + Duration::from_secs(60),
             attempt: 1,
+            turns_missed: 0,
         })
     }
 

@@ -16,12 +16,12 @@ use model::{TenantId, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use runtime::log::{Log, keep_short};
 use runtime::{Clock, Stop, Stopper, Tasks, drive};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use crate::data_folder;
-use crate::deliver::{Deliverer, Lanes, Notifier};
+use crate::deliver::{Deadlines, Deliverer, Lanes, Notifier};
 use crate::flushes::Flushes;
 use crate::journal::SavedTenants;
 use crate::metrics::AlertmanagerMetrics;
@@ -32,8 +32,8 @@ use crate::traces::Tracer;
 
 /// However large bodies may be by the settings: what one body becomes must fit into one record of the log.
 const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// How long deliveries that are under way at the end may take: as long as one attempt by HTTP. What a slower one was to
-/// tell is told by the next life.
+/// How long deliveries that are under way at the end may take, however long they are waited for otherwise. What a slower
+/// one was to tell is told by the next life.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 /// A scrape does not wait longer for what is counted at that moment: the figures before stay.
 const COUNT_MAX: Duration = Duration::from_secs(3);
@@ -52,7 +52,7 @@ pub struct ServiceSettings {
     pub tenants_max: usize,
     /// Of one `POST /api/v2/alerts` or `/silences`; more than 32 MiB is taken as that.
     pub body_bytes_max: usize,
-    /// Notifications that one tenant sends at once.
+    /// Notifications that all tenants together send at once; `Turns` shares them out.
     pub deliveries_max: usize,
     /// How people reach this Alertmanager: links in notifications begin with it.
     pub external_url: String,
@@ -116,7 +116,7 @@ impl Default for ServiceSettings {
             tenants_max: 10_000,
             // Some 30,000 alerts of usual size.
             body_bytes_max: 16 * 1024 * 1024,
-            // Sixteen integrations that hang at the full width of their lanes.
+            // Each takes a file descriptor: a part of what a process has without being asked.
             deliveries_max: 256,
             external_url: "http://localhost:9093".to_owned(),
             parser_mode: ParserMode::default(),
@@ -156,19 +156,14 @@ pub(crate) struct Inner {
     pub(crate) room: Room,
     policy: RwLock<Policy>,
     reloading: tokio::sync::Mutex<()>,
-    tenants: Mutex<BTreeMap<TenantId, Tenant>>,
+    tenants: Mutex<BTreeMap<TenantId, TenantHandle>>,
+    lanes: Lanes,
     tasks: Mutex<Tasks>,
     /// Held while the data folder's files are written: two at once would write the same ones.
     exporting: Arc<tokio::sync::Mutex<()>>,
     /// The machines end after the process was told to: deliveries under way may come home first.
     machines_stopper: Stopper,
     machines_stop: Stop,
-}
-
-#[derive(Clone)]
-struct Tenant {
-    handle: TenantHandle,
-    permits: Arc<Semaphore>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -204,6 +199,7 @@ impl AlertmanagerService {
                 reloading: tokio::sync::Mutex::default(),
                 started_at: parts.clock.now(),
                 tenants: Mutex::default(),
+                lanes: Lanes::new(settings.deliveries_max),
                 tasks: Mutex::new(Tasks::new(parts.stopper.clone())),
                 exporting: Arc::default(),
                 machines_stopper,
@@ -251,7 +247,7 @@ impl AlertmanagerService {
             for tenant in self.inner.all() {
                 let policy = Box::new(policy.clone());
                 let configured = |ticket| Input::Configured { ticket, policy };
-                answers.push(tenant.handle.line_up(configured).await);
+                answers.push(tenant.line_up(configured).await);
             }
         }
         for answered in answers {
@@ -280,12 +276,7 @@ impl AlertmanagerService {
         let now = self.inner.parts.clock.now();
         let by_group = self.inner.parts.metrics.by_group();
         let mut sum = Tally::default();
-        let handles: Vec<TenantHandle> = self
-            .inner
-            .all()
-            .into_iter()
-            .map(|tenant| tenant.handle)
-            .collect();
+        let handles = self.inner.all();
         let counting = async {
             for handle in &handles {
                 if let Some(tally) = handle.tally(by_group, now).await {
@@ -317,7 +308,6 @@ impl AlertmanagerService {
         let tenants = self.inner.tenants.lock().clone();
         for (tenant, spawned) in tenants {
             spawned
-                .handle
                 .ask(|ticket| Input::SnapshotWanted { ticket })
                 .await
                 .map_err(|source| CheckpointError { tenant, source })?;
@@ -352,7 +342,7 @@ impl AlertmanagerService {
         let now = self.inner.parts.clock.now();
         let known = self.inner.tenants.lock().get(tenant).cloned();
         match known {
-            Some(known) => known.handle.view(now).await,
+            Some(known) => known.view(now).await,
             None => {
                 let policy = self.inner.policy.read().clone();
                 let machine =
@@ -365,23 +355,22 @@ impl AlertmanagerService {
     /// The machine of a tenant, where there is one.
     pub(crate) fn known(&self, tenant: &TenantId) -> Option<TenantHandle> {
         let tenants = self.inner.tenants.lock();
-        tenants.get(tenant).map(|known| known.handle.clone())
+        tenants.get(tenant).cloned()
     }
 
     /// The machine of a tenant, made where there is none.
     pub(crate) fn handle_of(&self, tenant: &TenantId) -> Result<TenantHandle, TooManyTenants> {
         let mut tenants = self.inner.tenants.lock();
         if let Some(known) = tenants.get(tenant) {
-            return Ok(known.handle.clone());
+            return Ok(known.clone());
         }
         let limit = self.inner.settings.tenants_max;
         if tenants.len() >= limit {
             warn!(%tenant, limit, "alerts of a further tenant refused");
             return Err(TooManyTenants { limit });
         }
-        let spawned = self.inner.spawn(tenant, Vec::new());
-        let handle = spawned.handle.clone();
-        tenants.insert(tenant.clone(), spawned);
+        let handle = self.inner.spawn(tenant, Vec::new());
+        tenants.insert(tenant.clone(), handle.clone());
         Ok(handle)
     }
 
@@ -391,11 +380,11 @@ impl AlertmanagerService {
 }
 
 impl Inner {
-    fn all(&self) -> Vec<Tenant> {
+    fn all(&self) -> Vec<TenantHandle> {
         self.tenants.lock().values().cloned().collect()
     }
 
-    fn spawn(&self, tenant: &TenantId, records: Vec<Record>) -> Tenant {
+    fn spawn(&self, tenant: &TenantId, records: Vec<Record>) -> TenantHandle {
         let (inputs, received) = mpsc::channel(INPUTS_MAX);
         let parts = &self.parts;
         let mut settings = self.settings.machine.clone();
@@ -408,14 +397,13 @@ impl Inner {
         let policy = self.policy.read().clone();
         let machine = Alertmanager::restore(settings, policy, records, now);
         let shared = Shared::new();
-        let permits = Arc::new(Semaphore::new(self.settings.deliveries_max.max(1)));
         let shell = TenantShell {
             tenant: tenant.clone(),
             deliverer: Deliverer {
                 tenant: tenant.clone(),
                 notifier: Arc::clone(&parts.notifier),
-                permits: Arc::clone(&permits),
-                lanes: Lanes::default(),
+                lanes: self.lanes.clone(),
+                deadlines: Deadlines::default(),
                 clock: Arc::clone(&parts.clock),
                 metrics: parts.metrics.clone(),
                 tracer: parts.tracer.clone(),
@@ -435,10 +423,7 @@ impl Inner {
         self.tasks.lock().spawn("alertmanager", async move {
             drive(machine, received, clock, shell, stop).await;
         });
-        Tenant {
-            handle: TenantHandle::new(inputs, shared),
-            permits,
-        }
+        TenantHandle::new(inputs, shared)
     }
 
     fn count_config(&self, config: &AlertmanagerConfig) {
@@ -475,7 +460,7 @@ impl Inner {
         let begun = Instant::now();
         // A machine that is busy is waited for: at the end there is no next time.
         let wanted = |ticket| Input::ExportWanted { ticket };
-        let answer = match tenant.handle.line_up(wanted).await {
+        let answer = match tenant.line_up(wanted).await {
             Ok(answered) => answered.come().await,
             Err(stopped) => Err(stopped),
         };
@@ -518,13 +503,7 @@ impl Inner {
     /// Waits for attempts under way, so that what has arrived is also logged.
     async fn drain(&self) {
         let idle = async {
-            loop {
-                let busy = self.all().iter().any(|tenant| {
-                    tenant.permits.available_permits() < self.settings.deliveries_max.max(1)
-                });
-                if !busy {
-                    return;
-                }
+            while self.lanes.under_way() > 0 {
                 tokio::time::sleep(DRAIN_POLL).await;
             }
         };

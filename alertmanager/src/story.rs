@@ -187,7 +187,8 @@ fn tell_end(tenant: &TenantId, key: &LogKey, attempt: u32, alerts: usize, end: &
         AttemptEnd::Retrying { until, reason } => {
             // One line for each distinct outage would need memory of it; the first and every tenth attempt tell it.
             if attempt == 1 || attempt.is_multiple_of(10) {
-                warn!(%tenant, receiver, integration, %group_key, attempt, alerts, %until, reason, "notification failed, will be tried again");
+                let next_attempt = until;
+                warn!(%tenant, receiver, integration, %group_key, attempt, alerts, %next_attempt, reason, "notification failed, will be tried again");
             }
         }
     }
@@ -255,6 +256,7 @@ mod tests {
                     "WARN notification failed, will be tried again",
                 ),
             ] {
+                let is_tried_again = matches!(end, AttemptEnd::Retrying { .. });
                 let event = Event::AttemptEnded {
                     key: LogKey {
                         group_key: GroupKey::from_text(group_key.to_owned()),
@@ -276,6 +278,8 @@ mod tests {
                     "{:?}\n{line}",
                     heard.lines()
                 );
+                let next_attempt = "next_attempt=1970-01-01T00:00:00";
+                assert_eq!(heard.lines()[0].contains(next_attempt), is_tried_again);
             }
         }
     }

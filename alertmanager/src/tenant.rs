@@ -291,11 +291,13 @@ impl Shell<Alertmanager> for TenantShell {
         let flushing = self.flushes.begin(&self.deliverer.tracer, &events);
         let mut records = Vec::new();
         let mut orders = Vec::new();
+        let mut hurries = Vec::new();
         let mut answers = Vec::new();
         for command in commands {
             match command {
                 Command::Persist(record) => records.push(record),
                 Command::Deliver(order) => orders.push(*order),
+                Command::Hurry { id, deadline } => hurries.push((id, deadline)),
                 // Written here and in its place, so that no record of something later stands before it in the log.
                 Command::Answer {
                     ticket,
@@ -318,6 +320,9 @@ impl Shell<Alertmanager> for TenantShell {
         for order in orders {
             let flush = self.flushes.of(&order.key);
             self.deliverer.start(order, flush);
+        }
+        for (id, deadline) in hurries {
+            self.deliverer.hurry(id, deadline);
         }
         for span in flushing {
             self.deliverer.tracer.end(Some(span), None);

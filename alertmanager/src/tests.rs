@@ -3,6 +3,7 @@ mod amtool;
 mod api;
 mod bench;
 mod contract;
+mod deliveries;
 mod durability;
 mod explain;
 mod hanging_disk;

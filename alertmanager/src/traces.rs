@@ -354,7 +354,7 @@ impl Sending {
                     url: self.collector.url.clone(),
                     headers,
                     body,
-                    timeout,
+                    timeout: Some(timeout),
                 };
                 let client = &self.collector.client;
                 match client.ask(&request, timeout, self.clock.as_ref()).await {

@@ -13,8 +13,18 @@ use crate::proxy::{NotAnAddress, ProxyRules};
 use crate::tls::{TlsError, TlsMaterial, client_config};
 use crate::trace_context::traceparent;
 
-/// Longer than this nobody waits for a connection; an attempt may be shorter still.
-const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(5);
+/// Longer than this nobody waits for a connection: the fourth try of TCP, after seven seconds, still counts, and the
+/// shortest attempt that names no `timeout` (ten seconds) is longer, so that one which got no connection is known to have
+/// sent nothing. An attempt may be shorter still.
+pub(crate) const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(8);
+/// A connection is given up when for so long nobody has acknowledged what was sent: an answer may be waited for over many
+/// minutes, but only of somebody who is there.
+pub(crate) const DEAD_AFTER: Duration = Duration::from_secs(30);
+/// While nothing is to be sent the other side is asked whether it is there, after so long and then so often.
+pub(crate) const KEEPALIVE_AFTER: Duration = Duration::from_secs(10);
+pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+/// As many as fit before [`DEAD_AFTER`].
+pub(crate) const KEEPALIVES_MAX: u32 = 4;
 /// Connections that wait longer for their next request are closed: a vendor may close them too (many do after five
 /// seconds), and a request that meets such an end would be neither told nor known not to be.
 const POOL_IDLE: Duration = Duration::from_secs(2);
@@ -69,7 +79,7 @@ impl Transport {
             follow_redirects: config.follow_redirects,
             enable_http2: config.enable_http2,
             http2_only: false,
-            connect_timeout: (attempt_timeout * 3 / 4).min(CONNECT_TIMEOUT_MAX),
+            connect_timeout: (attempt_timeout / 4 * 3).min(CONNECT_TIMEOUT_MAX),
         }
     }
 
@@ -168,12 +178,19 @@ fn build(transport: &Transport, material: &TlsMaterial) -> Result<Client, HttpEr
         .user_agent(USER_AGENT)
         .connect_timeout(transport.connect_timeout)
         .pool_idle_timeout(POOL_IDLE)
+        .tcp_keepalive(KEEPALIVE_AFTER)
+        .tcp_keepalive_interval(KEEPALIVE_INTERVAL)
+        .tcp_keepalive_retries(KEEPALIVES_MAX)
         .referer(false)
         .redirect(redirects(transport.follow_redirects));
     if transport.http2_only {
         builder = builder.http2_prior_knowledge();
     } else if !transport.enable_http2 {
         builder = builder.http1_only();
+    }
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        builder = builder.tcp_user_timeout(DEAD_AFTER);
     }
     builder = builder.no_proxy();
     for proxy in proxies(&transport.proxy)? {

@@ -81,7 +81,7 @@ impl HttpClient {
             url: call.url.clone(),
             headers,
             body: framed(call),
-            timeout,
+            timeout: Some(timeout),
         };
         let prepared = self.prepare(&request, clock).await;
         let sent = prepared.map_err(CallError::Request)?.send().await;

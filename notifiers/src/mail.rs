@@ -1,8 +1,9 @@
 //! One mail, one SMTP session (RFC 5321): connect, EHLO, STARTTLS, AUTH, MAIL, RCPT, DATA. lettre speaks it; here is
 //! decided what is said and what an answer means.
 //!
-//! Whatever breaks before the message itself is sent has told nobody anything. From the first byte of the message to
-//! the server's word on it nobody knows. A recipient that the server refuses does not keep the others from their mail.
+//! Whatever breaks before the message's last line is sent has told nobody anything, and the server's answers up to there
+//! are not waited for without end: another attempt may do better. From that line to the server's word on the message
+//! nobody knows, and a server that looks through it first is given its time. A recipient that the server refuses does not keep the others from their mail.
 use std::error::Error as _;
 use std::fmt::Display;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use notifiers_core::{
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 
+use crate::connector::CONNECT_TIMEOUT_MAX;
 use crate::failure::{chain, failed, out_of_time};
 use crate::smtp_auth::{Login, Mechanisms};
 use crate::smtp_wire::Wire;
@@ -30,16 +32,22 @@ const GOODBYE_MAX: Duration = Duration::from_secs(1);
 
 /// Sends one mail, within `time_left`.
 pub(crate) async fn send(request: &MailRequest, tls: &TlsConfig, time_left: Duration) -> Response {
-    let mut reached = Reached::Nothing;
+    let mut wire = None;
     let session = Session {
         request,
         tls,
-        reached: &mut reached,
+        wire: &mut wire,
     };
-    match tokio::time::timeout(time_left, session.run()).await {
+    let ended = tokio::time::timeout(time_left, session.run()).await;
+    let reached = match wire {
+        Some(wire) if wire.has_sent_message() => Reached::PerhapsAll,
+        Some(_) | None => Reached::Nothing,
+    };
+    match ended {
         Ok(Ok(reply)) => Response::Mail(reply),
         Ok(Err(End::Replied(reply))) => Response::Mail(reply),
         Ok(Err(End::Failed(text))) => failed(reached, text),
+        Ok(Err(End::Late(text))) => out_of_time(reached, text),
         Err(_) => out_of_time(reached, format!("no answer within {time_left:?}")),
     }
 }
@@ -47,6 +55,8 @@ pub(crate) async fn send(request: &MailRequest, tls: &TlsConfig, time_left: Dura
 /// Why a session ended before its last step.
 enum End {
     Failed(String),
+    /// The server did not answer in the time that a step has.
+    Late(String),
     /// The server refused a step.
     Replied(MailReply),
 }
@@ -60,7 +70,8 @@ impl From<std::io::Error> for End {
 struct Session<'a> {
     request: &'a MailRequest,
     tls: &'a TlsConfig,
-    reached: &'a mut Reached,
+    /// Once there is a connection.
+    wire: &'a mut Option<Wire>,
 }
 
 /// The server's answer to one command.
@@ -76,23 +87,23 @@ struct Greeting {
 }
 
 impl Session<'_> {
-    async fn run(self) -> Result<MailReply, End> {
+    async fn run(mut self) -> Result<MailReply, End> {
         let host = host(&self.request.smarthost)?;
         let client = ClientId::Domain(one_line(&self.request.hello)?.to_owned());
         let (mut connection, encrypted) = self.open(&host, &client).await?;
         // After STARTTLS it must be said again (RFC 3207 4.2), and what lettre keeps of its own EHLO's answer lacks
         // SIZE, CRAM-MD5 and the order of the mechanisms.
-        let greeting = ask(&mut connection, Ehlo::new(client)).await?;
+        let greeting = self.ask(&mut connection, Ehlo::new(client)).await?;
         let greeting = Greeting::new(expect(greeting, MailStage::Hello, 200..300)?);
         self.log_in(&mut connection, &greeting, &host, encrypted)
             .await?;
         self.mail_from(&mut connection, &greeting).await?;
         let refused = self.recipients(&mut connection).await?;
-        expect(ask(&mut connection, Data).await?, MailStage::Data, 300..400)?;
+        let reply = self.ask(&mut connection, Data).await?;
+        expect(reply, MailStage::Data, 300..400)?;
         // lettre ends the last line itself.
         let message = self.request.message.as_slice();
         let message = message.strip_suffix(b"\r\n").unwrap_or(message);
-        *self.reached = Reached::PerhapsAll;
         let reply = answered(connection.message(message).await)?;
         // Politeness: whether it is heard changes nothing.
         let _ = tokio::time::timeout(GOODBYE_MAX, connection.quit()).await;
@@ -106,18 +117,20 @@ impl Session<'_> {
 
     /// Connected and greeted, and whether there is TLS: where it is demanded or offered.
     async fn open(
-        &self,
+        &mut self,
         host: &HostPort,
         client: &ClientId,
     ) -> Result<(AsyncSmtpConnection, bool), End> {
-        let stream = TcpStream::connect((host.host.as_str(), port(host)?)).await?;
+        let connecting = TcpStream::connect((host.host.as_str(), port(host)?));
+        let stream = within(CONNECT_TIMEOUT_MAX, "no connection", connecting).await??;
         stream.set_nodelay(true)?;
         let wire = Wire::new(stream)?;
+        *self.wire = Some(wire.clone());
         let implicit = self.request.security == MailSecurity::Implicit;
         if implicit {
             self.encrypt(&wire, &host.host).await?;
         }
-        let mut connection = greet(&wire, client).await?;
+        let mut connection = self.step(greet(&wire, client)).await??;
         if implicit {
             return Ok((connection, true));
         }
@@ -131,7 +144,7 @@ impl Session<'_> {
                 Ok((connection, false))
             };
         }
-        let reply = ask(&mut connection, Starttls).await?;
+        let reply = self.ask(&mut connection, Starttls).await?;
         expect(reply, MailStage::StartTls, 200..300)?;
         self.encrypt(&wire, &host.host).await?;
         Ok((connection, true))
@@ -151,9 +164,22 @@ impl Session<'_> {
         };
         let name = ServerName::try_from(name.to_owned())
             .map_err(|_| failed(format!("{name:?} is not a server's name")))?;
-        wire.encrypt(config, name)
-            .await
+        self.step(wire.encrypt(config, name))
+            .await?
             .map_err(|error| failed(error.to_string()))
+    }
+
+    /// One exchange of those that come before the message.
+    async fn step<Work: Future>(&self, work: Work) -> Result<Work::Output, End> {
+        within(self.request.step_timeout, "no answer", work).await
+    }
+
+    async fn ask(
+        &self,
+        connection: &mut AsyncSmtpConnection,
+        command: impl Display + Send,
+    ) -> Result<Reply, End> {
+        answered(self.step(connection.command(command)).await?)
     }
 
     /// Logs in where there is somebody to log in and the server knows logins.
@@ -172,12 +198,12 @@ impl Session<'_> {
         let mechanisms = Mechanisms::new(offered, login, encrypted || local);
         let mut conversation = mechanisms.usable().map_err(End::Failed)?;
         // lettre's own login knows no CRAM-MD5 and no identity, and gives up at questions that it has not met.
-        let mut reply = ask(connection, Line(&conversation.begin())).await?;
+        let mut reply = self.ask(connection, Line(&conversation.begin())).await?;
         while let Reply { code: 334, .. } = reply {
             reply = match conversation.answer(&reply.text()) {
-                Login::Answer(answer) => ask(connection, Line(&answer)).await?,
+                Login::Answer(answer) => self.ask(connection, Line(&answer)).await?,
                 // RFC 4954 4: a lone star gives up.
-                Login::GivesUp => ask(connection, Line("*")).await?,
+                Login::GivesUp => self.ask(connection, Line("*")).await?,
             };
         }
         expect(reply, MailStage::Auth, 200..300)?;
@@ -197,7 +223,7 @@ impl Session<'_> {
             parameters.push(MailParameter::Size(self.request.message.len()));
         }
         let command = Mail::new(Some(address(&self.request.from)?), parameters);
-        let reply = ask(connection, command).await?;
+        let reply = self.ask(connection, command).await?;
         expect(reply, MailStage::MailFrom, 200..300)?;
         Ok(())
     }
@@ -212,7 +238,7 @@ impl Session<'_> {
         let mut worst: Option<Reply> = None;
         for recipient in &self.request.recipients {
             let command = Rcpt::new(address(recipient)?, Vec::new());
-            let reply = ask(connection, command).await?;
+            let reply = self.ask(connection, command).await?;
             if (200..300).contains(&reply.code) {
                 continue;
             }
@@ -295,11 +321,14 @@ async fn greet(wire: &Wire, client: &ClientId) -> Result<AsyncSmtpConnection, En
     })
 }
 
-async fn ask(
-    connection: &mut AsyncSmtpConnection,
-    command: impl Display + Send,
-) -> Result<Reply, End> {
-    answered(connection.command(command).await)
+/// `what` is what did not come.
+async fn within<Work: Future>(
+    limit: Duration,
+    what: &str,
+    work: Work,
+) -> Result<Work::Output, End> {
+    let done = tokio::time::timeout(limit, work).await;
+    done.map_err(|_| End::Late(format!("{what} within {limit:?}")))
 }
 
 /// lettre calls a refusal an error; here it is an answer like any other.

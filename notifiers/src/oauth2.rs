@@ -176,7 +176,7 @@ impl TokenSource {
             url: self.settings.token_url.clone(),
             headers,
             body: form.finish().into_bytes(),
-            timeout: TOKEN_TIMEOUT,
+            timeout: Some(TOKEN_TIMEOUT),
         }
     }
 }

@@ -14,12 +14,19 @@ use lettre::transport::smtp::client::AsyncTokioStream;
 use parking_lot::Mutex;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, BufReader, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use crate::connector::{DEAD_AFTER, KEEPALIVES_MAX};
+use crate::connector::{KEEPALIVE_AFTER, KEEPALIVE_INTERVAL};
+
 /// RFC 5321 4.5.3.1.5 speaks of 512, and lettre takes so much; but lettre looks only when the line has ended.
 const LINE_BYTES_MAX: usize = 1000;
+
+const MESSAGE_END: &[u8] = b"\r\n.\r\n";
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<Any: AsyncRead + AsyncWrite + Unpin + Send> Stream for Any {}
@@ -34,6 +41,7 @@ struct State {
     /// `None` during a handshake, and after one that failed.
     stream: Option<BufReader<Box<dyn Stream>>>,
     has_spoken: bool,
+    has_sent_message: bool,
     /// What has come of a line that has not ended.
     begun: Vec<u8>,
     /// What lettre has not taken yet of a line that has.
@@ -42,10 +50,12 @@ struct State {
 
 impl Wire {
     pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
+        watch_over(&stream)?;
         let peer = stream.peer_addr()?;
         let state = State {
             stream: Some(BufReader::new(Box::new(stream))),
             has_spoken: false,
+            has_sent_message: false,
             begun: Vec::new(),
             ended: VecDeque::new(),
         };
@@ -58,6 +68,11 @@ impl Wire {
     /// Whether anything was said to the server.
     pub(crate) fn has_spoken(&self) -> bool {
         self.state.lock().has_spoken
+    }
+
+    /// Whether the line that ends a message was on its way: before it no server takes a message in (RFC 5321 4.1.1.4).
+    pub(crate) fn has_sent_message(&self) -> bool {
+        self.state.lock().has_sent_message
     }
 
     /// From here on everything goes through TLS.
@@ -149,6 +164,8 @@ impl AsyncWrite for Wire {
     ) -> Poll<io::Result<usize>> {
         let mut state = self.state.lock();
         state.has_spoken = true;
+        // A line of the message itself that holds a dot alone is sent with two.
+        state.has_sent_message |= bytes.ends_with(MESSAGE_END);
         state.stream()?.poll_write(context, bytes)
     }
 
@@ -168,6 +185,22 @@ impl std::fmt::Debug for Wire {
             .field("peer", &self.peer)
             .finish_non_exhaustive()
     }
+}
+
+/// An answer may be waited for over many minutes, but only of a server that is there.
+fn watch_over(stream: &TcpStream) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_AFTER)
+        .with_interval(KEEPALIVE_INTERVAL);
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        socket.set_tcp_user_timeout(Some(DEAD_AFTER))?;
+        socket.set_tcp_keepalive(&keepalive.with_retries(KEEPALIVES_MAX))?;
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    socket.set_tcp_keepalive(&keepalive)?;
+    Ok(())
 }
 
 fn gone() -> io::Error {

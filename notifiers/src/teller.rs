@@ -6,8 +6,8 @@ use std::time::Duration;
 use config::{Integration, IntegrationSettings, Receiver};
 use model::Timestamp;
 use notifiers_core::{
-    ATTEMPT_TIMEOUT_DEFAULT, Attempted, FailureReason, IntegrationPlan, Memory, Notification,
-    Outcome, PlanError, Reached, Request, Response, SecretFiles, Step,
+    Attempted, FailureReason, IntegrationPlan, Memory, Notification, Outcome, PlanError, Reached,
+    Request, Response, SecretFiles, Step,
 };
 use runtime::Clock;
 use template::TemplateSet;
@@ -230,11 +230,11 @@ impl Teller {
     async fn ask(&self, request: &Request, time_left: Duration, clock: &dyn Clock) -> Response {
         match (request, &self.channel) {
             (Request::Http(request), Channel::Http(client)) => {
-                let time_left = time_left.min(request.timeout);
+                let time_left = request.timeout.map_or(time_left, |own| own.min(time_left));
                 client.ask(request, time_left, clock).await
             }
             (Request::Mail(request), Channel::Mail) => match self.plan.mail_tls() {
-                Some(tls) => mail::send(request, tls, time_left.min(request.timeout)).await,
+                Some(tls) => mail::send(request, tls, time_left).await,
                 None => unreachable!("a plan that mails knows its TLS"),
             },
             (Request::Http(_), Channel::Mail) | (Request::Mail(_), Channel::Http(_)) => {
@@ -244,7 +244,7 @@ impl Teller {
     }
 }
 
-/// How long one attempt takes at most.
+/// How long one attempt takes at most by its configuration.
 fn attempt_timeout(integration: &Integration) -> Duration {
     let configured = match &integration.settings {
         IntegrationSettings::Email(_)
@@ -268,7 +268,7 @@ fn attempt_timeout(integration: &Integration) -> Duration {
     };
     configured
         .filter(|timeout| !timeout.is_zero())
-        .unwrap_or(ATTEMPT_TIMEOUT_DEFAULT)
+        .unwrap_or(Duration::MAX)
 }
 
 impl PrepareError {

@@ -77,6 +77,18 @@ impl Process {
             .unwrap_or_else(|error| panic!("cannot limit {}: {error}", self.name));
     }
 
+    /// Files that it may have open: as they are limited now, and as they may be by the process' own will.
+    pub(crate) fn open_files_max(&self) -> (String, String) {
+        let path = format!("/proc/{}/limits", self.child.id());
+        let limits = std::fs::read_to_string(path).expect("a process has limits");
+        let row = limits
+            .lines()
+            .find_map(|line| line.strip_prefix("Max open files"))
+            .expect("open files are limited");
+        let mut words = row.split_whitespace().map(str::to_owned);
+        words.next().zip(words.next()).expect("two numbers")
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id().cast_signed()).expect("a child has a positive number")
     }

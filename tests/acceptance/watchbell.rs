@@ -33,11 +33,18 @@ impl Watchbell {
     async fn start_at(folder: &Path, target: &'static str, address: &str) -> Self {
         let log = folder.join("watchbell.log");
         let before = std::fs::read_to_string(&log).unwrap_or_default().len();
-        // A write past a limit on files is to fail as one on a full disk does, without a signal.
+        // A write past a limit on files is to fail as one on a full disk does, without a signal. The number of files
+        // is small, as many systems have it.
         let mut process = Process::start(
             &format!("watchbell ({target})"),
             Command::new("/bin/sh")
-                .args(["-c", "trap '' XFSZ; exec \"$@\"", "sh", binary(), "serve"])
+                .args([
+                    "-c",
+                    "ulimit -Sn 256; trap '' XFSZ; exec \"$@\"",
+                    "sh",
+                    binary(),
+                    "serve",
+                ])
                 .arg("--config.file")
                 .arg(folder.join("watchbell.yml"))
                 .arg(format!("--target={target}"))

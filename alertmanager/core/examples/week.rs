@@ -236,7 +236,8 @@ impl Week {
                     self.log.push(bytes);
                 }
                 Command::Deliver(deliver) => self.deliver(&deliver),
-                Command::Answer { .. } => {}
+                // Nothing is configured anew in this week.
+                Command::Answer { .. } | Command::Hurry { .. } => {}
             }
         }
         while let Some(event) = self.machine.poll_event() {

@@ -5,13 +5,15 @@
 //!   (none) ─────────▶ Attempting ──────────────────────────────▶ (none)
 //!                      ▲      │ retry, ambiguous
 //!                  due │      ▼
-//!                      Waiting ◀── offer: newer state takes the place of what waits
-//!                         │
+//!                      Waiting ◀── offer: newer state takes the place of what waits, and waits no longer
+//!                         │            than the vendor asked for
 //!                         └── withdraw: there is nothing left to tell ──▶ (none)
 //! ```
 //!
 //! While an attempt is under way a flush is only owed: what is new is judged when the attempt has ended, against
-//! what it told. So order is kept, and no state is told that a newer one has overtaken.
+//! what it told. So order is kept, and no state is told that a newer one has overtaken. An attempt may last until the
+//! next flush of its group: a receiver that takes its time has then been told once, and one that hangs has cost that
+//! flush nothing, because the flush begins an attempt of its own, whatever the one before has come to.
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -29,9 +31,11 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(500);
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
 /// A vendor's `Retry-After` is honoured up to here: no vendor's word holds a page back for longer.
 const NOT_BEFORE_MAX: Duration = Duration::from_secs(3600);
-/// An attempt ends before the group's next flush, but is given this long where groups flush faster
-/// (Alertmanager's own minimum).
-const ATTEMPT_MIN: Duration = Duration::from_secs(10);
+/// An attempt ends before the group's next flush, but is given this long where groups flush faster (Alertmanager's own
+/// minimum) and where it is a retry that begins right before the flush. Alertmanager cuts such a retry: then a receiver
+/// that is a little slow would be told twice. What the flush has to tell waits for its end instead.
+pub const ATTEMPT_MIN: Duration = Duration::from_secs(10);
+const TURN_MISSED: &str = "too many notifications at once: its turn did not come";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeliveryId(pub u64);
@@ -65,6 +69,7 @@ pub(crate) struct Attempt {
     pub deadline: Timestamp,
     /// Counts from 1.
     pub number: u32,
+    pub turns_missed: u32,
     /// What is uncertain from here on, where that is news.
     pub newly_uncertain: Option<Uncertain>,
 }
@@ -131,11 +136,15 @@ enum State {
         owed: Option<Slot>,
         /// What was uncertain before this attempt.
         uncertain_before: Uncertain,
+        /// Before this attempt.
+        turns_missed: u32,
         /// The integration was configured anew meanwhile: how the old one failed is nothing to the new one.
         reconfigured: bool,
     },
     Waiting {
         until: Timestamp,
+        /// The vendor asked not to be told before; all else that waits only spares a vendor who may be down.
+        asked: Option<Timestamp>,
     },
 }
 
@@ -143,6 +152,8 @@ enum State {
 struct Delivery {
     message: Message,
     attempts: u32,
+    /// Attempts in a row, up to the last one, whose turn did not come.
+    turns_missed: u32,
     /// How the last attempt failed; empty before there was one.
     failed_because: String,
     failure: FailureReason,
@@ -181,7 +192,7 @@ impl Deliveries {
             attempts: delivery.attempts,
             next_at: match delivery.state {
                 State::Attempting { .. } => None,
-                State::Waiting { until } => Some(until),
+                State::Waiting { until, .. } => Some(until),
             },
         })
     }
@@ -250,10 +261,16 @@ impl Deliveries {
     ) -> Option<Attempt> {
         match self.running.get_mut(key) {
             Some(delivery) => {
-                debug_assert!(
-                    matches!(delivery.state, State::Waiting { .. }),
-                    "a flush during an attempt is owed, not offered"
-                );
+                let State::Waiting { until, asked } = &mut delivery.state else {
+                    debug_assert!(false, "a flush during an attempt is owed, not offered");
+                    return None;
+                };
+                // What is new goes out with its flush, as Alertmanager's does: how often older attempts have failed
+                // is no reason to hold it back.
+                let due = asked.map_or(now, |asked| asked.max(now)).min(*until);
+                self.waiting.remove(&(*until, key.clone()));
+                self.waiting.insert((due, key.clone()));
+                *until = due;
                 let memory = std::mem::take(&mut delivery.message.memory);
                 delivery.message = Message { memory, ..message };
                 None
@@ -262,9 +279,13 @@ impl Deliveries {
                 let delivery = Delivery {
                     message,
                     attempts: 0,
+                    turns_missed: 0,
                     failed_because: String::new(),
                     failure: FailureReason::Other,
-                    state: State::Waiting { until: now },
+                    state: State::Waiting {
+                        until: now,
+                        asked: None,
+                    },
                 };
                 self.waiting.insert((now, key.clone()));
                 self.running.insert(key.clone(), delivery);
@@ -275,7 +296,7 @@ impl Deliveries {
 
     /// There is nothing left to tell: what waits is dropped.
     pub(crate) fn withdraw(&mut self, key: &LogKey) {
-        if let Some(State::Waiting { until }) =
+        if let Some(State::Waiting { until, .. }) =
             self.running.get(key).map(|delivery| &delivery.state)
         {
             self.waiting.remove(&(*until, key.clone()));
@@ -293,18 +314,31 @@ impl Deliveries {
     }
 
     /// What is told by integrations that were configured anew waits no longer: the new configuration may be the mend,
-    /// and the vendor who asked for patience may be another one.
-    pub(crate) fn reconfigure(&mut self, anew: impl Fn(&LogKey) -> bool, now: Timestamp) {
+    /// and the vendor who asked for patience may be another one. Answers the attempts under way, which keep the new
+    /// configuration waiting.
+    pub(crate) fn reconfigure(
+        &mut self,
+        anew: impl Fn(&LogKey) -> bool,
+        now: Timestamp,
+    ) -> Vec<DeliveryId> {
+        let mut under_way = Vec::new();
         for (key, delivery) in self.running.iter_mut().filter(|(key, _)| anew(key)) {
             match &mut delivery.state {
-                State::Attempting { reconfigured, .. } => *reconfigured = true,
-                State::Waiting { until } => {
+                State::Attempting {
+                    id, reconfigured, ..
+                } => {
+                    *reconfigured = true;
+                    under_way.push(*id);
+                }
+                State::Waiting { until, asked } => {
                     self.waiting.remove(&(*until, key.clone()));
                     *until = now.min(*until);
+                    *asked = None;
                     self.waiting.insert((*until, key.clone()));
                 }
             }
         }
+        under_way
     }
 
     /// The next attempt that is due.
@@ -326,6 +360,23 @@ impl Deliveries {
     #[must_use]
     pub(crate) fn key(&self, id: DeliveryId) -> Option<&LogKey> {
         self.ids.get(&id)
+    }
+
+    /// How an attempt ended whose turn did not come. It is remembered, so that the next one waits in front of others.
+    pub(crate) fn miss_turn(&mut self, id: DeliveryId) -> Option<Attempted> {
+        let delivery = self.running.get_mut(self.ids.get(&id)?)?;
+        let State::Attempting { turns_missed, .. } = delivery.state else {
+            return None;
+        };
+        delivery.turns_missed = turns_missed.saturating_add(1);
+        Some(Attempted {
+            outcome: Outcome::Retry {
+                not_before: None,
+                reason: TURN_MISSED.to_owned(),
+            },
+            memory: delivery.message.memory.clone(),
+            failure: FailureReason::ContextDeadlineExceeded,
+        })
     }
 
     /// Takes in how an attempt ended; `None` for an attempt that is not under way.
@@ -353,11 +404,17 @@ impl Deliveries {
             unreachable!("an id belongs to an attempt under way");
         };
         let attempts = delivery.attempts;
+        let is_owed = owed.is_some();
+        let mut asked = None;
         let mut wait = |not_before: Option<Timestamp>, reason: String| {
-            let until = if reconfigured {
-                now
-            } else {
-                self.jitter.again_at(attempts, not_before, now)
+            asked = not_before
+                .filter(|_| !reconfigured)
+                .map(|at| at.min(now + NOT_BEFORE_MAX));
+            let until = match asked {
+                // A flush has come meanwhile: see `offer`.
+                None if reconfigured || is_owed => now,
+                Some(asked) if is_owed => asked.max(now),
+                Some(_) | None => self.jitter.again_at(attempts, asked, now),
             };
             self.waiting.insert((until, key.clone()));
             AttemptResult::Retrying { until, reason }
@@ -399,7 +456,10 @@ impl Deliveries {
         if let AttemptResult::Retrying { until, reason } = &ended.result {
             delivery.failed_because.clone_from(reason);
             delivery.failure = failure;
-            delivery.state = State::Waiting { until: *until };
+            delivery.state = State::Waiting {
+                until: *until,
+                asked,
+            };
             self.running.insert(key, delivery);
         }
         Some(ended)
@@ -416,7 +476,7 @@ impl Deliveries {
 
     fn attempt(&mut self, key: &LogKey, now: Timestamp) -> Option<Attempt> {
         let delivery = self.running.get_mut(key)?;
-        let State::Waiting { until } = delivery.state else {
+        let State::Waiting { until, .. } = delivery.state else {
             return None;
         };
         self.waiting.remove(&(until, key.clone()));
@@ -433,7 +493,9 @@ impl Deliveries {
             self.uncertain.insert(key.clone(), after);
         }
         delivery.attempts = delivery.attempts.saturating_add(1);
+        let turns_missed = std::mem::take(&mut delivery.turns_missed);
         delivery.state = State::Attempting {
+            turns_missed,
             id,
             owed: None,
             uncertain_before: before,
@@ -446,6 +508,7 @@ impl Deliveries {
             memory: delivery.message.memory.clone(),
             deadline: delivery.message.slot.next.max(now + ATTEMPT_MIN),
             number: delivery.attempts,
+            turns_missed,
             newly_uncertain,
         })
     }
@@ -482,7 +545,7 @@ pub(crate) fn repeats_harmlessly(kind: IntegrationKind) -> bool {
 struct Jitter(u64);
 
 impl Jitter {
-    /// When to try again after `attempts` that failed.
+    /// When to try again after `attempts` that failed; not before the vendor asked for it.
     fn again_at(
         &mut self,
         attempts: u32,
@@ -490,8 +553,7 @@ impl Jitter {
         now: Timestamp,
     ) -> Timestamp {
         let backoff = now + self.backoff(attempts.saturating_sub(1));
-        let asked = not_before.unwrap_or(backoff).min(now + NOT_BEFORE_MAX);
-        backoff.max(asked)
+        backoff.max(not_before.unwrap_or(backoff))
     }
 
     fn backoff(&mut self, failures_before: u32) -> Duration {

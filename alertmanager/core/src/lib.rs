@@ -3,7 +3,8 @@
 //! [`Alertmanager`] is the machine of one tenant. Alerts come in by [`Input::AlertsPosted`], are merged (`store`),
 //! routed (`dispatch`) and collected in groups (`group`); a group's flush (`flush`) is judged against mutes
 //! (`mute`, `silence`, `inhibit`, `interval`) and against what was told before (`dedup`, `nflog`), and what is new
-//! goes out as a delivery (`delivery`) until it has arrived or newer state has taken its place.
+//! goes out as a delivery (`delivery`) until it has arrived or newer state has taken its place. Of all that is due at
+//! once `turns` says what goes first.
 mod alertname_limit;
 mod codec;
 mod dedup;
@@ -35,13 +36,14 @@ mod snapshot_files;
 mod store;
 mod telling;
 mod trace;
+mod turns;
 mod view;
 
 #[cfg(test)]
 mod tests;
 
 pub use codec::CodecError;
-pub use delivery::{DeliveryId, Undelivered};
+pub use delivery::{ATTEMPT_MIN, DeliveryId, Undelivered};
 pub use event_posting::{BatchLimits, BatchSize, PostRetries};
 pub use explain::{
     Explanation, GroupExplanation, Inhibition, IntegrationExplanation, PathStep, RouteExplanation,
@@ -71,4 +73,5 @@ pub use snapshot_files::{
     SnapshotError, SnapshotFile, news, read_nflog, read_silences, write_nflog, write_silences,
 };
 pub use trace::{SpanContext, SpanId, TraceId};
+pub use turns::{Asked, Lane, TurnId, Turns, Urgency};
 pub use view::{AlertView, GroupTally, GroupView, ReceiverView, Tally, View};

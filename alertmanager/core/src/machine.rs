@@ -47,6 +47,9 @@ const ABSENCE_MIN: Duration = Duration::from_secs(60);
 /// To look for alerts that may be forgotten costs a look at all of them: at the bound it is done this often, not for each
 /// alert that is refused.
 const ROOM_INTERVAL: Duration = Duration::from_secs(10);
+/// An attempt to tell an integration that is configured anew, or is gone, ends so soon: who hangs must not keep the
+/// mend waiting until the next flush, and who is about to answer is not told twice.
+const RECONFIGURED_MAX: Duration = Duration::from_secs(10);
 /// Characters of a name that may itself be what is too large.
 const NAME_SHOWN_MAX: usize = 100;
 
@@ -423,10 +426,14 @@ impl Alertmanager {
         }
         self.forget_gone();
         let policy = &self.policy;
-        self.deliveries.reconfigure(
+        let under_way = self.deliveries.reconfigure(
             |key| policy.integration(key) != before.integration(key),
             now,
         );
+        let deadline = now + RECONFIGURED_MAX;
+        for id in under_way {
+            self.commands.push_back(Command::Hurry { id, deadline });
+        }
         self.events.push_back(Event::Configured {
             groups: self.groups.len(),
         });
@@ -608,6 +615,7 @@ impl Machine for Alertmanager {
             Input::AlertsPosted { ticket, alerts } => self.post(ticket, alerts, now),
             Input::Configured { ticket, policy } => self.note_policy(ticket, *policy, now),
             Input::DeliveryEnded { id, attempted } => self.end_attempt(id, attempted, now),
+            Input::TurnMissed { id } => self.miss_turn(id, now),
             Input::Explain {
                 ticket,
                 fingerprint,

@@ -91,6 +91,10 @@ pub enum Input {
         id: DeliveryId,
         attempted: Attempted,
     },
+    /// The turn of an attempt did not come before its deadline: nothing was sent.
+    TurnMissed {
+        id: DeliveryId,
+    },
     /// Somebody asks why.
     Explain {
         ticket: Ticket,
@@ -131,12 +135,21 @@ pub enum Input {
 /// Carried out in the order in which they come: stored, then sent, then answered.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    Answer { ticket: Ticket, answer: Answer },
+    Answer {
+        ticket: Ticket,
+        answer: Answer,
+    },
     Deliver(Box<Deliver>),
+    /// The attempt, if it is still under way, ends by this deadline where its own is later.
+    Hurry {
+        id: DeliveryId,
+        deadline: Timestamp,
+    },
     Persist(Record),
 }
 
-/// One attempt to tell one integration. It ends by [`Input::DeliveryEnded`], at the latest at its deadline.
+/// One attempt to tell one integration. It ends by [`Input::DeliveryEnded`], at the latest at its deadline; where it had
+/// to wait for its turn it may take as long as `ATTEMPT_MIN` nevertheless.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deliver {
     pub id: DeliveryId,
@@ -148,6 +161,8 @@ pub struct Deliver {
     pub deadline: Timestamp,
     /// Counts from 1 within one delivery.
     pub attempt: u32,
+    /// So many attempts before this one waited for their turn in vain.
+    pub turns_missed: u32,
 }
 
 #[derive(Clone, Debug, PartialEq)]

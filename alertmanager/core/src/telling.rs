@@ -179,7 +179,14 @@ impl Alertmanager {
             memory: attempt.memory,
             deadline: attempt.deadline,
             attempt: attempt.number,
+            turns_missed: attempt.turns_missed,
         })));
+    }
+
+    pub(crate) fn miss_turn(&mut self, id: DeliveryId, now: Timestamp) {
+        if let Some(attempted) = self.deliveries.miss_turn(id) {
+            self.end_attempt(id, attempted, now);
+        }
     }
 
     pub(crate) fn end_attempt(&mut self, id: DeliveryId, attempted: Attempted, now: Timestamp) {

@@ -117,7 +117,7 @@ impl WebhookOutput {
             url: self.url.reveal().to_owned(),
             headers: vec![("content-type".to_owned(), "application/json".to_owned())],
             body: self.body(events),
-            timeout: self.timeout,
+            timeout: Some(self.timeout),
         };
         let (output, trouble) = (&self.ledger.output, &self.ledger.trouble);
         for failed in 1.. {

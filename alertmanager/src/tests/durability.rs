@@ -8,10 +8,10 @@ use notifiers_core::Outcome;
 use runtime::log::{Record, SegmentNumber, SyncPolicy};
 use runtime::{Clock, Metrics, SystemClock};
 use serde_json::json;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::deliver::{Deliverer, Lanes};
+use crate::deliver::{Deadlines, Deliverer, Lanes};
 use crate::flushes::Flushes;
 use crate::journal::{JournalError, RECORD_KIND, open_journal};
 use crate::metrics::{AlertmanagerMetrics, MetricSettings};
@@ -121,8 +121,8 @@ async fn whoever_waits_for_a_machine_that_has_ended_waits_no_longer() {
         deliverer: Deliverer {
             tenant: TenantId::anonymous(),
             notifier: Arc::new(Listener::new(heard, delivered)),
-            permits: Arc::new(Semaphore::new(1)),
-            lanes: Lanes::default(),
+            lanes: Lanes::new(1),
+            deadlines: Deadlines::default(),
             clock: Arc::clone(&clock),
             metrics: metrics.clone(),
             tracer: Tracer::new(Arc::clone(&clock), "", &Metrics::new()),

@@ -9,10 +9,6 @@ use crate::slack;
 use crate::step::{HttpRequest, MailRequest, Memory, Method, Outcome, Request, Response, Step};
 use crate::webhook;
 
-/// For an attempt of an integration that names no `timeout`: long enough for a slow vendor, short enough that several
-/// attempts fit into a group interval.
-pub const ATTEMPT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
-
 /// How an integration begins: with one request, or without any.
 pub(crate) enum Begun {
     Asking(HttpRequest),
@@ -64,15 +60,14 @@ impl Conversation {
     }
 }
 
-/// `POST` of a JSON body.
+/// `POST` of a JSON body. Without a `timeout`, or with one of nothing, its answer is waited for as long as the attempt may
+/// take: whoever is slow, and is asked again meanwhile, tells people twice.
 pub(crate) fn json_request(url: String, body: String, timeout: Option<Duration>) -> HttpRequest {
     HttpRequest {
         method: Method::Post,
         url,
         headers: vec![("content-type".to_owned(), "application/json".to_owned())],
         body: body.into_bytes(),
-        timeout: timeout
-            .filter(|timeout| !timeout.is_zero())
-            .unwrap_or(ATTEMPT_TIMEOUT_DEFAULT),
+        timeout: timeout.filter(|timeout| !timeout.is_zero()),
     }
 }

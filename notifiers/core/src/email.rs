@@ -18,8 +18,8 @@ use crate::step::{
     Remembered, Response, Step,
 };
 
-/// A whole session: connecting, TLS, login and the message. Mail servers that scan while they listen take their time.
-const SESSION_TIMEOUT: Duration = Duration::from_secs(30);
+/// Servers that keep senders waiting before they greet, or ask others about a recipient, take half a minute and more.
+const STEP_TIMEOUT: Duration = Duration::from_secs(60);
 /// Headers whose values are lists of addresses (RFC 5322 3.6), by canonical name.
 const ADDRESS_HEADERS: [&str; 6] = ["Bcc", "Cc", "From", "Reply-To", "Sender", "To"];
 /// How often recipients who are refused for the moment are tried again while others have the mail already: about a
@@ -146,7 +146,7 @@ impl EmailPlan {
             message: message.into_bytes(),
             from,
             recipients: talk.recipients.clone(),
-            timeout: SESSION_TIMEOUT,
+            step_timeout: STEP_TIMEOUT,
         };
         Ok((request, talk))
     }

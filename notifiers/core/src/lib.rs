@@ -15,7 +15,7 @@ mod slack;
 mod step;
 mod webhook;
 
-pub use conversation::{ATTEMPT_TIMEOUT_DEFAULT, Conversation};
+pub use conversation::Conversation;
 pub use failure_reason::{Attempted, FailureReason};
 pub use notification::{GroupKey, Notification, NotificationReason};
 pub use plan::IntegrationPlan;

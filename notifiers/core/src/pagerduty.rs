@@ -24,6 +24,8 @@ const SUMMARY_RUNES_MAX: usize = 1024;
 const EVENT_BYTES_MAX: usize = 512_000;
 const TOO_LARGE: &str =
     "Custom details have been removed because the original event exceeds the maximum size of 512KB";
+/// An event that comes twice is shown once, by its deduplication key: so it is better sent again soon than waited for.
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 const SEVERITY_DEFAULT: &str = "error";
 /// PagerDuty refuses an event without a source.
 const SOURCE_DEFAULT: &str = "Alertmanager";
@@ -51,7 +53,7 @@ pub(crate) struct PagerDutyPlan {
     class: Template,
     component: Template,
     group: Template,
-    timeout: Option<Duration>,
+    timeout: Duration,
     templates: TemplateSet,
 }
 
@@ -108,7 +110,10 @@ impl PagerDutyPlan {
             class: compile(set, "class", &settings.class)?,
             component: compile(set, "component", &settings.component)?,
             group: compile(set, "group", &settings.group)?,
-            timeout: settings.timeout,
+            timeout: settings
+                .timeout
+                .filter(|timeout| !timeout.is_zero())
+                .unwrap_or(TIMEOUT_DEFAULT),
             templates: set.clone(),
         })
     }
@@ -149,7 +154,7 @@ impl PagerDutyPlan {
 
     fn request(&self, event: &Event) -> HttpRequest {
         let body = go_json::to_string(event).expect("an event is made of texts and JSON");
-        json_request(self.url.clone(), format!("{body}\n"), self.timeout)
+        json_request(self.url.clone(), format!("{body}\n"), Some(self.timeout))
     }
 
     fn key(&self, rendering: &Rendering, secrets: &SecretFiles) -> Result<String, Outcome> {

@@ -33,8 +33,8 @@ pub struct HttpRequest {
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
-    /// For the whole attempt, from connecting to the last byte of the answer.
-    pub timeout: Duration,
+    /// From connecting to the last byte of the answer; `None`: as long as the attempt may take.
+    pub timeout: Option<Duration>,
 }
 
 /// One mail, rendered whole before the first byte goes out.
@@ -49,7 +49,9 @@ pub struct MailRequest {
     pub recipients: Vec<String>,
     /// Header block and body, CRLF line ends, not dot-stuffed.
     pub message: Vec<u8>,
-    pub timeout: Duration,
+    /// For each answer of the server up to its leave to send the message: before that nobody is told, and another
+    /// attempt may do better. Its word on the whole message is waited for as long as the attempt may take.
+    pub step_timeout: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

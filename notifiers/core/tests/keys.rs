@@ -86,7 +86,7 @@ fn http(request: &HttpRequest) -> Json {
     json!({
         "url": request.url,
         "headers": headers,
-        "timeout": request.timeout.as_secs_f64(),
+        "timeout": request.timeout.map(|timeout| timeout.as_secs_f64()),
         "body": serde_json::from_slice::<Json>(&request.body).expect("the body is JSON"),
     })
 }
@@ -186,7 +186,7 @@ fn webhook_keys() {
                 Json::Null,
                 json!("a:1"),
             ),
-            ("timeout: 90s", "/timeout", json!(10.0), json!(90.0)),
+            ("timeout: 90s", "/timeout", Json::Null, json!(90.0)),
             (
                 "payload: {a: '{{ .Status }}', b: [1, '{{ len .Alerts }}']}",
                 "/body",
@@ -500,7 +500,7 @@ fn slack_keys() {
                     "confirm": {"text": "firing?", "title": "t", "ok_text": "yes", "dismiss_text": "no"},
                 }]),
             ),
-            ("timeout: 90s", "/timeout", json!(10.0), json!(90.0)),
+            ("timeout: 90s", "/timeout", Json::Null, json!(90.0)),
         ],
     );
     check(

@@ -212,7 +212,7 @@ async fn a_message_arrives_as_it_was_written() {
             from: "a@b.test".to_owned(),
             recipients: vec!["c@d.test".to_owned()],
             message: format!("{head}{body}").into_bytes(),
-            timeout: PATIENCE,
+            step_timeout: PATIENCE,
         };
         let response = send(&request, &TlsConfig::default(), PATIENCE).await;
         assert!(

@@ -2,5 +2,6 @@
 mod http;
 mod http_config;
 mod mail;
+mod patience;
 mod values;
 mod world;

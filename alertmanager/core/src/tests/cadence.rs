@@ -1,6 +1,9 @@
 //! When a group tells: waits, intervals, repeats, and how failures move none of them.
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
+use config::{IntegrationSettings, Secret, SecretSource};
 use notifiers_core::Outcome;
 
 use crate::protocol::{Answer, Event};
@@ -193,6 +196,105 @@ fn an_attempt_is_given_until_the_next_flush() {
     world.fire(&["alertname=Down instance=a"]);
     world.until(60);
     assert_eq!(world.attempts[0].1.deadline, at(330));
+}
+
+/// A beat that hangs until the next one is due holds that one back by nothing, whether its receiver may be told twice
+/// (a webhook) or not (Slack).
+#[test]
+fn an_attempt_that_hangs_delays_no_flush() {
+    let slack = WATCHDOG.replace(
+        "webhook_configs: [{url:",
+        "slack_configs: [{channel: c, api_url:",
+    );
+    for yaml in [WATCHDOG, &slack] {
+        let mut world = World::new(yaml).with_script(|deliver, now| {
+            if now < at(200) {
+                Reaction::hang(deliver, now)
+            } else {
+                Reaction::take()
+            }
+        });
+        world.fire(&["alertname=Watchdog instance=w"]);
+        world.until(100);
+        world.fire(&["alertname=Watchdog instance=new"]);
+        world.until(400);
+        let begun: Vec<_> = world.attempts.iter().map(|(begun, _)| *begun).collect();
+        assert_eq!(begun, [10, 70, 130, 190, 250, 310, 370].map(at), "{yaml}");
+        // The first that comes through tells of the alert that joined while others hung.
+        world.check(&[
+            "250 first notification +new +w",
+            "310 repeat interval elapsed +new +w",
+            "370 repeat interval elapsed +new +w",
+        ]);
+    }
+}
+
+/// What a flush has found goes out with it, however long the wait has grown; the vendor's own word alone holds it back.
+#[test]
+fn a_flush_waits_for_no_retry() {
+    for (not_before, told) in [(None, 330), (Some(at(340)), 340)] {
+        let mut world = World::new(PLAIN).with_script(move |_, now| {
+            if now < at(329) {
+                Reaction {
+                    outcome: Outcome::Retry {
+                        not_before: not_before.filter(|_| now > at(250)),
+                        reason: "503".to_owned(),
+                    },
+                    ..Reaction::fail()
+                }
+            } else {
+                Reaction::take()
+            }
+        });
+        world.fire(&["alertname=Down instance=a"]);
+        world.until(100);
+        world.fire(&["alertname=Down instance=b"]);
+        world.until(400);
+        world.check(&[&format!("{told} first notification +a +b")]);
+        let (begun, _) = world.attempts.last().unwrap();
+        assert_eq!(*begun, at(told));
+    }
+}
+
+/// Whoever waits in vain waits in front the next time, and nothing counts as perhaps told.
+#[test]
+fn turns_that_are_missed_are_counted_until_one_comes() {
+    let mut world = World::new(PLAIN);
+    let missed = Rc::new(RefCell::new(Vec::new()));
+    let noted = Rc::clone(&missed);
+    world.script = Box::new(move |deliver, now| {
+        noted.borrow_mut().push(deliver.turns_missed);
+        match deliver.attempt {
+            1 | 2 | 4 => Reaction::miss_turn(deliver, now),
+            3 => Reaction::fail(),
+            _ => Reaction::take(),
+        }
+    });
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(1500);
+    assert_eq!(*missed.borrow(), [0, 1, 2, 0, 1]);
+    // The third was refused at once; each of the others waited until a flush, and went again with it.
+    world.check(&["930 first notification +a"]);
+}
+
+/// The mend waits ten seconds for whoever hangs at the old address, and not for the next flush.
+#[test]
+fn a_reload_hurries_what_hangs() {
+    let mut world = World::new(PLAIN).with_script(|deliver, now| {
+        let IntegrationSettings::Webhook(webhook) = &deliver.integration.settings else {
+            unreachable!("there are only webhooks");
+        };
+        if webhook.url == SecretSource::Inline(Secret::new("http://x")) {
+            Reaction::hang(deliver, now)
+        } else {
+            Reaction::take()
+        }
+    });
+    world.fire(&["alertname=Down instance=a"]);
+    world.until(40);
+    world.reload(&PLAIN.replace("http://x", "http://mended"));
+    world.until(1000);
+    world.check(&["50 first notification +a"]);
 }
 
 #[test]

@@ -130,6 +130,7 @@ fn only_what_was_delivered_is_a_notification() {
                 outcome: Outcome::Rejected {
                     reason: "400".to_owned(),
                 },
+                ..Reaction::fail()
             },
             _ => Reaction::take(),
         }

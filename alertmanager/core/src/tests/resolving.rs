@@ -20,6 +20,7 @@ fn ambiguous(takes: bool) -> Reaction {
         outcome: Outcome::Ambiguous {
             reason: "no answer".to_owned(),
         },
+        ..Reaction::fail()
     }
 }
 
@@ -30,6 +31,7 @@ fn rejected() -> Reaction {
         outcome: Outcome::Rejected {
             reason: "400".to_owned(),
         },
+        ..Reaction::fail()
     }
 }
 

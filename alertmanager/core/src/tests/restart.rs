@@ -356,6 +356,7 @@ fn what_was_perhaps_told_is_known_after_a_restart_however_long_it_was_silenced()
                 outcome: Outcome::Ambiguous {
                     reason: "no answer".to_owned(),
                 },
+                ..Reaction::fail()
             }
         }
     });

@@ -80,6 +80,16 @@ fn run(seed: u64) -> Run {
                     outcome: Outcome::Ambiguous {
                         reason: "no answer".to_owned(),
                     },
+                    ..Reaction::take()
+                }
+            }
+            // Nothing is heard until the time for it is over.
+            37..39 => {
+                let takes = receiver.below(2) == 0;
+                *lost.borrow_mut() += usize::from(takes || tells_an_end(order));
+                Reaction {
+                    takes,
+                    ..Reaction::hang(order, now)
                 }
             }
             35..37 => Reaction {
@@ -88,7 +98,9 @@ fn run(seed: u64) -> Run {
                 outcome: Outcome::Rejected {
                     reason: "400".to_owned(),
                 },
+                ..Reaction::fail()
             },
+            39 => Reaction::miss_turn(order, now),
             _ => Reaction {
                 after,
                 ..Reaction::take()

@@ -84,6 +84,13 @@ pub(crate) struct Reaction {
     pub(crate) takes: bool,
     pub(crate) after: Duration,
     pub(crate) outcome: Outcome,
+    pub(crate) ends_by: EndsBy,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EndsBy {
+    Outcome,
+    MissedTurn,
 }
 
 impl Reaction {
@@ -92,6 +99,27 @@ impl Reaction {
             takes: true,
             after: Duration::ZERO,
             outcome: Outcome::Delivered { id: None },
+            ends_by: EndsBy::Outcome,
+        }
+    }
+
+    /// Its turn does not come before the deadline.
+    pub(crate) fn miss_turn(deliver: &Deliver, now: Timestamp) -> Self {
+        Self {
+            ends_by: EndsBy::MissedTurn,
+            ..Self::hang(deliver, now)
+        }
+    }
+
+    /// No answer before the deadline.
+    pub(crate) fn hang(deliver: &Deliver, now: Timestamp) -> Self {
+        Self {
+            takes: false,
+            after: deliver.deadline.saturating_since(now),
+            outcome: Outcome::Ambiguous {
+                reason: "no answer before the deadline".to_owned(),
+            },
+            ends_by: EndsBy::Outcome,
         }
     }
 
@@ -103,6 +131,7 @@ impl Reaction {
                 not_before: None,
                 reason: "503".to_owned(),
             },
+            ends_by: EndsBy::Outcome,
         }
     }
 }
@@ -121,7 +150,7 @@ pub(crate) struct World {
     pub(crate) events: Vec<Event>,
     pub(crate) now: Timestamp,
     pub(crate) script: Script,
-    outcomes: VecDeque<(Timestamp, DeliveryId, Outcome)>,
+    outcomes: VecDeque<(Timestamp, DeliveryId, Outcome, EndsBy)>,
     fresh: u64,
 }
 
@@ -218,7 +247,7 @@ impl World {
     pub(crate) fn hidden_by_a_crash(&self) -> usize {
         self.outcomes
             .iter()
-            .filter(|(_, id, outcome)| {
+            .filter(|(_, id, outcome, _)| {
                 matches!(outcome, Outcome::Delivered { .. })
                     || self
                         .attempts
@@ -238,7 +267,10 @@ impl World {
     fn step(&mut self) {
         let due = self.outcomes.iter().position(|(at, ..)| *at <= self.now);
         match due.and_then(|index| self.outcomes.remove(index)) {
-            Some((_, id, outcome)) => self.machine.handle(
+            Some((_, id, _, EndsBy::MissedTurn)) => {
+                self.machine.handle(Input::TurnMissed { id }, self.now);
+            }
+            Some((_, id, outcome, EndsBy::Outcome)) => self.machine.handle(
                 Input::DeliveryEnded {
                     id,
                     attempted: Attempted {
@@ -288,6 +320,7 @@ impl World {
             match command {
                 Command::Persist(record) => self.log.push(record.encode()),
                 Command::Deliver(deliver) => self.deliver(*deliver),
+                Command::Hurry { id, deadline } => self.hurry(id, deadline),
                 Command::Answer { answer, .. } => self.answers.push(answer),
             }
         }
@@ -305,9 +338,24 @@ impl World {
         if reaction.takes {
             self.heard.push(heard(&deliver, self.now));
         }
-        self.outcomes
-            .push_back((self.now + reaction.after, deliver.id, reaction.outcome));
+        self.outcomes.push_back((
+            self.now + reaction.after,
+            deliver.id,
+            reaction.outcome,
+            reaction.ends_by,
+        ));
         self.attempts.push((self.now, deliver));
+    }
+
+    fn hurry(&mut self, id: DeliveryId, deadline: Timestamp) {
+        for (at, own, outcome, _) in &mut self.outcomes {
+            if *own == id && *at > deadline {
+                *at = deadline;
+                *outcome = Outcome::Ambiguous {
+                    reason: "no answer before the deadline".to_owned(),
+                };
+            }
+        }
     }
 
     /// `alerts_ended: 2 alerts, 503`
