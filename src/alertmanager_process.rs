@@ -61,6 +61,9 @@ pub(crate) async fn run(
     for name in &features.without_effect {
         warn!(feature = name, "this feature has no effect");
     }
+    if !flags.cluster.tls_config.is_empty() {
+        warn!("--cluster.tls-config has no effect: no other node is spoken to");
+    }
     let reading = ConfigurationFile {
         path: flags.config_file.clone(),
         options: AlertmanagerOptions {

@@ -2,6 +2,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use alertmanager::Collector;
+use anyhow::anyhow;
 use config::{AlertmanagerFiles, AlertmanagerOptions, Files, Problem, Problems, RuleFile};
 use promql::ParserOptions;
 use ruler_core::{GroupDefaults, compile_groups};
@@ -68,30 +70,32 @@ fn files(kind: &CheckKind) -> &[PathBuf] {
     }
 }
 
-/// What its integrations need of the disk.
-fn problem_of(file: &Path, files: &AlertmanagerFiles) -> Option<Problem> {
-    let ready = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map(|runtime| runtime.block_on(prepare(files)));
-    let sentence = match ready {
-        Ok(Ok(_)) => return None,
-        Ok(Err(error)) => error.sentence(),
-        Err(error) => error.to_string(),
+/// What its integrations need of the disk, and whether spans could be sent at all.
+fn problems_of(file: &Path, files: &AlertmanagerFiles) -> Vec<Problem> {
+    let problem = |key: &str, sentence: String| {
+        let file = file.to_string_lossy();
+        Problem::new(&file, None, key, sentence)
     };
-    Some(Problem::new(
-        &file.to_string_lossy(),
-        None,
-        "receivers",
-        sentence,
-    ))
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return vec![problem("", error.to_string())],
+    };
+    let receivers = runtime.block_on(prepare(files)).err();
+    let tracing = files.config.tracing.as_ref();
+    let tracing = runtime.block_on(Collector::prepare(tracing)).err();
+    let receivers = receivers.map(|error| problem("receivers", error.sentence()));
+    let tracing = tracing.map(|error| problem("tracing", format!("{:#}", anyhow!(error))));
+    receivers.into_iter().chain(tracing).collect()
 }
 
 fn checked(file: &Path, files: &AlertmanagerFiles, found: String, warnings: Problems) -> Checked {
     Checked {
-        found: match problem_of(file, files) {
-            None => Ok(found),
-            Some(problem) => Err([problem]
+        found: match problems_of(file, files) {
+            problems if problems.is_empty() => Ok(found),
+            problems => Err(problems
                 .into_iter()
                 .collect::<Problems>()
                 .in_alertmanagers_words()),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use fakes::Fakes;
 
+use crate::files::folder;
 use crate::process::program;
 use crate::shared::shared;
 use crate::wait::wait_for;
@@ -59,6 +60,22 @@ fn a_real_services_alertmanager_configuration_passes_the_check() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+#[test]
+fn what_a_start_refuses_fails_the_check() {
+    let text = "route: {receiver: a}\nreceivers: [{name: a, webhook_configs: [{url: 'http://x', http_config: {tls_config: {ca_file: missing.pem}}}]}]\ntracing: {endpoint: 'http://x/y'}\n";
+    let folder = folder(&[("alertmanager.yml", text)]);
+    let output = Command::new(binary())
+        .args(["check", "alertmanager", "alertmanager.yml"])
+        .current_dir(folder.path())
+        .output()
+        .expect("watchbell can be started");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for word in ["missing.pem", "tracing endpoint must be host:port"] {
+        assert!(said.contains(word), "{word} is not named: {said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
