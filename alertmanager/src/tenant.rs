@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use alertmanager_core::{Alertmanager, Answer, Command, Event, Input, Record, Tally, Ticket, View};
+use alertmanager_core::{
+    Alertmanager, Answer, Command, Event, Input, Record, SilenceId, Tally, Ticket, View,
+};
 use arc_swap::ArcSwapOption;
 use model::{TenantId, Timestamp};
 use parking_lot::Mutex;
@@ -35,7 +37,7 @@ const HANGING_LOOK: Duration = Duration::from_secs(1);
 const COUNT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Why a request got no answer from its machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
     #[error("too many requests are waiting, try again later")]
     Busy,
@@ -43,6 +45,14 @@ pub enum AskError {
     Stopped,
     #[error("could not be written to the log, try again later")]
     Unsaved,
+    #[error(
+        "silence {0} is in force, but could not be written to the log: it is lost if the process ends before that is possible again"
+    )]
+    SilenceUnsaved(SilenceId),
+    #[error(
+        "the silence has ended, but that could not be written to the log: it is back if the process ends before that is possible again"
+    )]
+    EndOfSilenceUnsaved,
 }
 
 /// Cheap to copy.
@@ -226,6 +236,22 @@ impl TenantHandle {
             }
             Ok(_) | Err(_) => counted.map(|(_, tally)| tally),
         }
+    }
+}
+
+/// What to say of an answer whose effect is there, but not in the log. A second attempt would make a second silence.
+fn unsaved(answer: &Answer) -> Option<AskError> {
+    match answer {
+        Answer::SilenceSet(Ok(id)) => Some(AskError::SilenceUnsaved(id.clone())),
+        Answer::SilenceExpired(Ok(())) => Some(AskError::EndOfSilenceUnsaved),
+        Answer::SilenceExpired(Err(_)) | Answer::SilenceSet(Err(_)) => None,
+        Answer::Alerts(_)
+        | Answer::Configured
+        | Answer::Explained(_)
+        | Answer::Exported(_)
+        | Answer::Snapshot(_)
+        | Answer::Tally(_)
+        | Answer::View(_) => Some(AskError::Unsaved),
     }
 }
 
@@ -420,13 +446,10 @@ impl TenantShell {
             answer @ (Answer::Alerts(_)
             | Answer::SilenceExpired(_)
             | Answer::SilenceSet(_)
-            | Answer::Snapshot(_)) => {
-                if saved {
-                    Ok(answer)
-                } else {
-                    Err(AskError::Unsaved)
-                }
-            }
+            | Answer::Snapshot(_)) => match unsaved(&answer) {
+                Some(error) if !saved => Err(error),
+                Some(_) | None => Ok(answer),
+            },
         };
         self.shared.answer(ticket, answer);
     }

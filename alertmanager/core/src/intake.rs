@@ -143,8 +143,10 @@ impl AlertDraft {
         now: Timestamp,
     ) -> Result<Alert, AlertError> {
         let starts_at = self.starts_at.or(self.ends_at).unwrap_or(now);
-        let ends_at = self.ends_at.unwrap_or(now + resolve_timeout);
-        if self.ends_at.is_some() && ends_at < starts_at {
+        // A sender whose clock is ahead means that it fires, and is not refused for it.
+        let assumed = now.max(starts_at) + resolve_timeout;
+        let ends_at = self.ends_at.unwrap_or(assumed);
+        if ends_at < starts_at {
             return Err(AlertError::StartAfterEnd);
         }
         let wrong_name = |pairs: &BTreeMap<String, String>| {
@@ -215,6 +217,7 @@ mod tests {
             (Some(900), None, (900, 1300, true)),
             (None, Some(950), (950, 950, false)),
             (Some(900), Some(1100), (900, 1100, false)),
+            (Some(9000), None, (9000, 9300, true)),
         ] {
             let alert = draft(&[("a", "x"), ("empty", "")], starts_at, ends_at)
                 .admit(Duration::from_secs(300), ParserMode::default(), at(1000))

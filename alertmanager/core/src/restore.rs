@@ -211,7 +211,9 @@ impl Alertmanager {
             }
             let fires = told.iter().any(|entry| entry.firing.contains(stored.hash));
             let last = told.iter().map(|entry| entry.at).max()?;
-            (!fires).then_some(last.min(now))
+            // Of what was said later, nobody there can have known.
+            let is_known = stored.alert.updated_at < last && stored.alert.starts_at <= last;
+            (is_known && !fires).then_some(last.min(now))
         };
         let ended: Vec<Alert> = self
             .alerts

@@ -62,6 +62,20 @@ async fn pages_go_out_and_the_state_is_stored_when_the_disk_answers_again() {
     }
     let alerts = bench.get("/api/v2/alerts").await;
     assert_eq!(alerts.as_array().unwrap().len(), 3);
+    // A silence that is in force is not to be posted a second time.
+    let silence = r#"{"matchers":[{"name":"a","value":"b","isRegex":false}],"startsAt":"2020-01-01T00:00:00Z","endsAt":"2999-01-01T00:00:00Z","createdBy":"c","comment":"d"}"#;
+    let (status, reason) = bench.ask("POST", "/api/v2/silences", silence).await;
+    assert_eq!(status, 503, "{reason}");
+    let silences = bench.get("/api/v2/silences").await;
+    let id = silences[0]["id"].as_str().unwrap();
+    let in_force = format!("silence {id} is in force, but could not be written to the log");
+    assert!(reason.contains(&in_force), "{reason}");
+    let id = format!("/api/v2/silence/{id}");
+    let (status, reason) = bench.ask("DELETE", &id, "").await;
+    assert_eq!(status, 503, "{reason}");
+    assert!(reason.contains("the silence has ended, but"), "{reason}");
+    let (status, _) = bench.ask("POST", "/api/v2/silences", "{}").await;
+    assert_eq!(status, 422, "what is refused is refused");
 
     disk.end();
     // Nobody asks for anything meanwhile.

@@ -1,7 +1,7 @@
 //! Regular expressions that mean what they mean in Go.
 use std::borrow::Cow;
 
-use regex::{Regex, RegexBuilder};
+use regex::{Captures, Regex, RegexBuilder};
 use regex_syntax::hir::literal::Extractor;
 
 use crate::regex_translation::translate;
@@ -22,6 +22,7 @@ pub struct RegexError {
 pub struct GoRegex {
     shape: Shape,
     regex: Regex,
+    group_names: Vec<Option<String>>,
 }
 
 #[derive(Clone, Debug)]
@@ -76,13 +77,14 @@ impl GoRegex {
         let named = |reason: String| RegexError {
             reason: format!("{reason}: `{shown}`"),
         };
-        let translated = translate(pattern).map_err(|error| match error.fragment {
+        let is_wrapped = !before.is_empty();
+        let translated = translate(pattern, is_wrapped).map_err(|error| match error.fragment {
             Some(fragment) => RegexError {
                 reason: format!("{}: `{fragment}`", error.reason),
             },
             None => named(error.reason.to_owned()),
         })?;
-        let regex = RegexBuilder::new(&format!("{before}{translated}{after}"))
+        let regex = RegexBuilder::new(&format!("{before}{}{after}", translated.pattern))
             .size_limit(SIZE_MAX)
             .build()
             .map_err(|error| named(reason_of(&error)))?;
@@ -91,7 +93,11 @@ impl GoRegex {
         } else {
             literal_shape(pattern)
         };
-        Ok(Self { shape, regex })
+        Ok(Self {
+            shape,
+            regex,
+            group_names: translated.group_names,
+        })
     }
 
     #[must_use]
@@ -132,17 +138,75 @@ impl GoRegex {
     /// Replaces every match; `$1`, `${1}` and `${name}` stand for groups, as in Go (`$1x` is the group named `1x`).
     #[must_use]
     pub fn replace_all<'t>(&self, text: &'t str, replacement: &str) -> Cow<'t, str> {
-        self.regex.replace_all(text, replacement)
+        self.regex.replace_all(text, |captures: &Captures<'_>| {
+            self.filled(captures, replacement)
+        })
     }
 
     /// Where the expression matches the whole text (it must be an anchored one), `template` with its groups filled in.
     #[must_use]
     pub fn expand(&self, text: &str, template: &str) -> Option<String> {
         let captures = self.regex.captures(text)?;
-        let mut expanded = String::new();
-        captures.expand(template, &mut expanded);
-        Some(expanded)
+        Some(self.filled(&captures, template))
     }
+
+    /// The template with the groups in it: `$name`, `${name}`, `$1`, `$$`. A group that is not there, or took no part,
+    /// is empty; a `$` that begins nothing stands for itself.
+    fn filled(&self, captures: &Captures<'_>, template: &str) -> String {
+        let mut filled = String::new();
+        let mut rest = template;
+        while let Some((before, after)) = rest.split_once('$') {
+            filled.push_str(before);
+            if let Some(after) = after.strip_prefix('$') {
+                filled.push('$');
+                rest = after;
+                continue;
+            }
+            match reference(after) {
+                Some((name, length)) => {
+                    filled.push_str(self.group(captures, name));
+                    rest = &after[length..];
+                }
+                None => {
+                    filled.push('$');
+                    rest = after;
+                }
+            }
+        }
+        filled.push_str(rest);
+        filled
+    }
+
+    fn group<'t>(&self, captures: &Captures<'t>, name: &str) -> &'t str {
+        let text = |index: usize| captures.get(index).map(|found| found.as_str());
+        // A number with a zero before it is a name, and no group has it.
+        let is_number = name.bytes().all(|byte| byte.is_ascii_digit())
+            && (name == "0" || !name.starts_with('0'));
+        let found = if is_number {
+            name.parse().ok().and_then(text)
+        } else {
+            let named = |of_group: &Option<String>| of_group.as_deref() == Some(name);
+            (1..)
+                .zip(&self.group_names)
+                .filter(|(_, of_group)| named(of_group))
+                .find_map(|(index, _)| text(index))
+        };
+        found.unwrap_or_default()
+    }
+}
+
+/// The name behind a `$`, and how much of the text it takes.
+fn reference(text: &str) -> Option<(&str, usize)> {
+    let (inside, bracket) = match text.strip_prefix('{') {
+        Some(inside) => (inside, 1),
+        None => (text, 0),
+    };
+    let is_word = |character: char| character.is_alphanumeric() || character == '_';
+    let end = inside
+        .find(|character| !is_word(character))
+        .unwrap_or(inside.len());
+    let is_closed = bracket == 0 || inside[end..].starts_with('}');
+    (end > 0 && is_closed).then(|| (&inside[..end], end + 2 * bracket))
 }
 
 fn shape(pattern: &str) -> Shape {

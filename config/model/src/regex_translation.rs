@@ -2,10 +2,17 @@
 //!
 //! The two agree on nearly everything, leftmost-first matching included. Where they differ, Go's meaning is kept:
 //! `\d \w \s \b` are ASCII, a `{` that begins no repetition is a plain character, a class knows no set operations
-//! and no nesting, `\Q…\E` quotes, `\101` is octal; what Go refuses (`a**`, counts over 1000, `(?x)`) is refused.
+//! and no nesting, `\Q…\E` quotes, `\101` is octal, `\<` and `\_` are the characters themselves, names of groups may begin
+//! with a digit and come twice; what Go refuses (`a**`, counts over 1000, `(?x)`, `[b-a]`) is refused.
 
 /// Counts above this are refused by Go.
 const REPEAT_MAX: u32 = 1000;
+
+/// `[:alnum:]` and the like, which both know.
+const NAMED_CLASSES: [&str; 14] = [
+    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct",
+    "space", "upper", "word", "xdigit",
+];
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TranslationError {
@@ -13,16 +20,30 @@ pub(crate) struct TranslationError {
     pub(crate) fragment: Option<String>,
 }
 
-pub(crate) fn translate(pattern: &str) -> Result<String, TranslationError> {
+/// An expression for the crate, in which groups have no names.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Translated {
+    pub(crate) pattern: String,
+    /// Of each group, from the first on.
+    pub(crate) group_names: Vec<Option<String>>,
+}
+
+/// `is_wrapped`: something stands around the pattern, which a quotation without an end would take in.
+pub(crate) fn translate(pattern: &str, is_wrapped: bool) -> Result<Translated, TranslationError> {
     let mut translator = Translator {
         rest: pattern,
         out: String::with_capacity(pattern.len() + 16),
         repeated: None,
+        group_names: Vec::new(),
+        is_wrapped,
     };
     while let Some(character) = translator.rest.chars().next() {
         translator.step(character)?;
     }
-    Ok(translator.out)
+    Ok(Translated {
+        pattern: translator.out,
+        group_names: translator.group_names,
+    })
 }
 
 struct Translator<'a> {
@@ -30,6 +51,8 @@ struct Translator<'a> {
     out: String,
     /// The repetition that has just been written, to refuse a second one behind it.
     repeated: Option<&'a str>,
+    group_names: Vec<Option<String>>,
+    is_wrapped: bool,
 }
 
 impl<'a> Translator<'a> {
@@ -103,6 +126,7 @@ impl<'a> Translator<'a> {
     fn group(&mut self) -> Result<(), TranslationError> {
         let Some(after) = self.rest.strip_prefix("(?") else {
             self.out.push('(');
+            self.group_names.push(None);
             self.advance(1);
             return Ok(());
         };
@@ -110,7 +134,14 @@ impl<'a> Translator<'a> {
             || (after.starts_with('<') && !after.starts_with("<=") && !after.starts_with("<!"));
         if named {
             let length = self.rest.find('>').map_or(self.rest.len(), |end| end + 1);
-            self.out.push_str(&self.rest[..length]);
+            let (_, name) = self.rest[..length].split_once('<').unwrap_or_default();
+            let name = name.strip_suffix('>').unwrap_or_default();
+            let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+            if name.is_empty() || !name.bytes().all(is_word) {
+                return Err(self.error("invalid named capture", length));
+            }
+            self.out.push('(');
+            self.group_names.push(Some(name.to_owned()));
             self.advance(length);
             return Ok(());
         }
@@ -183,36 +214,56 @@ impl<'a> Translator<'a> {
                 self.out.push_str(&self.rest[..length]);
                 self.advance(length);
             }
-            'Q' if !in_class => self.quoted(),
-            'a' | 'f' | 'n' | 'r' | 't' | 'v' => {
-                self.out.push_str(&self.rest[..length]);
-                self.advance(length);
-            }
+            'Q' if !in_class => self.quoted()?,
             'p' | 'P' => self.unicode_class()?,
-            'x' => self.hexadecimal()?,
-            '0'..='7' => self.octal()?,
-            _ if next.is_ascii_punctuation() && next != '_' => {
-                push_literal(&mut self.out, next);
-                self.advance(length);
+            _ => {
+                let character = self.escaped_character(next)?;
+                push_literal(&mut self.out, character);
             }
-            _ => return Err(self.error("invalid escape sequence", length)),
         }
         Ok(())
     }
 
-    fn quoted(&mut self) {
+    /// The one character that an escape sequence stands for; `next` is what follows the backslash. All in ASCII that is
+    /// no letter and no digit stands for itself.
+    fn escaped_character(&mut self, next: char) -> Result<char, TranslationError> {
+        let length = 1 + next.len_utf8();
+        let character = match next {
+            'a' => '\u{7}',
+            'f' => '\u{c}',
+            'n' => '\n',
+            'r' => '\r',
+            't' => '\t',
+            'v' => '\u{b}',
+            'x' => return self.hexadecimal(),
+            '0'..='7' => return self.octal(),
+            _ if next.is_ascii() && !next.is_ascii_alphanumeric() => next,
+            _ => return Err(self.error("invalid escape sequence", length)),
+        };
+        self.advance(length);
+        Ok(character)
+    }
+
+    fn quoted(&mut self) -> Result<(), TranslationError> {
         self.advance(2);
         let (text, length) = match self.rest.find("\\E") {
             Some(end) => (&self.rest[..end], end + 2),
+            None if self.is_wrapped => {
+                return Err(TranslationError {
+                    reason: "missing closing )",
+                    fragment: None,
+                });
+            }
             None => (self.rest, self.rest.len()),
         };
         for character in text.chars() {
             push_literal(&mut self.out, character);
         }
         self.advance(length);
+        Ok(())
     }
 
-    /// `\pL`, `\p{Greek}`: one-letter categories and names, handed on; the crate knows the same tables.
+    /// `\pL`, `\p{Greek}`, `\p{^Greek}`: one-letter categories and names; the crate knows the same tables.
     fn unicode_class(&mut self) -> Result<(), TranslationError> {
         let length = if self.rest[2..].starts_with('{') {
             self.rest.find('}').map(|end| end + 1)
@@ -225,13 +276,20 @@ impl<'a> Translator<'a> {
         let Some(length) = length else {
             return Err(self.error("invalid character class range", self.rest.len()));
         };
-        self.out.push_str(&self.rest[..length]);
+        let text = &self.rest[..length];
+        match text[2..].strip_prefix("{^") {
+            Some(name) => {
+                let other = if text.starts_with("\\p") { 'P' } else { 'p' };
+                self.out.push_str(&format!("\\{other}{{{name}"));
+            }
+            None => self.out.push_str(text),
+        }
         self.advance(length);
         Ok(())
     }
 
     /// `\x7f`, `\x{10ffff}`.
-    fn hexadecimal(&mut self) -> Result<(), TranslationError> {
+    fn hexadecimal(&mut self) -> Result<char, TranslationError> {
         let (digits, length) = match self.rest[2..].strip_prefix('{') {
             Some(after) => {
                 let end = after.find('}').unwrap_or(after.len());
@@ -247,9 +305,8 @@ impl<'a> Translator<'a> {
             .and_then(char::from_u32);
         match character {
             Some(character) if digits.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
-                push_literal(&mut self.out, character);
                 self.advance(length);
-                Ok(())
+                Ok(character)
             }
             _ => Err(self.error(
                 "invalid escape sequence",
@@ -259,7 +316,7 @@ impl<'a> Translator<'a> {
     }
 
     /// `\0`, `\101`; a single digit from 1 to 7 would be a back-reference, which Go refuses.
-    fn octal(&mut self) -> Result<(), TranslationError> {
+    fn octal(&mut self) -> Result<char, TranslationError> {
         let digits = self.rest[1..]
             .bytes()
             .take(3)
@@ -272,12 +329,8 @@ impl<'a> Translator<'a> {
         let code = text
             .bytes()
             .fold(0_u32, |code, digit| code * 8 + u32::from(digit - b'0'));
-        push_literal(
-            &mut self.out,
-            char::from_u32(code).expect("three octal digits are below the surrogates"),
-        );
         self.advance(1 + digits);
-        Ok(())
+        Ok(char::from_u32(code).expect("three octal digits are below the surrogates"))
     }
 
     /// `[…]`: inside it `[`, `&&`, `--` and `~~` are plain characters in Go.
@@ -298,36 +351,71 @@ impl<'a> Translator<'a> {
             let Some(character) = self.rest.chars().next() else {
                 return Err(unclosed());
             };
-            match character {
-                ']' if !first => {
+            let next = self.rest[character.len_utf8()..].chars().next();
+            match (character, next) {
+                (']', _) if !first => {
                     self.out.push(']');
                     self.advance(1);
                     return Ok(());
                 }
-                '[' if self.rest.starts_with("[:") && self.rest.contains(":]") => {
-                    let length = self.rest.find(":]").map_or(1, |end| end + 2);
-                    self.out.push_str(&self.rest[..length]);
-                    self.advance(length);
-                }
-                '\\' => self.escape(true)?,
-                '-' => {
-                    // A range's hyphen stays; one at either end is a plain character.
-                    let next_closes = self.rest[1..].starts_with(']');
-                    self.out
-                        .push_str(if first || next_closes { "\\-" } else { "-" });
-                    self.advance(1);
-                }
-                '[' | ']' | '&' | '~' => {
-                    self.out.push('\\');
-                    self.out.push(character);
-                    self.advance(1);
-                }
-                _ => {
-                    self.out.push(character);
-                    self.advance(character.len_utf8());
-                }
+                ('[', Some(':')) if self.rest[2..].contains(":]") => self.named_class()?,
+                ('\\', Some('d' | 'w' | 's' | 'D' | 'W' | 'S' | 'p' | 'P')) => self.escape(true)?,
+                _ => self.range(&unclosed)?,
             }
             first = false;
+        }
+    }
+
+    /// `[:alpha:]`, `[:^alpha:]`
+    fn named_class(&mut self) -> Result<(), TranslationError> {
+        let length = self.rest[2..].find(":]").map_or(2, |end| 2 + end + 2);
+        let name = &self.rest[2..length - 2];
+        if !NAMED_CLASSES.contains(&name.strip_prefix('^').unwrap_or(name)) {
+            return Err(self.error("invalid character class range", length));
+        }
+        self.out.push_str(&self.rest[..length]);
+        self.advance(length);
+        Ok(())
+    }
+
+    /// `a`, `a-z`: a hyphen between two characters makes a range of them, another is a plain character.
+    fn range(&mut self, unclosed: &impl Fn() -> TranslationError) -> Result<(), TranslationError> {
+        let begin = self.rest;
+        let low = self.class_character(unclosed)?;
+        push_literal(&mut self.out, low);
+        let mut following = self.rest.chars();
+        if following.next() != Some('-') || matches!(following.next(), Some(']') | None) {
+            return Ok(());
+        }
+        self.advance(1);
+        let high = self.class_character(unclosed)?;
+        if high < low {
+            return Err(TranslationError {
+                reason: "invalid character class range",
+                fragment: Some(begin[..begin.len() - self.rest.len()].to_owned()),
+            });
+        }
+        self.out.push('-');
+        push_literal(&mut self.out, high);
+        Ok(())
+    }
+
+    fn class_character(
+        &mut self,
+        unclosed: &impl Fn() -> TranslationError,
+    ) -> Result<char, TranslationError> {
+        let mut characters = self.rest.chars();
+        match (characters.next(), characters.next()) {
+            (None, _) => Err(unclosed()),
+            (Some('\\'), Some(next)) => self.escaped_character(next),
+            (Some('\\'), None) => Err(TranslationError {
+                reason: "trailing backslash at end of expression",
+                fragment: Some(String::new()),
+            }),
+            (Some(character), _) => {
+                self.advance(character.len_utf8());
+                Ok(character)
+            }
         }
     }
 }
@@ -355,7 +443,8 @@ fn counted(text: &str) -> Option<(usize, bool)> {
 }
 
 fn push_literal(out: &mut String, character: char) {
-    if character.is_ascii_punctuation() {
+    // `\<` and `\>` are the beginning and the end of a word to the crate.
+    if character.is_ascii_punctuation() && !matches!(character, '<' | '>') {
         out.push('\\');
     }
     if character == '\0' || (character.is_ascii_control() && !character.is_whitespace()) {
@@ -385,7 +474,28 @@ mod tests {
             ("{", "{", true),
             ("a}", "a}", true),
             ("[a&&b]+", "&ab", true),
-            ("[a--c]", "b", false),
+            ("[!--]+", "#-", true),
+            ("[a-b-c]+", "b-c", true),
+            ("[a-b-c]", "-", true),
+            ("[+--]+", "+,-", true),
+            (r"[\x41-\x43]+", "ABC", true),
+            (r"[\n-\r]", "\r", true),
+            (r"[\d-z]+", "1-z", true),
+            ("[é-ü]", "ö", true),
+            (r"[\^a]", "^", true),
+            (r"a\_b", "a_b", true),
+            (r"my\ host", "my host", true),
+            (r"a\<b\>", "a<b>", true),
+            (r"\<b", "b", false),
+            (r"[\<\_]+", "<_", true),
+            (r"\Qa<b>\E", "a<b>", true),
+            ("a<b>", "a<b>", true),
+            (r"\p{^Greek}", "a", true),
+            (r"\p{^Greek}", "α", false),
+            (r"\P{^Greek}", "α", true),
+            (r"[\p{^Greek}]", "α", false),
+            ("(?P<1a>x)(?P<a>y)(?P<a>z)", "xyz", true),
+            (r"\a\f\v\t", "\u{7}\u{c}\u{b}\t", true),
             ("[[a]", "[", true),
             ("[[]", "[", true),
             ("[]a]", "]", true),
@@ -440,8 +550,32 @@ mod tests {
                 r"error parsing regexp: invalid escape sequence: `\u`",
             ),
             (
-                r"\_",
-                r"error parsing regexp: invalid escape sequence: `\_`",
+                "[a--b]",
+                "error parsing regexp: invalid character class range: `a--`",
+            ),
+            (
+                "[z-a]",
+                "error parsing regexp: invalid character class range: `z-a`",
+            ),
+            (
+                "[[:foo:]]",
+                "error parsing regexp: invalid character class range: `[:foo:]`",
+            ),
+            (
+                "(?P<é>x)",
+                "error parsing regexp: invalid named capture: `(?P<é>`",
+            ),
+            (
+                "(?P<a.b>x)",
+                "error parsing regexp: invalid named capture: `(?P<a.b>`",
+            ),
+            (
+                r"\Qa.b",
+                r"error parsing regexp: missing closing ): `^(?:\Qa.b)$`",
+            ),
+            (
+                r"[\b]",
+                r"error parsing regexp: invalid escape sequence: `\b`",
             ),
             (
                 r"a\",
@@ -468,6 +602,21 @@ mod tests {
         let anchored = GoRegex::anchored_dot_all("(.*):.*").unwrap();
         assert_eq!(anchored.expand("host:9090", "$1").as_deref(), Some("host"));
         assert_eq!(anchored.expand("host", "$1"), None);
+        let named = GoRegex::anchored("(?:(?P<a>x)|(?P<a>y))(?P<1b>z)(w)?").unwrap();
+        for (text, template, expanded) in [
+            ("xz", "$a", "x"),
+            ("yz", "$a", "y"),
+            ("yz", "${1b}$1b", "zz"),
+            ("yz", "$2-$3-$4-$5-$x", "y-z---"),
+            ("yz", "$$a $", "$a $"),
+            ("yz", "${a $-", "${a $-"),
+            ("yz", "${}", "${}"),
+            ("yz", "$0$01", "yz"),
+            ("yz", "$aé", ""),
+        ] {
+            let found = named.expand(text, template);
+            assert_eq!(found.as_deref(), Some(expanded), "{text} {template}");
+        }
     }
 
     #[test]

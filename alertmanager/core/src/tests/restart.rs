@@ -127,6 +127,36 @@ fn an_alert_that_ended_while_its_attempt_was_cut_off_is_resolved() {
     world.check(&["30 first notification +a", "33 all alerts resolved -a"]);
 }
 
+/// What came after the other Alertmanager told its last it cannot have known.
+#[test]
+fn what_another_alertmanager_told_is_about_what_came_before() {
+    for (posted, fires) in [(10, 0), (2000, 1)] {
+        let mut world = World::new(PLAIN);
+        world.fire(&["alertname=Down instance=a"]);
+        world.until(100);
+        let (key, entry) = world.machine.nflog.iter().next().unwrap();
+        let record = Record::ToldElsewhere {
+            key: key.clone(),
+            entry: Entry {
+                at: at(1530),
+                firing: [].into_iter().collect(),
+                ..entry.clone()
+            },
+        };
+        let mut world = World::new(PLAIN);
+        world.until(posted);
+        world.fire(&["alertname=Down instance=a"]);
+        world.until(2000);
+        world.log.push(record.encode());
+        world.crash(secs(10));
+        assert_eq!(
+            world.machine.view(world.now).alerts.len(),
+            fires,
+            "posted at {posted}"
+        );
+    }
+}
+
 /// Nobody could repeat an alert to a process that was down, so none is resolved for want of repetition.
 #[test]
 fn alerts_do_not_end_while_the_process_is_down() {
