@@ -106,7 +106,13 @@ fn checked(file: &Path, files: &AlertmanagerFiles, found: String, warnings: Prob
 
 fn check_config(file: &Path) -> Checked {
     match Configuration::load(Some(file)) {
-        Ok(configuration) => {
+        Ok(mut configuration) => {
+            if configuration.watchbell.alertmanager.config_file.is_none() {
+                let file = file.to_string_lossy();
+                let message = "is not set: alerts are shown, and nobody is told";
+                let problem = Problem::new(&file, None, "alertmanager.config_file", message);
+                configuration.warnings.push(problem);
+            }
             let found = format!(
                 "{} rule files, {} receivers",
                 configuration.rules.files,

@@ -11,12 +11,12 @@ use ingest::{Build, Engine, IngestSettings};
 use model::TenantId;
 use promql::ParserOptions;
 use ruler::{
-    AlertmanagerTarget, Backend, Embedded, Occasion, Outside, ReloadRequest, Remote, RuleFileWatch,
-    RuleFiles, RulerMetrics, RulerService, Sender,
+    AlertmanagerTarget, Backend, Changes, Embedded, Occasion, Outside, ReloadRequest, Remote,
+    RuleFileWatch, RuleFiles, RulerMetrics, RulerService, Sender,
 };
 use runtime::log::SyncPolicy;
 use runtime::{Clock, Metrics, Routes, Stop, Stopper, Tasks};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
 use crate::configuration::Configuration;
@@ -50,7 +50,7 @@ pub(crate) struct RunningRuler {
     pub(crate) service: RulerService,
     reloads: mpsc::Sender<ReloadRequest>,
     /// The rule files are not as they were when they were read last.
-    pub(crate) changed: Arc<Notify>,
+    pub(crate) changed: Arc<Changes>,
 }
 
 impl Parts {
@@ -248,7 +248,7 @@ async fn start_ruler(
     );
     let watch = watch.await.map_err(|problems| anyhow!("{problems}"))?;
     let (reloads, requests) = mpsc::channel(1);
-    let changed = Arc::new(Notify::new());
+    let changed = Arc::new(Changes::default());
     tasks.spawn(
         "rule-files",
         watch.run(

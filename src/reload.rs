@@ -94,7 +94,7 @@ impl Reloader {
         let before = std::mem::replace(&mut *self.failure.lock(), failure.clone());
         match &outcome {
             Ok(()) => info!("configuration taken over"),
-            Err(_) if occasion == Occasion::Noticed && before == failure => {}
+            Err(_) if occasion == Occasion::StillNoticed && before == failure => {}
             Err(problem) => {
                 error!(%problem, "configuration not taken over, the one before stays");
             }

@@ -3,10 +3,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use config::WatchbellConfig;
-use ruler::Occasion;
+use ruler::{Changes, Occasion};
 use runtime::{Metrics, Server, Stop, Stopper, SystemClock, Tasks, start_logging};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use crate::cli::ServeArguments;
@@ -96,12 +95,15 @@ fn listen_addresses(arguments: &ServeArguments, watchbell: &WatchbellConfig) -> 
     }
 }
 /// Changed rule files are taken over with everything else, or not at all.
-async fn reload_on_change(changed: Arc<Notify>, reloader: Arc<Reloader>, mut stop: Stop) {
+async fn reload_on_change(changed: Arc<Changes>, reloader: Arc<Reloader>, mut stop: Stop) {
     loop {
         tokio::select! {
-            () = changed.notified() => {
+            () = changed.new.notified() => {
                 // It logs by itself what came of it.
                 let _ = reloader.reload(Occasion::Noticed).await;
+            }
+            () = changed.still.notified() => {
+                let _ = reloader.reload(Occasion::StillNoticed).await;
             }
             () = stop.stopped() => return,
         }

@@ -100,7 +100,9 @@ impl AlertmanagerFiles {
         let text = match files.read(Path::new(file)) {
             Ok(text) => text,
             Err(reason) => {
-                return Err([Problem::new(file, None, "", reason)].into_iter().collect());
+                // As Go tells it: the sentence stands alone in logs and answers, and must name the file.
+                let sentence = format!("open {file}: {}", without_number(&reason));
+                return Err([Problem::new("", None, "", sentence)].into_iter().collect());
             }
         };
         let mut loaded = Templates::new(files);
@@ -115,6 +117,14 @@ impl AlertmanagerFiles {
             warnings: config.warnings,
         })
     }
+}
+
+/// `no such file or directory` of `No such file or directory (os error 2)`.
+fn without_number(reason: &str) -> String {
+    let text = reason.split(" (os error").next().unwrap_or(reason);
+    let mut characters = text.chars();
+    let first = characters.next().map(|first| first.to_ascii_lowercase());
+    first.into_iter().chain(characters).collect()
 }
 
 /// Template files as they are read.

@@ -6,7 +6,8 @@ impl Problems {
     #[must_use]
     pub fn in_alertmanagers_words(self) -> Self {
         let sentence = self.alertmanager_error();
-        self.headed(sentence)
+        let is_all = self.iter().map(ToString::to_string).eq(sentence.clone());
+        self.headed(sentence.filter(|_| !is_all))
     }
 
     /// What Alertmanager 0.34 says, which stops at the first mistake: `yaml: line 3: …` for a text that is no YAML, the

@@ -37,4 +37,4 @@ pub use metrics::RulerMetrics;
 pub use remote::Remote;
 pub use sender::Sender;
 pub use service::{CheckpointError, RulerService, ServiceParts, ServiceSettings};
-pub use watch::{Occasion, ReloadRequest, RuleFileWatch, WATCH_INTERVAL};
+pub use watch::{Changes, Occasion, ReloadRequest, RuleFileWatch, WATCH_INTERVAL};

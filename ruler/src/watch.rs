@@ -158,7 +158,7 @@ impl RuleFileWatch {
         mut self,
         service: RulerService,
         mut reloads: mpsc::Receiver<ReloadRequest>,
-        changed: Arc<Notify>,
+        changed: Arc<Changes>,
         mut stop: Stop,
     ) {
         loop {
@@ -176,14 +176,14 @@ impl RuleFileWatch {
                     match self.look().await {
                         Look::Changed => {
                             info!(tenant = %self.tenant, "rule files have changed");
-                            changed.notify_one();
+                            changed.new.notify_one();
                         }
                         Look::Emptied(patterns) => warn!(
                             tenant = %self.tenant,
                             patterns = patterns.join(" "),
                             "all rule files of a pattern are gone: rules stay in force until files are back, or a reload is asked for"
                         ),
-                        Look::StillChanged => changed.notify_one(),
+                        Look::StillChanged => changed.still.notify_one(),
                         Look::StillEmptied | Look::Unchanged => {}
                     }
                 }
@@ -200,6 +200,16 @@ pub enum Occasion {
     /// A look has found a change. What is there by now may be less than what was seen: a folder may be empty for the
     /// moment in which something fills it anew.
     Noticed,
+    /// As [`Occasion::Noticed`], of a change that was noticed before and not taken over.
+    StillNoticed,
+}
+
+/// Where looks at the files tell what they have found.
+#[derive(Debug, Default)]
+pub struct Changes {
+    pub new: Notify,
+    /// Not taken over since.
+    pub still: Notify,
 }
 
 /// Asks for everything to be read anew.

@@ -100,7 +100,7 @@ fn a_pattern_without_a_file_is_warned_about() {
 fn a_missing_file_is_a_problem() {
     assert_eq!(
         load(&[]).unwrap_err(),
-        ["e/a.yml: no such file or directory"]
+        ["open e/a.yml: no such file or directory"]
     );
 }
 
