@@ -28,6 +28,8 @@ pub(crate) struct Flush {
     pub muted: Vec<(MuteReason, Arc<Alert>)>,
     /// Of what fires, at least one alert was said to do so by somebody within its time.
     pub is_confirmed: bool,
+    /// An alert is kept back until it is heard of again.
+    pub has_doubtful: bool,
     firing: Vec<Arc<Alert>>,
     /// With the hash by which the log knows each.
     resolved: Vec<(u64, Arc<Alert>)>,
@@ -42,7 +44,7 @@ impl Flush {
         mutes: &Mutes<'_>,
     ) -> Self {
         let (mut firing, mut resolved, mut muted) = (Vec::new(), Vec::new(), Vec::new());
-        let mut is_confirmed = false;
+        let (mut is_confirmed, mut has_doubtful) = (false, false);
         let (mut firing_hashes, mut muted_hashes) = (Vec::new(), Vec::new());
         let mut muted_counts = BTreeMap::new();
         let mut silences_asked = SilencesAsked::default();
@@ -59,6 +61,9 @@ impl Flush {
                 *muted_counts.entry(reason).or_default() += 1;
                 muted_hashes.push(stored.hash);
                 muted.push((reason, Arc::clone(&stored.alert)));
+            } else if stored.is_doubtful {
+                has_doubtful = true;
+                muted_hashes.push(stored.hash);
             } else {
                 is_confirmed |= !stored.is_revived;
                 firing_hashes.push(stored.hash);
@@ -79,6 +84,7 @@ impl Flush {
             silences_asked,
             muted,
             is_confirmed,
+            has_doubtful,
             firing,
             resolved,
         }

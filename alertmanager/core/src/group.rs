@@ -105,7 +105,7 @@ pub struct AggregationGroup {
     /// Its number among all groups that the machine has begun.
     pub birth: u64,
     flushes: u64,
-    /// A repeat was due, and is held back until one of its alerts is heard of again.
+    /// Something is held back until an alert is heard of again: a repeat, or word of that alert.
     pub is_held: bool,
     /// The time intervals that muted the group's last flush.
     pub muted_by: Vec<String>,

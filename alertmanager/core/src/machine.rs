@@ -40,8 +40,9 @@ use crate::view::{Tally, View};
 const WORK_MAX: usize = 256;
 /// States that only time changes (a silence that ends) are seen this late at most.
 const VIEW_AGE_MAX: Duration = Duration::from_millis(100);
-/// A machine that lives is called at least this often.
-const ALIVE_INTERVAL: Duration = Duration::from_secs(30);
+/// A machine that lives is called, and has that stored, at least this often: time in which nothing else happens must
+/// not pass for time in which the process was down.
+const ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// One that was not called for longer did not live meanwhile: the process was suspended, or its clock was set forward.
 const ABSENCE_MIN: Duration = Duration::from_secs(60);
 /// To look for alerts that may be forgotten costs a look at all of them: at the bound it is done this often, not for each
@@ -70,6 +71,8 @@ pub struct Alertmanager {
     pub(crate) dispatch_from: Option<Timestamp>,
     /// When it was called last.
     pub(crate) alive_at: Timestamp,
+    /// When that was stored last.
+    pub(crate) alive_stored: Timestamp,
     /// What the last reader saw, as long as nothing has happened since.
     pub(crate) seen: Option<Arc<View>>,
     pub(crate) commands: VecDeque<Command>,
@@ -150,8 +153,15 @@ impl Alertmanager {
             .map(|(fingerprint, _)| fingerprint)
             .collect();
         for fingerprint in fingerprints {
+            let is_revived = self
+                .alerts
+                .get(fingerprint)
+                .is_some_and(|stored| stored.is_revived);
             for id in self.group_ids(fingerprint) {
                 self.join(&id, fingerprint, schedules, now);
+                if is_revived {
+                    self.groups.set_held(&id, true);
+                }
             }
         }
     }
@@ -530,6 +540,14 @@ impl Alertmanager {
             });
         }
         self.alive_at = now;
+        if now.saturating_since(self.alive_stored) >= ALIVE_INTERVAL && !self.alerts.is_empty() {
+            self.store_alive(now);
+        }
+    }
+
+    fn store_alive(&mut self, now: Timestamp) {
+        self.alive_stored = now;
+        self.persist(Record::Alive(now));
     }
 
     /// A clock that is set back makes the delay no longer than it was meant to be.
@@ -625,6 +643,8 @@ impl Machine for Alertmanager {
                 self.answer(ticket, Answer::Explained(explanation.map(Box::new)));
             }
             Input::ExportWanted { ticket } => {
+                // It may be the last that is asked of this life.
+                self.store_alive(now);
                 let export = Export {
                     nflog: write_nflog(self.nflog.iter()),
                     silences: write_silences(self.silences.iter(), self.settings.retention),

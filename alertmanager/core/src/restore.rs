@@ -16,7 +16,7 @@ use crate::protocol::{Event, Settings};
 use crate::record::{Record, since_snapshot};
 use crate::silence::Silences;
 use crate::silenced::Silenced;
-use crate::store::{AlertStore, StoredAlert};
+use crate::store::{AlertStore, Elsewhere, StoredAlert};
 
 /// Bytes of alerts in one record of a snapshot, give or take one alert: small enough to be written and read whole.
 const SNAPSHOT_RECORD_BYTES: usize = 1024 * 1024;
@@ -47,6 +47,7 @@ impl Alertmanager {
             garbage_due: now + settings.garbage_interval,
             dispatch_from: (!settings.start_delay.is_zero()).then(|| now + settings.start_delay),
             alive_at: now,
+            alive_stored: now,
             settings,
             silenced: Silenced::default(),
             seen: None,
@@ -59,6 +60,9 @@ impl Alertmanager {
             if let Record::ToldElsewhere { key, entry } = record {
                 elsewhere.insert(key, entry);
             } else {
+                if let Record::Notified { key, .. } = &record {
+                    elsewhere.remove(key);
+                }
                 alive_until = machine.take_record(record, alive_until);
             }
         }
@@ -174,10 +178,10 @@ impl Alertmanager {
                 self.nflog.put(key, entry);
                 alive_until.max(at)
             }
+            // It may be another Alertmanager's, and says nothing of when this one lived.
             Record::Silenced(silence) => {
-                let at = silence.updated_at;
                 self.silences.restore(silence);
-                alive_until.max(at)
+                alive_until
             }
         }
     }
@@ -192,16 +196,18 @@ impl Alertmanager {
     }
 
     /// Another Alertmanager did this one's work while it was down, and has left behind what it told last. An alert
-    /// that was told since then without this one among those that fire was over by then; whatever is only muted says
-    /// so again.
-    fn take_over(&mut self, elsewhere: BTreeMap<LogKey, Entry>, now: Timestamp) {
+    /// that it told as over is. One that it told neither as firing nor as over is over too or only muted there: nobody
+    /// is told of it before somebody says again that it fires, and until then it goes on to inhibit.
+    fn take_over(&mut self, mut elsewhere: BTreeMap<LogKey, Entry>, now: Timestamp) {
+        // What it has forgotten is no word of the time in between.
+        elsewhere.retain(|_, entry| entry.expires_at > now);
         if elsewhere.is_empty() {
             return;
         }
         let policy = &self.policy;
-        let over_at = |stored: &StoredAlert| {
+        let said = |stored: &StoredAlert| {
             if stored.alert.status(now) == AlertStatus::Resolved {
-                return None;
+                return Elsewhere::Nothing;
             }
             let mut told: Vec<&Entry> = Vec::new();
             for route in policy.routes_for(&stored.alert).iter() {
@@ -209,15 +215,20 @@ impl Alertmanager {
                 let targets = policy.targets(*route, &id.key);
                 told.extend(targets.iter().filter_map(|target| elsewhere.get(target)));
             }
-            let fires = told.iter().any(|entry| entry.firing.contains(stored.hash));
-            let last = told.iter().map(|entry| entry.at).max()?;
-            // Of what was said later, nobody there can have known.
-            let is_known = stored.alert.updated_at < last && stored.alert.starts_at <= last;
-            (is_known && !fires).then_some(last.min(now))
+            // Of what was said later nobody there can have known.
+            let (alert, hash) = (&stored.alert, stored.hash);
+            told.retain(|entry| alert.updated_at < entry.at && alert.starts_at <= entry.at);
+            let fires = told.iter().any(|entry| entry.firing.contains(hash));
+            let over = told.iter().filter(|entry| entry.resolved.contains(hash));
+            match over.map(|entry| entry.at).max() {
+                _ if told.is_empty() || fires => Elsewhere::Nothing,
+                Some(at) => Elsewhere::Over(at.min(now)),
+                None => Elsewhere::Doubtful,
+            }
         };
         let ended: Vec<Alert> = self
             .alerts
-            .end(over_at)
+            .take_over(said)
             .iter()
             .map(|alert| (**alert).clone())
             .collect();
@@ -227,7 +238,9 @@ impl Alertmanager {
         for (key, entry) in elsewhere {
             self.deliveries
                 .set_uncertain(key.clone(), Uncertain::default());
-            self.log(key, entry);
+            self.nflog.put(key.clone(), entry.clone());
+            // As it came: as long as nothing newer is told, the next life is to draw the same from it.
+            self.persist(Record::ToldElsewhere { key, entry });
         }
         self.nflog.turn_back(now);
     }

@@ -18,6 +18,17 @@ pub struct StoredAlert {
     /// Its time was up while nobody could repeat it. It was given more ([`AlertStore::stop_time`]); whether it fires
     /// is not known before somebody says so again.
     pub is_revived: bool,
+    /// Another Alertmanager spoke of its group without it: nobody is told that it fires before it is heard of again.
+    pub is_doubtful: bool,
+}
+
+/// What another Alertmanager's log says of an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Elsewhere {
+    Nothing,
+    /// Its group was told, and it neither as firing nor as over.
+    Doubtful,
+    Over(Timestamp),
 }
 
 impl StoredAlert {
@@ -95,6 +106,7 @@ impl AlertStore {
             return (fingerprint, Change::Outdated);
         }
         stored.is_revived = false;
+        stored.is_doubtful = false;
         let alert = if overlaps(known, &alert) {
             merge(known, alert, now)
         } else {
@@ -128,6 +140,7 @@ impl AlertStore {
     pub fn restore_extension(&mut self, extension: Extension) {
         if let Some(stored) = self.alerts.get_mut(&extension.fingerprint) {
             stored.is_revived = false;
+            stored.is_doubtful = false;
             extend(stored, extension);
         }
     }
@@ -146,16 +159,23 @@ impl AlertStore {
         }
     }
 
-    /// Ends alerts for which `end` has an instant.
-    pub fn end(
+    /// Takes over what another Alertmanager has said of each alert; answers those that are over.
+    pub fn take_over(
         &mut self,
-        mut end: impl FnMut(&StoredAlert) -> Option<Timestamp>,
+        mut said: impl FnMut(&StoredAlert) -> Elsewhere,
     ) -> Vec<Arc<Alert>> {
         let mut ended = Vec::new();
         for stored in self.alerts.values_mut() {
-            if let Some(at) = end(stored) {
-                Arc::make_mut(&mut stored.alert).ends_at = at;
-                ended.push(Arc::clone(&stored.alert));
+            match said(stored) {
+                Elsewhere::Nothing => {}
+                Elsewhere::Doubtful => {
+                    stored.is_revived = true;
+                    stored.is_doubtful = true;
+                }
+                Elsewhere::Over(at) => {
+                    Arc::make_mut(&mut stored.alert).ends_at = at;
+                    ended.push(Arc::clone(&stored.alert));
+                }
             }
         }
         ended
@@ -213,6 +233,7 @@ impl AlertStore {
             routes,
             memberships: 0,
             is_revived: false,
+            is_doubtful: false,
             alert,
         };
         self.alerts.insert(stored.alert.fingerprint(), stored);

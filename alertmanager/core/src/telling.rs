@@ -38,7 +38,7 @@ impl Alertmanager {
             });
         }
         self.record_muted(&flush, now);
-        self.groups.set_held(id, false);
+        self.groups.set_held(id, flush.has_doubtful);
         self.events.push_back(Event::GroupFlushed {
             group_key: Arc::clone(&id.key),
             at: slot.at,

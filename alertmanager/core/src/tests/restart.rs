@@ -4,7 +4,7 @@ use notifiers_core::Outcome;
 
 use crate::intake::AlertDraft;
 use crate::nflog::Entry;
-use crate::protocol::{AlertsAnswer, Answer, Limit, Refused};
+use crate::protocol::{AlertsAnswer, Answer, Input, Limit, Refused, Ticket};
 use crate::record::Record;
 use crate::tests::world::{Heard, PLAIN, Reaction, World, at, labels, secs};
 
@@ -127,6 +127,88 @@ fn an_alert_that_ended_while_its_attempt_was_cut_off_is_resolved() {
     world.check(&["30 first notification +a", "33 all alerts resolved -a"]);
 }
 
+/// It told of a group without an alert: that is over, or it was muted there. Nobody is told that it fires or ended
+/// before it is heard of, and it inhibits meanwhile.
+#[test]
+fn what_another_alertmanager_left_out_is_in_doubt_until_it_is_heard_of() {
+    let inhibiting = format!(
+        "{PLAIN}inhibit_rules: [{{source_matchers: [instance=a], target_matchers: [instance=t]}}]\n"
+    );
+    for (heard_of, lines) in [
+        (false, &[][..]),
+        (true, &["3620 new alerts added +a +b"][..]),
+    ] {
+        let mut world = World::new(&inhibiting);
+        world.fire(&["alertname=Down instance=a", "alertname=Down instance=b"]);
+        world.until(100);
+        let (key, entry) = world.machine.nflog.iter().next().unwrap();
+        let hash = labels("alertname=Down instance=b").xxhash64();
+        let record = Record::ToldElsewhere {
+            key: key.clone(),
+            entry: Entry {
+                at: at(1530),
+                firing: [hash].into_iter().collect(),
+                ..entry.clone()
+            },
+        };
+        world.log.push(record.encode());
+        world.crash(secs(3500));
+        // The next life draws the same from it.
+        world.until(3610);
+        world.crash(secs(0));
+        world.fire(&["alertname=Other instance=t"]);
+        world.until(3620);
+        if heard_of {
+            world.fire(&["alertname=Down instance=a"]);
+        }
+        world.until(4000);
+        assert_eq!(&world.lines()[1..], lines, "heard of {heard_of}");
+    }
+}
+
+/// Time in which nothing happens is no time in which the process was down.
+#[test]
+fn a_restart_after_a_quiet_time_moves_no_end() {
+    for stopped in [false, true] {
+        let mut world = World::new(PLAIN);
+        world.post(&["alertname=Down instance=a"], Some(at(3600)));
+        // It ends, and nobody could be told yet that it does.
+        world.until(3599);
+        if stopped {
+            world.tell(Input::ExportWanted { ticket: Ticket(0) });
+        }
+        let before = world.now;
+        world.crash(secs(1));
+        let view = world.machine.view(before);
+        let ends_at = view.alerts[0].alert.ends_at;
+        let late = ends_at.saturating_since(at(3600));
+        let most = if stopped { 1 } else { 11 };
+        assert!(late <= secs(most), "{late:?}");
+    }
+    // What had ended stays so.
+    let mut world = World::new(PLAIN).with_script(|_, _| Reaction::fail());
+    world.post(&["alertname=Down instance=a"], Some(at(100)));
+    world.until(115);
+    world.crash(secs(30));
+    assert_eq!(world.machine.view(world.now).alerts.len(), 0);
+}
+
+/// A silence that came from elsewhere says nothing of how long this process lived.
+#[test]
+fn a_silence_of_another_alertmanager_ends_no_alert() {
+    let mut world = World::new(PLAIN);
+    world.post(&["alertname=Down instance=a"], Some(at(340)));
+    world.until(100);
+    let mut other = World::new(PLAIN);
+    other.until(3000);
+    let id = other.silence("alertname", "Other", 9000);
+    let silence = other.machine.silences.get(&id).unwrap().clone();
+    world.log.push(Record::Silenced(silence).encode());
+    world.crash(secs(3600));
+    world.until(3800);
+    world.check(&["30 first notification +a"]);
+}
+
 /// What came after the other Alertmanager told its last it cannot have known.
 #[test]
 fn what_another_alertmanager_told_is_about_what_came_before() {
@@ -140,6 +222,7 @@ fn what_another_alertmanager_told_is_about_what_came_before() {
             entry: Entry {
                 at: at(1530),
                 firing: [].into_iter().collect(),
+                resolved: entry.firing.clone(),
                 ..entry.clone()
             },
         };
@@ -278,12 +361,6 @@ fn what_another_alertmanager_told_as_over_is_over() {
         };
         assert_eq!(fires(&world), firing);
         // It stands in the log by itself.
-        world.log.retain(|record| {
-            !matches!(
-                Record::decode(record).unwrap(),
-                Record::ToldElsewhere { .. }
-            )
-        });
         world.crash(secs(0));
         assert_eq!(fires(&world), firing);
         // Whoever still fires says so.
