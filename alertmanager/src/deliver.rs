@@ -15,7 +15,7 @@ use notifiers_core::{Attempted, FailureReason, Outcome};
 use parking_lot::Mutex;
 use runtime::Clock;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::error;
 
 use crate::metrics::AlertmanagerMetrics;
@@ -294,6 +294,11 @@ impl Deliverer {
         let ended = self
             .by_deadline(&mut notifying, deadline, NOTIFIER_GRACE)
             .await;
+        let ended = match ended {
+            Some(ended) => Some(ended),
+            // A process that was suspended has its grace behind it, and an answer perhaps before it.
+            None => timeout(NOTIFIER_GRACE, &mut notifying).await.ok(),
+        };
         self.metrics
             .latency(&order.key, started.elapsed().as_secs_f64());
         let ambiguous = |reason: &str, failure| Attempted {

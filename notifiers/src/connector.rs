@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect;
 use reqwest::{Client, Proxy, RequestBuilder, StatusCode};
+use tokio::time::{Instant, timeout_at};
 
 use crate::failure::{chain, failed, out_of_time};
 use crate::proxy::{NotAnAddress, ProxyRules};
@@ -28,6 +29,8 @@ pub(crate) const KEEPALIVES_MAX: u32 = 4;
 /// Connections that wait longer for their next request are closed: a vendor may close them too (many do after five
 /// seconds), and a request that meets such an end would be neither told nor known not to be.
 const POOL_IDLE: Duration = Duration::from_secs(2);
+/// From an answer's head to its end.
+const BODY_MAX: Duration = Duration::from_secs(5);
 const REDIRECTS_MAX: usize = 5;
 /// Of an answer that is longer, the rest is not read and the connection is given up.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
@@ -258,7 +261,9 @@ pub(crate) fn header_value(name: &str, value: &str) -> Result<HeaderValue, HttpE
 }
 
 /// Sends the request and waits for the whole answer.
-pub(crate) async fn exchange(request: RequestBuilder) -> Response {
+/// Waits for the answer's beginning as long as it is polled, and for the rest of it until `until`, [`BODY_MAX`] at most:
+/// its status says what became of the request, and a vendor that does not end its words has been told all the same.
+pub(crate) async fn exchange(request: RequestBuilder, until: Instant) -> Response {
     let mut answer = match request.send().await {
         Ok(answer) => answer,
         Err(error) => {
@@ -291,9 +296,10 @@ pub(crate) async fn exchange(request: RequestBuilder) -> Response {
         body: Vec::new(),
     };
     let mut read = 0;
+    let until = until.min(Instant::now() + BODY_MAX);
     loop {
-        match answer.chunk().await {
-            Ok(Some(chunk)) => {
+        match timeout_at(until, answer.chunk()).await {
+            Ok(Ok(Some(chunk))) => {
                 read += chunk.len();
                 let wanted = RESPONSE_BODY_MAX - response.body.len();
                 response
@@ -304,7 +310,7 @@ pub(crate) async fn exchange(request: RequestBuilder) -> Response {
                 }
             }
             // The vendor has said what became of the request; the rest of its words may be missing.
-            Ok(None) | Err(_) => return Response::Http(response),
+            Ok(Ok(None) | Err(_)) | Err(_) => return Response::Http(response),
         }
     }
 }

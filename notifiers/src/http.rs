@@ -1,4 +1,5 @@
 //! HTTP towards vendors: one client for each `http_config`.
+use std::pin::pin;
 use std::time::Duration;
 
 use base64::Engine;
@@ -7,6 +8,7 @@ use config::{HttpAuthorization, HttpConfig, SecretSource};
 use notifiers_core::{HttpRequest, Reached, Response};
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use runtime::Clock;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::connector::{Connector, HttpError, Transport, exchange, header_name, header_value};
 use crate::failure::{chain, nothing_sent, out_of_time};
@@ -14,6 +16,8 @@ use crate::oauth2::TokenSource;
 use crate::secret_file::{read_text, reveal};
 
 const UNAUTHORIZED: u16 = 401;
+/// What has come is still taken so long after the time is over.
+const ANSWER_GRACE: Duration = Duration::from_millis(100);
 
 /// Speaks HTTP as one `http_config` says. Connections and tokens are shared by all requests.
 pub struct HttpClient {
@@ -83,24 +87,30 @@ impl HttpClient {
         clock: &dyn Clock,
     ) -> Response {
         let mut reached = Reached::Nothing;
-        let asking = self.ask_in_time(request, clock, &mut reached);
-        match tokio::time::timeout(time_left, asking).await {
-            Ok(response) => response,
-            Err(_) => out_of_time(reached, format!("no answer within {time_left:?}")),
-        }
+        let until = Instant::now() + time_left;
+        let answered = {
+            let mut asking = pin!(self.ask_in_time(request, clock, until, &mut reached));
+            match timeout_at(until, &mut asking).await {
+                Ok(response) => Some(response),
+                // A process that was suspended finds its time over and an answer that has come meanwhile.
+                Err(_) => timeout(ANSWER_GRACE, asking).await.ok(),
+            }
+        };
+        answered.unwrap_or_else(|| out_of_time(reached, format!("no answer within {time_left:?}")))
     }
 
     async fn ask_in_time(
         &self,
         request: &HttpRequest,
         clock: &dyn Clock,
+        until: Instant,
         reached: &mut Reached,
     ) -> Response {
         let response = match self.prepare(request, clock).await {
             Err(error) => return nothing_sent(chain(&error)),
             Ok(prepared) => {
                 *reached = Reached::PerhapsAll;
-                exchange(prepared).await
+                exchange(prepared, until).await
             }
         };
         // A token may be withdrawn before its time: the request was not taken, so it is sent again with a new one.
@@ -110,7 +120,7 @@ impl HttpClient {
             Some(tokens) if was_refused && tokens.forget().await => {
                 match self.prepare(request, clock).await {
                     Err(error) => nothing_sent(chain(&error)),
-                    Ok(prepared) => exchange(prepared).await,
+                    Ok(prepared) => exchange(prepared, until).await,
                 }
             }
             Some(_) | None => response,

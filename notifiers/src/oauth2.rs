@@ -125,7 +125,9 @@ impl TokenSource {
         let request = self.request(proof);
         let asking = async {
             match self.connector.prepare(&request, HeaderMap::new()).await {
-                Ok(prepared) => Ok(exchange(prepared).await),
+                Ok(prepared) => {
+                    Ok(exchange(prepared, tokio::time::Instant::now() + TOKEN_TIMEOUT).await)
+                }
                 Err(error) => Err(chain(&error)),
             }
         };
