@@ -557,9 +557,20 @@ async fn a_disk_that_does_not_answer_holds_no_alert_back() {
     };
     tokio::time::timeout(far, told).await.expect("it is told");
     let failures = "watchbell_ruler_persist_failures_total ";
-    let text = house.metrics.text();
-    let (_, failed) = text.split_once(&format!("\n{failures}")).unwrap();
-    assert!(!failed.starts_with('0'), "nothing was stored");
+    let counted = async {
+        let is_counted = || {
+            let text = house.metrics.text();
+            let (_, failed) = text.split_once(&format!("\n{failures}")).unwrap();
+            !failed.starts_with('0')
+        };
+        while !is_counted() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    // The alert may go out before the disk was found hanging.
+    tokio::time::timeout(far, counted)
+        .await
+        .expect("nothing was stored");
 
     disk.end();
     let stored = async {
