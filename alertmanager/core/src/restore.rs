@@ -197,23 +197,27 @@ impl Alertmanager {
 
     /// Another Alertmanager did this one's work while it was down, and has left behind what it told last. An alert
     /// that it told as over is. One that it told neither as firing nor as over is over too or only muted there: nobody
-    /// is told of it before somebody says again that it fires, and until then it goes on to inhibit.
+    /// is told of it before somebody says again that it fires, and until then it goes on to inhibit. One of which nobody
+    /// was told before may never have come there: it is news.
     fn take_over(&mut self, mut elsewhere: BTreeMap<LogKey, Entry>, now: Timestamp) {
         // What it has forgotten is no word of the time in between.
         elsewhere.retain(|_, entry| entry.expires_at > now);
         if elsewhere.is_empty() {
             return;
         }
-        let policy = &self.policy;
+        let (policy, nflog) = (&self.policy, &self.nflog);
         let said = |stored: &StoredAlert| {
             if stored.alert.status(now) == AlertStatus::Resolved {
                 return Elsewhere::Nothing;
             }
             let mut told: Vec<&Entry> = Vec::new();
+            let mut was_told = false;
             for route in policy.routes_for(&stored.alert).iter() {
                 let id = Dispatcher::id(policy, *route, &stored.alert);
                 let targets = policy.targets(*route, &id.key);
                 told.extend(targets.iter().filter_map(|target| elsewhere.get(target)));
+                let mut before = targets.iter().filter_map(|target| nflog.entry(target));
+                was_told |= before.any(|entry| entry.firing.contains(stored.hash));
             }
             // Of what was said later nobody there can have known.
             let (alert, hash) = (&stored.alert, stored.hash);
@@ -223,7 +227,8 @@ impl Alertmanager {
             match over.map(|entry| entry.at).max() {
                 _ if told.is_empty() || fires => Elsewhere::Nothing,
                 Some(at) => Elsewhere::Over(at.min(now)),
-                None => Elsewhere::Doubtful,
+                None if was_told => Elsewhere::Doubtful,
+                None => Elsewhere::Nothing,
             }
         };
         let ended: Vec<Alert> = self

@@ -166,6 +166,28 @@ fn what_another_alertmanager_left_out_is_in_doubt_until_it_is_heard_of() {
     }
 }
 
+/// It may never have come to the other one.
+#[test]
+fn what_nobody_was_told_of_is_news_after_another_alertmanager_too() {
+    let mut world = World::new(PLAIN);
+    world.fire(&["alertname=Down instance=b"]);
+    world.until(100);
+    world.fire(&["alertname=Down instance=a"]);
+    let (key, entry) = world.machine.nflog.iter().next().unwrap();
+    let record = Record::ToldElsewhere {
+        key: key.clone(),
+        entry: Entry {
+            at: at(1530),
+            ..entry.clone()
+        },
+    };
+    world.log.push(record.encode());
+    world.crash(secs(3500));
+    world.until(4000);
+    assert_eq!(world.heard.len(), 2, "{:?}", world.lines());
+    assert_eq!(world.heard[1].words(), "new alerts added +a +b");
+}
+
 /// Time in which nothing happens is no time in which the process was down.
 #[test]
 fn a_restart_after_a_quiet_time_moves_no_end() {
