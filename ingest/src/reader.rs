@@ -50,6 +50,7 @@ impl SeriesReader for HeadReader {
                 found.push(Series {
                     labels: view.labels,
                     samples,
+                    ..Series::default()
                 });
             }
         }
