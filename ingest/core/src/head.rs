@@ -21,7 +21,7 @@ use crate::limits::Limits;
 use crate::record::{
     RecordError, RecordKind, SeriesId, push_chunks, read_chunks, read_definitions, read_samples,
 };
-use crate::series::{Series, SeriesView};
+use crate::series::{BLOCK_RANGE, Series, SeriesView};
 use crate::series_set::SeriesSet;
 use crate::stage::{Records, Stage, Staged};
 
@@ -31,6 +31,8 @@ pub struct Head {
     series: SeriesSet,
     next_id: u32,
     chunks: usize,
+    /// Samples before this are in blocks, or never come.
+    horizon: Timestamp,
     /// Numbers that the log gave to series which the head knows by another one. Only a replay needs them.
     renumbered: HashMap<SeriesId, SeriesId>,
 }
@@ -54,6 +56,7 @@ impl Head {
             series: SeriesSet::new(seed),
             next_id: 0,
             chunks: 0,
+            horizon: Timestamp::MIN,
             renumbered: HashMap::new(),
         }
     }
@@ -83,7 +86,7 @@ impl Head {
             });
         }
         let first_new = self.next_id;
-        let mut stage = Stage::new(samples, OnRefusal::Whole, self.admission(now));
+        let mut stage = Stage::new(samples, OnRefusal::Whole, self.admission(now), self.horizon);
         let mut outcome = Ok(());
         for series in request.series() {
             // A series without samples is none yet; it may have had histograms.
@@ -128,7 +131,12 @@ impl Head {
         let samples = samples.into_iter();
         let first_new = self.next_id;
         let at_least = samples.size_hint().0;
-        let mut stage = Stage::new(at_least, OnRefusal::Sample, self.admission(now));
+        let mut stage = Stage::new(
+            at_least,
+            OnRefusal::Sample,
+            self.admission(now),
+            self.horizon,
+        );
         let mut label_bytes = Vec::new();
         let mut outcome = Ok(());
         for (place, (labels, sample)) in samples.enumerate() {
@@ -244,7 +252,54 @@ impl Head {
 
     /// Forgets samples past the retention, and series that have none left. Answers how many series went.
     pub fn collect_garbage(&mut self, now: Timestamp) -> usize {
-        let horizon = now - self.limits.retention;
+        self.drop_before(now - self.limits.retention)
+    }
+
+    /// When the head spans one and a half ranges of blocks, the oldest range leaves it: answered is where that range
+    /// ends. So what a block begins with comes at most half a range late.
+    #[must_use]
+    pub fn cut_due(&self) -> Option<Timestamp> {
+        let HeadStats {
+            min_time: Some(min),
+            max_time: Some(max),
+            ..
+        } = self.stats()
+        else {
+            return None;
+        };
+        let range = BLOCK_RANGE.as_millis() as i64;
+        let span = max.as_millis().saturating_sub(min.as_millis());
+        (span > range / 2 * 3).then(|| {
+            let begin = min.as_millis().div_euclid(range).saturating_mul(range);
+            Timestamp::from_millis(begin.saturating_add(range))
+        })
+    }
+
+    /// From now on no sample before `horizon` is admitted, as long as it is not older than one before.
+    pub fn refuse_before(&mut self, horizon: Timestamp) {
+        self.horizon = self.horizon.max(horizon);
+    }
+
+    /// The series that have chunks before `end`, in no order that means anything.
+    #[must_use]
+    pub fn series_before(&self, end: Timestamp) -> Vec<(Labels, SeriesId)> {
+        self.series
+            .iter_from(SeriesId(0))
+            .filter(|(_, series)| series.first_time().is_some_and(|first| first < end))
+            .map(|(id, series)| (series.labels.clone(), id))
+            .collect()
+    }
+
+    /// A series' chunks that end before `end`. No chunk reaches over the end of a range.
+    #[must_use]
+    pub fn chunks_before(&self, id: SeriesId, end: Timestamp) -> Vec<Arc<Chunk>> {
+        let series = self.series.get(id);
+        series.map_or_else(Vec::new, |series| series.chunks_before(end))
+    }
+
+    /// Forgets samples before `horizon`, and series that have none left: their labels and postings with them. Answers
+    /// how many series went.
+    pub fn drop_before(&mut self, horizon: Timestamp) -> usize {
         let mut gone = BTreeMap::new();
         for (id, series) in self.series.iter_mut() {
             self.chunks -= series.drop_before(horizon);

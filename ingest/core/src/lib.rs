@@ -1,6 +1,7 @@
-//! What is decided about samples: decoding, limits, chunks, postings, the head, log records.
+//! What is decided about samples: decoding, limits, chunks, postings, the head, log records, blocks.
 mod admission;
 mod bits;
+mod block;
 mod chunk;
 mod decode;
 mod head;
@@ -18,6 +19,12 @@ mod varbit;
 mod xor;
 
 pub use admission::{Reason, Refused, Report, SampleError, WriteError};
+pub use block::{
+    Block, BlockChunk, BlockError, BlockFault, BlockFile, BlockMeta, BlockOutput, BlockParent,
+    BlockSeries, BlockStats, BlockWalk, BlockWriter, ChunkToWrite, Encoding, FileFault, FileName,
+    MergeError, MergedSeries, MetaError, SelectError, Selected, StoredBlock, Ulid, WalkedSeries,
+    WriteBlockError, block_ranges, empty_tombstones, past_retention, past_size, plan_compaction,
+};
 pub use chunk::{Chunk, ChunkError, ChunkSamples, OpenChunk, SAMPLES_PER_CHUNK};
 pub use decode::{DecodeError, Ignored, SeriesSamples, WriteRequest, expand, expanded_len};
 pub use head::{Head, HeadStats, SnapshotCursor, SnapshotPart};

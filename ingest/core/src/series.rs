@@ -186,6 +186,13 @@ impl Series {
         before - self.chunks_len()
     }
 
+    /// The chunks that end before `end`.
+    pub(crate) fn chunks_before(&self, end: Timestamp) -> Vec<Arc<Chunk>> {
+        let mut chunks = self.view(Timestamp::MIN, end).into_chunks();
+        chunks.retain(|chunk| chunk.max_time < end);
+        chunks
+    }
+
     /// What the series holds in the window, without reading any of it.
     pub(crate) fn view(&self, after: Timestamp, until: Timestamp) -> SeriesView {
         let first = self.sealed.partition_point(|chunk| chunk.max_time <= after);

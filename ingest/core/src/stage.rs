@@ -1,5 +1,5 @@
 //! A request on its way into the head: what of it is admitted so far, and how to take it back.
-use model::{Labels, Sample};
+use model::{Labels, Sample, Timestamp};
 
 use crate::admission::{Admission, OnRefusal, Reason, Report, SampleError, WriteError};
 use crate::label_bytes::push_labels;
@@ -25,6 +25,8 @@ const DEFINITIONS_BYTES: usize = 4 * 1024 * 1024;
 
 pub(crate) struct Stage {
     admission: Admission,
+    /// What is older would belong into a block that is written already.
+    not_before: Timestamp,
     on_refusal: OnRefusal,
     /// Of the sample that is looked at, where samples are judged one by one.
     pub(crate) place: usize,
@@ -40,9 +42,15 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// For about as many samples as `samples` says.
-    pub(crate) fn new(samples: usize, on_refusal: OnRefusal, admission: Admission) -> Self {
+    pub(crate) fn new(
+        samples: usize,
+        on_refusal: OnRefusal,
+        admission: Admission,
+        not_before: Timestamp,
+    ) -> Self {
         Self {
             admission,
+            not_before,
             on_refusal,
             place: 0,
             samples: Vec::with_capacity(samples),
@@ -67,6 +75,9 @@ impl Stage {
         for sample in samples {
             let problem = match (self.admission.check(*sample), series.place(*sample)) {
                 (Some(problem), _) => problem,
+                (None, Place::Newer) if sample.timestamp < self.not_before => {
+                    SampleError::OutOfOrder
+                }
                 (None, Place::Newer) => {
                     self.take(id, series, *sample);
                     continue;

@@ -545,3 +545,132 @@ proptest! {
         prop_assert_eq!(seen(&disk.restart()), seen(&head));
     }
 }
+
+const HOUR: i64 = 3600;
+
+fn at(secs: i64) -> Timestamp {
+    Timestamp::from_secs(secs)
+}
+
+/// One sample for each of these series at a time in seconds, each judged for itself; how many were refused.
+fn append(head: &mut Head, series: impl Iterator<Item = Labels>, secs: i64) -> usize {
+    let sample = Sample {
+        timestamp: at(secs),
+        // The same each hour, so that bytes can be compared.
+        value: (secs % HOUR) as f64,
+    };
+    let series: Vec<Labels> = series.collect();
+    let samples = series.iter().map(|labels| (labels, sample));
+    let (staged, _) = head.stage_samples(samples, at(secs)).unwrap();
+    let refused = staged.report.refused_samples.len();
+    head.commit(staged);
+    refused
+}
+
+#[test]
+fn the_oldest_range_leaves_when_the_head_spans_one_and_a_half() {
+    for (first, last, end) in [
+        (0, 3 * HOUR, None),
+        (0, 3 * HOUR + 1, Some(2 * HOUR)),
+        (HOUR, 4 * HOUR, None),
+        (HOUR, 4 * HOUR + 1, Some(2 * HOUR)),
+        (2 * HOUR - 1, 9 * HOUR, Some(2 * HOUR)),
+        (2 * HOUR, 9 * HOUR, Some(4 * HOUR)),
+    ] {
+        let mut head = head(Limits::default());
+        assert_eq!(head.cut_due(), None);
+        append(&mut head, [labels("old")].into_iter(), first);
+        append(&mut head, [labels("new")].into_iter(), last);
+        assert_eq!(head.cut_due(), end.map(at), "{first} to {last}");
+    }
+}
+
+#[test]
+fn what_is_cut_off_is_forgotten_and_does_not_come_again() {
+    let mut head = head(Limits::default());
+    let both = || [labels("old"), labels("both")].into_iter();
+    for secs in [0, HOUR, 2 * HOUR - 1] {
+        append(&mut head, both(), secs);
+    }
+    for secs in [2 * HOUR, 4 * HOUR] {
+        append(&mut head, [labels("both")].into_iter(), secs);
+    }
+    let end = at(2 * HOUR);
+    head.refuse_before(end);
+    head.refuse_before(at(0));
+    assert_eq!(
+        append(&mut head, [labels("late")].into_iter(), 2 * HOUR - 1),
+        1
+    );
+    assert_eq!(append(&mut head, [labels("late")].into_iter(), 2 * HOUR), 0);
+    let mut leaving = head.series_before(end);
+    leaving.sort();
+    let found: Vec<(String, Vec<i64>)> = leaving
+        .into_iter()
+        .map(|(labels, id)| {
+            let chunks = head.chunks_before(id, end);
+            let samples = chunks.iter().flat_map(|chunk| chunk.samples());
+            let secs = samples.map(|sample| sample.timestamp.as_millis() / 1000);
+            (labels.value("__name__").to_owned(), secs.collect())
+        })
+        .collect();
+    let all = vec![0, HOUR, 2 * HOUR - 1];
+    assert_eq!(
+        found,
+        [("both".to_owned(), all.clone()), ("old".to_owned(), all)]
+    );
+    assert_eq!(head.drop_before(end), 1);
+    assert_eq!(head.label_values("__name__"), ["both", "late"]);
+    assert_eq!(head.stats().min_time, Some(end));
+    // A repetition of what is in the block is judged by what the series still has.
+    assert_eq!(append(&mut head, both(), 2 * HOUR - 1), 2);
+}
+
+/// A thousand series, of which a hundred are replaced each hour, for a day: what the head holds stays the same.
+#[test]
+fn a_day_of_churn_leaves_memory_flat() {
+    const SERIES: i64 = 1000;
+    let mut head = head(Limits::default());
+    let mut held = Vec::new();
+    for hour in 0..24 {
+        for minute in 0..60 {
+            let alive = (hour * SERIES / 10)..(hour * SERIES / 10 + SERIES);
+            let series = alive.map(|number| labels(&format!("up{{pod=p{number},job=j}}")));
+            append(&mut head, series, hour * HOUR + minute * 60);
+        }
+        if let Some(end) = head.cut_due() {
+            head.refuse_before(end);
+            head.drop_before(end);
+        }
+        let index = head.series.index();
+        let postings: usize = index
+            .names()
+            .iter()
+            .flat_map(|name| index.values(name))
+            .map(|(_, list)| list.len())
+            .sum();
+        let chunk_bytes: usize = head
+            .series_before(Timestamp::MAX)
+            .into_iter()
+            .flat_map(|(_, id)| head.chunks_before(id, Timestamp::MAX))
+            .map(|chunk| chunk.bytes().len())
+            .sum();
+        held.push([
+            head.series_len(),
+            head.stats().label_pairs,
+            postings,
+            chunk_bytes,
+        ]);
+    }
+    // By then the first cuts were made; from there on the two hours between two cuts repeat themselves.
+    for hour in 6..24 {
+        let (now, before) = (held[hour], held[hour - 2]);
+        let flat = now
+            .iter()
+            .zip(before)
+            .all(|(now, before)| *now <= before + before / 50);
+        assert!(flat, "hour {hour}: {now:?} after {before:?}");
+    }
+    assert!(held[23][0] <= 1400, "{:?}", held[23]);
+    assert_eq!(held[23][2], 3 * held[23][0]);
+}
