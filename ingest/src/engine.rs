@@ -9,7 +9,7 @@ use ingest_core::{
     DecodeError, Head, HeadStats, Limits, Protocol, Reason, Report, SeriesExemplar, WriteError,
     WriteRequest, expand, take_exemplars,
 };
-use model::{Labels, Sample, TenantId};
+use model::{Labels, Sample, TenantId, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use runtime::log::{AppendError, Log, Receipt};
 use runtime::{BudgetSpent, Clock, MemoryBudget, Metrics, Reserved, Stop};
@@ -77,6 +77,7 @@ pub struct Engine(Arc<Inner>);
 struct Inner {
     settings: IngestSettings,
     clock: Arc<dyn Clock>,
+    started: Timestamp,
     metrics: IngestMetrics,
     log: Log,
     stores: RwLock<BTreeMap<TenantId, Arc<TenantStore>>>,
@@ -123,6 +124,7 @@ impl Engine {
             ),
             settings,
             clock,
+            started: start,
             metrics,
             log: restored.log,
             stores: RwLock::new(stores),
@@ -293,6 +295,10 @@ impl Engine {
 
     pub(crate) fn clock(&self) -> &dyn Clock {
         self.0.clock.as_ref()
+    }
+
+    pub(crate) fn started(&self) -> Timestamp {
+        self.0.started
     }
 
     pub(crate) fn metrics(&self) -> &IngestMetrics {
