@@ -155,6 +155,8 @@ pub(crate) const WRITE_SAMPLES_MAX: usize = 500_000;
 /// As an Alertmanager's own: about one gigabyte with their groups.
 pub(crate) const ALERTS_MAX: usize = 500_000;
 pub(crate) const ALERTS_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Prometheus 3.14: `storage.exemplars.max_exemplars`.
+pub(crate) const EXEMPLARS_MAX: usize = 100_000;
 /// Prometheus 3.14: `--query.max-concurrency` and its fellows.
 pub(crate) const QUERY_CONCURRENCY_MAX: usize = 20;
 pub(crate) const QUERY_SAMPLES_MAX: usize = 50_000_000;

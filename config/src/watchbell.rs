@@ -121,6 +121,8 @@ pub struct Limits {
     /// Of one remote-write request, decompressed.
     pub write_decompressed_bytes_max: usize,
     pub write_samples_max: usize,
+    /// Exemplars in memory, of which the oldest makes room; 0: none.
+    pub exemplars_max: usize,
     /// Of one `POST /api/v2/alerts`.
     pub alerts_body_bytes_max: usize,
     /// In an Alertmanager, ended ones included that are still to be told.
@@ -198,6 +200,7 @@ impl Default for Limits {
             write_body_bytes_max: defaults::WRITE_BODY_BYTES_MAX,
             write_decompressed_bytes_max: defaults::WRITE_DECOMPRESSED_BYTES_MAX,
             write_samples_max: defaults::WRITE_SAMPLES_MAX,
+            exemplars_max: defaults::EXEMPLARS_MAX,
             alerts_body_bytes_max: defaults::ALERTS_BODY_BYTES_MAX,
             alerts_max: defaults::ALERTS_MAX,
             alerts_per_alertname_max: 0,
@@ -427,6 +430,7 @@ fn read_limits(fields: &mut Fields<'_>, default: Limits) -> Limits {
             1,
         ),
         write_samples_max: fields.size_or("write_samples_max", default.write_samples_max, 1),
+        exemplars_max: fields.size_or("exemplars_max", default.exemplars_max, 0),
         alerts_body_bytes_max: fields.size_or(
             "alerts_body_bytes_max",
             default.alerts_body_bytes_max,

@@ -1,16 +1,24 @@
 //! The Prometheus HTTP API of one tenant's samples.
+mod ast_json;
 mod envelope;
+mod exemplars;
 mod federate;
+mod histogram_json;
 mod json;
 mod label_name;
+mod metadata;
 mod params;
+mod pretty;
 mod query;
 mod series;
 mod status;
+mod transport;
 
+use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use runtime::{Right, Routes};
 
+use crate::api::transport::transport;
 use crate::engine::Engine;
 use crate::push::push;
 
@@ -18,11 +26,11 @@ use crate::push::push;
 #[must_use]
 pub fn routes(engine: &Engine) -> Routes {
     let state = || engine.clone();
-    let mut routes = Routes::new();
+    let mut writing = Routes::new();
     for path in ["/api/v1/write", "/api/v1/push"] {
-        routes = routes.route(Right::Send, path, post(push).with_state(state()));
+        writing = writing.route(Right::Send, path, post(push).with_state(state()));
     }
-    routes
+    let reading = Routes::new()
         .route(
             Right::Read,
             "/api/v1/query",
@@ -40,6 +48,18 @@ pub fn routes(engine: &Engine) -> Routes {
         )
         .route(
             Right::Read,
+            "/api/v1/parse_query",
+            get(query::parse).post(query::parse),
+        )
+        .route(
+            Right::Read,
+            "/api/v1/query_exemplars",
+            get(exemplars::query_exemplars)
+                .post(exemplars::query_exemplars)
+                .with_state(state()),
+        )
+        .route(
+            Right::Read,
             "/api/v1/series",
             get(series::series).post(series::series).with_state(state()),
         )
@@ -53,7 +73,11 @@ pub fn routes(engine: &Engine) -> Routes {
             "/api/v1/label/{name}/values",
             get(series::label_values).with_state(state()),
         )
-        .route(Right::Read, "/api/v1/metadata", get(series::metadata))
+        .route(
+            Right::Read,
+            "/api/v1/metadata",
+            get(metadata::metadata).with_state(state()),
+        )
         .route(
             Right::Read,
             "/api/v1/status/buildinfo",
@@ -66,9 +90,27 @@ pub fn routes(engine: &Engine) -> Routes {
         )
         .route(
             Right::Read,
+            "/api/v1/status/config",
+            get(status::config).with_state(state()),
+        )
+        .route(
+            Right::Read,
+            "/api/v1/status/flags",
+            get(status::flags).with_state(state()),
+        )
+        .route(
+            Right::Read,
+            "/api/v1/status/runtimeinfo",
+            get(status::runtime).with_state(state()),
+        )
+        .route(Right::Read, "/api/v1/status/walreplay", get(status::replay))
+        .route(
+            Right::Read,
             "/federate",
             get(federate::federate).with_state(state()),
         )
+        .layer(from_fn(transport));
+    writing.merge(reading)
 }
 
 #[cfg(test)]

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use ingest_core::{
-    DecodeError, Head, HeadStats, Limits, Reason, Report, WriteError, WriteRequest, expand,
+    DecodeError, Head, HeadStats, Limits, Protocol, Reason, Report, SeriesExemplar, WriteError,
+    WriteRequest, expand, take_exemplars,
 };
-use model::{Labels, Sample, TenantId};
+use model::{Labels, Sample, TenantId, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use runtime::log::{AppendError, Log, Receipt};
 use runtime::{BudgetSpent, Clock, MemoryBudget, Metrics, Reserved, Stop};
@@ -57,6 +58,18 @@ pub enum IngestError {
 
 type StageOutcome = Result<(Option<Receipt>, Report), StageError>;
 
+/// Labels of 2.0 are spelled out: two bytes of references for what mostly takes some thirty, samples and symbols beside.
+const SPELLED_PER_BYTE: usize = 16;
+const SPELLED_BYTES_MIN: usize = 64 * 1024;
+
+/// A request on its way to the log.
+struct StagedBody {
+    store: Arc<TenantStore>,
+    outcome: StageOutcome,
+    /// Taken in when the log has the samples.
+    exemplars: Vec<SeriesExemplar>,
+}
+
 /// A handle, cheap to copy.
 #[derive(Clone)]
 pub struct Engine(Arc<Inner>);
@@ -64,6 +77,7 @@ pub struct Engine(Arc<Inner>);
 struct Inner {
     settings: IngestSettings,
     clock: Arc<dyn Clock>,
+    started: Timestamp,
     metrics: IngestMetrics,
     log: Log,
     stores: RwLock<BTreeMap<TenantId, Arc<TenantStore>>>,
@@ -110,6 +124,7 @@ impl Engine {
             ),
             settings,
             clock,
+            started: start,
             metrics,
             log: restored.log,
             stores: RwLock::new(stores),
@@ -167,14 +182,15 @@ impl Engine {
             let samples = samples.iter().map(|(labels, sample)| (labels, *sample));
             head.stage_samples(samples, now)
         });
-        self.finish(&store, staged).await
+        self.finish(&store, staged, |_| {}).await
     }
 
     /// Writes the body of a remote write 1.0 request: all of it or nothing, but for series that cannot be kept.
     pub async fn push(&self, tenant: &TenantId, body: bytes::Bytes) -> Result<Report, IngestError> {
         let mut reserved = self.reserve();
         self.grow(&mut reserved, body.len())?;
-        self.push_reserved(tenant, body, reserved).await
+        self.push_reserved(tenant, Protocol::V1, body, reserved)
+            .await
     }
 
     /// Memory for a request that is to be read, none of it taken yet.
@@ -194,29 +210,48 @@ impl Engine {
     pub(crate) async fn push_reserved(
         &self,
         tenant: &TenantId,
+        protocol: Protocol,
         body: bytes::Bytes,
         mut reserved: Reserved,
     ) -> Result<Report, IngestError> {
         let limits = &self.0.settings.limits;
         let expanded_bytes = ingest_core::expanded_len(&body, limits.expanded_bytes_max)
             .inspect_err(|_| self.0.metrics.count_refused_request_for("malformed"))?;
-        self.grow(&mut reserved, expanded_bytes)?;
+        let spelled_bytes_max = match protocol {
+            Protocol::V1 => 0,
+            Protocol::V2 => (expanded_bytes.saturating_mul(SPELLED_PER_BYTE) + SPELLED_BYTES_MIN)
+                .min(limits.expanded_bytes_max),
+        };
+        self.grow(&mut reserved, expanded_bytes + spelled_bytes_max)?;
         let staged = if expanded_bytes <= INLINE_BYTES_MAX {
-            self.stage_body(tenant, &body)
+            self.stage_body(tenant, protocol, &body, spelled_bytes_max)
         } else {
             let turn = self.0.decoding.clone().acquire_owned().await;
             let (engine, tenant) = (self.clone(), tenant.clone());
             tokio::task::spawn_blocking(move || {
                 let _turn = turn;
-                engine.stage_body(&tenant, &body)
+                engine.stage_body(&tenant, protocol, &body, spelled_bytes_max)
             })
             .await
             .map_err(|_| IngestError::Stopping)?
         };
-        let (store, staged) = staged?;
-        let report = self.finish(&store, staged).await?;
+        let StagedBody {
+            store,
+            outcome,
+            exemplars,
+        } = staged?;
+        let newest = self.0.clock.now() + limits.ahead_max;
+        let report = self
+            .finish(&store, outcome, |report| {
+                if !exemplars.is_empty() {
+                    store.exemplars.lock().add_all(exemplars, newest, report);
+                }
+            })
+            .await?;
         drop(reserved);
-        warn_of_refused(&store, &report);
+        if protocol == Protocol::V1 {
+            warn_of_refused(&store, &report);
+        }
         Ok(report)
     }
 
@@ -262,6 +297,10 @@ impl Engine {
         self.0.clock.as_ref()
     }
 
+    pub(crate) fn started(&self) -> Timestamp {
+        self.0.started
+    }
+
     pub(crate) fn metrics(&self) -> &IngestMetrics {
         &self.0.metrics
     }
@@ -301,17 +340,35 @@ impl Engine {
     fn stage_body(
         &self,
         tenant: &TenantId,
+        protocol: Protocol,
         body: &[u8],
-    ) -> Result<(Arc<TenantStore>, StageOutcome), IngestError> {
+        spelled_bytes_max: usize,
+    ) -> Result<StagedBody, IngestError> {
         let mut expanded = Vec::new();
         let bytes_max = self.0.settings.limits.expanded_bytes_max;
         let request = expand(body, bytes_max, &mut expanded)
-            .and_then(|()| WriteRequest::read(&expanded))
+            .and_then(|()| match protocol {
+                Protocol::V1 => WriteRequest::read(&expanded),
+                Protocol::V2 => WriteRequest::read_v2(&expanded, spelled_bytes_max),
+            })
             .inspect_err(|_| self.0.metrics.count_refused_request_for("malformed"))?;
         let store = self.store_for(tenant)?;
         let now = self.0.clock.now();
-        let staged = store.stage(&self.0.log, |head| head.stage(&request, now));
-        Ok((store, staged))
+        let mut outcome = store.stage(&self.0.log, |head| head.stage(&request, now));
+        let mut exemplars = Vec::new();
+        if let Ok((_, report)) = &mut outcome {
+            exemplars = take_exemplars(&request, report);
+            if !request.metadata.is_empty() {
+                let mut known = store.metadata.lock();
+                let refused = known.hear(protocol, &request.metadata, now);
+                self.0.metrics.count_refused_metadata(refused);
+            }
+        }
+        Ok(StagedBody {
+            store,
+            outcome,
+            exemplars,
+        })
     }
 
     /// Waits for the log, then for the samples to be seen. Where the caller goes away meanwhile, the log still
@@ -320,8 +377,9 @@ impl Engine {
         &self,
         store: &TenantStore,
         staged: StageOutcome,
+        logged: impl FnOnce(&mut Report),
     ) -> Result<Report, IngestError> {
-        let (receipt, report) = staged.map_err(|error| match error {
+        let (receipt, mut report) = staged.map_err(|error| match error {
             StageError::Refused(refusal) => {
                 self.0.metrics.count_refused_request(&refusal);
                 debug!(tenant = %store.tenant(), error = %refusal, "a request was refused");
@@ -334,7 +392,9 @@ impl Engine {
             store.settle();
             outcome.map_err(|error| self.log_error(error))?;
         }
+        logged(&mut report);
         self.0.metrics.samples.inc_by(report.accepted as u64);
+        self.0.metrics.exemplars.inc_by(report.exemplars as u64);
         self.0.metrics.count_refused(&report.refused);
         Ok(report)
     }
@@ -361,6 +421,8 @@ impl Engine {
         let now = self.0.clock.now();
         for store in self.stores() {
             let gone = store.write(|head| head.collect_garbage(now));
+            let retention = self.0.settings.limits.retention;
+            store.metadata.lock().forget(now, retention);
             if gone > 0 {
                 debug!(tenant = %store.tenant(), series = gone, "series without samples were forgotten");
             }

@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 
-use ingest_core::{Reason, Refused, WriteError};
+use ingest_core::{MetadataRefused, Reason, Refused, WriteError};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -20,6 +20,8 @@ struct ReasonLabel {
 #[derive(Clone, Debug)]
 pub(crate) struct IngestMetrics {
     pub(crate) samples: Counter,
+    pub(crate) exemplars: Counter,
+    refused_metadata: Family<ReasonLabel, Counter>,
     refused: Family<ReasonLabel, Counter>,
     refused_requests: Family<ReasonLabel, Counter>,
     invalid_labels: Counter,
@@ -44,9 +46,19 @@ impl IngestMetrics {
                 "Samples that were admitted and logged",
                 Counter::default(),
             ),
+            exemplars: metrics.register(
+                "watchbell_ingest_exemplars",
+                "Exemplars that were taken in",
+                Counter::default(),
+            ),
+            refused_metadata: metrics.register(
+                "watchbell_ingest_refused_metadata",
+                "Descriptions of metrics that were left out",
+                Family::default(),
+            ),
             refused: metrics.register(
                 "watchbell_ingest_refused_samples",
-                "Samples that were left out of requests of which the rest was kept",
+                "Samples and exemplars that were left out of requests of which the rest was kept",
                 Family::default(),
             ),
             refused_requests: metrics.register(
@@ -126,6 +138,19 @@ impl IngestMetrics {
             self.refused.get_or_create(&label).inc_by(samples);
             if matches!(reason, Reason::Labels(_)) {
                 self.invalid_labels.inc_by(samples);
+            }
+        }
+    }
+
+    pub(crate) fn count_refused_metadata(&self, refused: MetadataRefused) {
+        for (reason, count) in [
+            ("malformed", refused.malformed),
+            ("too_much", refused.too_much),
+        ] {
+            if count > 0 {
+                let label = ReasonLabel { reason };
+                let counter = self.refused_metadata.get_or_create(&label);
+                counter.inc_by(count as u64);
             }
         }
     }

@@ -1,10 +1,11 @@
 //! Queries on threads that may take their time: bounded in number, in time and, by the evaluator, in samples.
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use model::{TenantId, Timestamp};
-use promql::{Answer, EvalError, Query, QueryLimits};
+use promql::{Answer, EvalError, Query, QueryLimits, ReadError, Selection, Series, SeriesReader};
+use tokio::time::Instant;
 
 use crate::engine::Engine;
 use crate::query_slots::TooManyQueries;
@@ -37,6 +38,41 @@ pub enum QueryTimes {
 pub struct QueryOptions {
     pub timeout: Option<Duration>,
     pub lookback: Option<Duration>,
+}
+
+/// What a run took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct QueryStats {
+    /// Until it had its turn.
+    pub(crate) queued: Duration,
+    /// Of its evaluation: reading samples.
+    pub(crate) reading: Duration,
+    pub(crate) evaluating: Duration,
+    /// That were read.
+    pub(crate) samples: usize,
+}
+
+/// Looks at what a query reads.
+struct MeasuredReader<'r> {
+    reader: &'r dyn SeriesReader,
+    reading_micros: AtomicU64,
+    samples: AtomicUsize,
+}
+
+impl SeriesReader for MeasuredReader<'_> {
+    fn select(
+        &self,
+        selection: &Selection<'_>,
+        samples_max: usize,
+    ) -> Result<Vec<Series>, ReadError> {
+        let start = Instant::now();
+        let found = self.reader.select(selection, samples_max)?;
+        let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.reading_micros.fetch_add(micros, Ordering::Relaxed);
+        let samples = found.iter().map(|series| series.samples.len()).sum();
+        self.samples.fetch_add(samples, Ordering::Relaxed);
+        Ok(found)
+    }
 }
 
 /// Tells a run that nobody waits for it any more.
@@ -73,6 +109,18 @@ impl Engine {
         times: QueryTimes,
         options: QueryOptions,
     ) -> Result<Answer, QueryError> {
+        let measured = self.run_measured(tenant, query, times, options).await;
+        measured.map(|(answer, _)| answer)
+    }
+
+    pub(crate) async fn run_measured(
+        &self,
+        tenant: &TenantId,
+        query: &Arc<Query>,
+        times: QueryTimes,
+        options: QueryOptions,
+    ) -> Result<(Answer, QueryStats), QueryError> {
+        let asked = Instant::now();
         let most = self.settings().query.timeout;
         let timeout = options.timeout.map_or(most, |timeout| timeout.min(most));
         let mut phase = "query queue";
@@ -91,7 +139,22 @@ impl Engine {
                 // Held until the run has really ended, so that cancelled ones count too.
                 let _slot = slot;
                 let is_cancelled = || cancelled.load(Ordering::Relaxed);
-                engine.run_blocking(&tenant, &query, times, options.lookback, &is_cancelled)
+                let start = Instant::now();
+                let reader = engine.reader(&tenant);
+                let reader = MeasuredReader {
+                    reader: &reader,
+                    reading_micros: AtomicU64::new(0),
+                    samples: AtomicUsize::new(0),
+                };
+                let answer =
+                    engine.evaluate(&reader, &query, times, options.lookback, &is_cancelled)?;
+                let stats = QueryStats {
+                    queued: start - asked,
+                    reading: Duration::from_micros(reader.reading_micros.into_inner()),
+                    evaluating: start.elapsed(),
+                    samples: reader.samples.into_inner(),
+                };
+                Ok::<_, EvalError>((answer, stats))
             });
             match running.await {
                 Ok(answer) => Ok(answer?),
@@ -111,6 +174,18 @@ impl Engine {
         lookback: Option<Duration>,
         is_cancelled: &(dyn Fn() -> bool + Sync),
     ) -> Result<Answer, EvalError> {
+        let reader = self.reader(tenant);
+        self.evaluate(&reader, query, times, lookback, is_cancelled)
+    }
+
+    fn evaluate(
+        &self,
+        reader: &dyn SeriesReader,
+        query: &Query,
+        times: QueryTimes,
+        lookback: Option<Duration>,
+        is_cancelled: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Answer, EvalError> {
         let settings = &self.settings().query;
         let limits = QueryLimits {
             lookback: lookback.unwrap_or(settings.lookback),
@@ -118,11 +193,10 @@ impl Engine {
             default_step: settings.default_step,
             cancelled: Some(is_cancelled),
         };
-        let reader = self.reader(tenant);
         match times {
-            QueryTimes::Instant(at) => query.instant(&reader, at, &limits),
+            QueryTimes::Instant(at) => query.instant(reader, at, &limits),
             QueryTimes::Range { start, end, step } => {
-                query.range(&reader, start, end, step, &limits)
+                query.range(reader, start, end, step, &limits)
             }
         }
     }

@@ -1,10 +1,12 @@
 //! One tenant's head behind its lock, and the requests that wait for the log.
 use std::collections::VecDeque;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ingest_core::{Head, Records, Report, Staged, WriteError};
+use ingest_core::{ExemplarRing, Head, MetadataTable, Records, Report, Staged, WriteError};
 use model::TenantId;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use runtime::Trouble;
 use runtime::log::{AppendError, Log, Receipt, Record};
 
@@ -22,6 +24,8 @@ pub(crate) struct TenantStore {
     state: RwLock<State>,
     /// Something was logged, or came into the head, since the last snapshot began.
     is_changed: AtomicBool,
+    pub(crate) exemplars: Mutex<ExemplarRing>,
+    pub(crate) metadata: Mutex<MetadataTable>,
     /// Samples that were left out and whose sender hears nothing of it.
     pub(crate) refusing: Trouble,
 }
@@ -34,8 +38,12 @@ struct State {
 
 impl TenantStore {
     pub(crate) fn new(tenant: TenantId, head: Head, is_changed: bool) -> Self {
+        let seed = || RandomState::new().hash_one(0_u8);
+        let exemplars_max = head.limits().exemplars_max;
         Self {
             tenant,
+            exemplars: Mutex::new(ExemplarRing::new(exemplars_max, seed())),
+            metadata: Mutex::new(MetadataTable::new(seed())),
             state: RwLock::new(State {
                 head,
                 waiting: VecDeque::new(),

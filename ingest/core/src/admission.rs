@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 
 use model::{Labels, Sample, Timestamp};
 
-use crate::decode::Ignored;
+use crate::decode::{FlawKind, HistogramError, SymbolError};
+use crate::exemplar_error::ExemplarError;
 use crate::label_bytes::{LabelError, shortened};
 use crate::limits::SizeError;
 
@@ -11,6 +12,8 @@ use crate::limits::SizeError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnRefusal {
     /// The others are kept.
+    Part,
+    /// The others are kept, and it is told which one it was.
     Sample,
     /// None is kept.
     Whole,
@@ -34,6 +37,11 @@ pub enum SampleError {
 pub enum WriteError {
     #[error("body is not a write request: label is malformed")]
     MalformedLabels,
+    #[error("{error} for series {series}")]
+    Histogram {
+        error: HistogramError,
+        series: String,
+    },
     #[error("{error} for series {labels} at {timestamp}{}", newest_text(*newest))]
     Sample {
         error: SampleError,
@@ -49,6 +57,12 @@ pub enum WriteError {
 /// Why a part of a request was left out while the rest was kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
 pub enum Reason {
+    #[error("{0}")]
+    Exemplar(ExemplarError),
+    #[error("{0}")]
+    Flaw(FlawKind),
+    #[error("{0}")]
+    Histogram(HistogramError),
     #[error("invalid labels: {0}")]
     Labels(LabelError),
     #[error("native histograms are not supported")]
@@ -66,6 +80,12 @@ impl Reason {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Exemplar(error) => error.as_str(),
+            Self::Flaw(FlawKind::Empty) => "empty_series",
+            Self::Flaw(FlawKind::Symbols(SymbolError::Odd | SymbolError::Outside)) => {
+                "label_references"
+            }
+            Self::Histogram(_) => "invalid_histogram",
             Self::Labels(LabelError::DuplicateName) => "duplicate_label_name",
             Self::Labels(LabelError::EmptyName) => "empty_label_name",
             Self::Labels(LabelError::Malformed) => "malformed_label",
@@ -97,6 +117,7 @@ impl WriteError {
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
         match self {
+            Self::Histogram { .. } => "invalid_histogram",
             Self::MalformedLabels => "malformed_label",
             Self::Sample { error, .. } => error.as_str(),
             Self::TooManySamples { .. } => "too_many_samples",
@@ -114,26 +135,27 @@ pub struct Report {
     pub refused: BTreeMap<Reason, Refused>,
     /// Where samples were judged one by one: which of them were refused, by their place from 0 on.
     pub refused_samples: Vec<(usize, Reason)>,
-    pub ignored: Ignored,
+    /// Places of the series that there are not, ascending; of requests with exemplars only.
+    pub unknown_series: Vec<usize>,
+    /// Exemplars that are kept, those that repeat the newest one of their series among them.
+    pub exemplars: usize,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refused {
-    /// For a native histogram: histograms.
+    /// For other things: how many of them.
     pub samples: usize,
+    /// Of a label name that is given twice: which one.
+    pub name: String,
     /// The first series, as far as it can be read.
     pub first: String,
 }
 
 impl Report {
-    pub(crate) fn refuse(
-        &mut self,
-        reason: Reason,
-        samples: usize,
-        series: impl FnOnce() -> String,
-    ) {
+    pub fn refuse(&mut self, reason: Reason, samples: usize, series: impl FnOnce() -> String) {
         let refused = self.refused.entry(reason).or_insert_with(|| Refused {
             samples: 0,
+            name: String::new(),
             first: shortened(series()),
         });
         refused.samples += samples;

@@ -1,19 +1,33 @@
-//! Remote write 1.0: a snappy block that holds a `prometheus.WriteRequest`.
+//! Remote write: a snappy block that holds a `prometheus.WriteRequest` (1.0) or an `io.prometheus.write.v2.Request` (2.0).
 //!
-//! One pass over the bytes finds each series' labels (left as bytes) and its samples. Nothing is copied but the
-//! samples; labels are read only where a series is not known yet.
+//! One pass over the bytes finds each series' labels (as bytes) and its samples. Of 1.0 nothing is copied but the
+//! samples; the labels of 2.0 are references to a table of symbols, and are spelled out as 1.0 spells them. Labels are
+//! read only where a series is not known yet.
+mod histogram;
+mod symbols;
+
 use std::ops::Range;
 
+use model::protobuf::{BYTES, FIXED64, Fields, VARINT, WireError};
 use model::{Sample, Timestamp};
 
-use crate::label_bytes::LABEL_TAG;
-use model::protobuf::{BYTES, FIXED64, Fields, VARINT, WireError};
+use crate::decode::histogram::read_histogram;
+use crate::decode::symbols::{Symbols, each_reference};
+use crate::label_bytes::{LABEL_TAG, push_label, shown};
+use crate::metric_kind::MetricKind;
+
+pub use crate::decode::histogram::{HistogramError, HistogramForm, SentHistogram};
+pub use crate::decode::symbols::SymbolError;
 
 /// Why a body is no write request.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     #[error("request expands to {bytes} bytes, more than the limit of {max}")]
     Expanded { bytes: usize, max: usize },
+    #[error("labels of the request expand to more than the limit of {max} bytes")]
+    Labels { max: usize },
+    #[error("request has more than {PARTS_MAX} exemplars, histograms or descriptions of metrics")]
+    Parts,
     #[error("body is not a snappy block")]
     Snappy(#[source] snap::Error),
     #[error("body is not a write request: series {series}")]
@@ -26,6 +40,9 @@ pub enum DecodeError {
     #[error("body is not a write request")]
     Wire(#[source] WireError),
 }
+
+/// Of each of these. A sender puts some thousands into a request; two bytes that say nothing must not become hundreds.
+const PARTS_MAX: usize = 200_000;
 
 /// What a body will expand to, known before anything is expanded and refused where it passes `bytes_max`.
 pub fn expanded_len(body: &[u8], bytes_max: usize) -> Result<usize, DecodeError> {
@@ -50,28 +67,46 @@ pub fn expand(body: &[u8], bytes_max: usize, expanded: &mut Vec<u8>) -> Result<(
     Ok(())
 }
 
+/// Which message a body holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// `prometheus.WriteRequest`: what does not fit refuses the whole request.
+    #[default]
+    V1,
+    /// `io.prometheus.write.v2.Request`: what does not fit is left out.
+    V2,
+}
+
 /// A request's series in the order in which they were sent.
 #[derive(Debug, Default)]
 pub struct WriteRequest<'a> {
+    pub protocol: Protocol,
     /// Labels that lie apart in the body, brought together.
     gathered: Vec<u8>,
     series: Vec<RawSeries<'a>>,
     samples: Vec<Sample>,
-    pub ignored: Ignored,
-}
-
-/// What was sent and is not kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ignored {
-    pub exemplars: usize,
-    pub histograms: usize,
-    pub metadata: usize,
+    /// One for each sample, or none at all where no sample has one.
+    start_times: Vec<Timestamp>,
+    /// In the order of their series, as exemplars are.
+    histograms: Vec<SentHistogram>,
+    exemplars: Vec<RawExemplar<'a>>,
+    pub metadata: Vec<SentMetadata<'a>>,
+    /// What makes series none, of 2.0 only: each kind once.
+    pub flaws: Vec<Flaw>,
 }
 
 #[derive(Debug)]
 struct RawSeries<'a> {
     labels: LabelPlace<'a>,
     samples: Range<usize>,
+}
+
+#[derive(Debug)]
+struct RawExemplar<'a> {
+    series: usize,
+    labels: LabelPlace<'a>,
+    value: f64,
+    timestamp: Timestamp,
 }
 
 #[derive(Debug)]
@@ -85,10 +120,53 @@ enum LabelPlace<'a> {
 pub struct SeriesSamples<'r> {
     pub label_bytes: &'r [u8],
     pub samples: &'r [Sample],
+    /// When counting began, for each sample, 0 where that is not known; none at all where no sample of the request
+    /// says so.
+    pub start_times: &'r [Timestamp],
+    pub histograms: &'r [SentHistogram],
+}
+
+/// What was sent about one sample of a series.
+#[derive(Clone, Copy, Debug)]
+pub struct SentExemplar<'r> {
+    /// The place of its series in the request.
+    pub series: usize,
+    pub series_label_bytes: &'r [u8],
+    pub label_bytes: &'r [u8],
+    pub value: f64,
+    pub timestamp: Timestamp,
+}
+
+/// What was sent about a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SentMetadata<'a> {
+    /// 1.0 names a family of metrics, 2.0 the metric of a series.
+    pub metric: &'a [u8],
+    pub kind: MetricKind,
+    pub help: &'a [u8],
+    pub unit: &'a [u8],
+}
+
+/// Series that are left out before their labels are looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flaw {
+    pub kind: FlawKind,
+    pub series: usize,
+    /// The first of them, as far as it can be read.
+    pub first: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+pub enum FlawKind {
+    #[error("TimeSeries must contain at least one sample or histogram")]
+    Empty,
+    #[error("parsing labels: {0}")]
+    Symbols(SymbolError),
 }
 
 impl<'a> WriteRequest<'a> {
-    /// `bytes` are the expanded body. Whether each label is well-formed is looked at when the series is new.
+    /// `bytes` are the expanded body of a request of 1.0. Whether each label is well-formed is looked at when the series
+    /// is new.
     pub fn read(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let mut request = Self::default();
         let mut fields = Fields::new(bytes);
@@ -97,18 +175,54 @@ impl<'a> WriteRequest<'a> {
             match (tag.field, tag.wire) {
                 (1, BYTES) => {
                     let message = fields.bytes().map_err(DecodeError::Wire)?;
+                    let outcome = request.read_series(message);
+                    outcome.map_err(|source| DecodeError::Series {
+                        series: request.series.len(),
+                        source,
+                    })?;
+                    request.check_parts()?;
+                }
+                (3, BYTES) => {
+                    let metadata = fields.bytes().and_then(read_metadata);
+                    request.metadata.push(metadata.map_err(DecodeError::Wire)?);
+                    request.check_parts()?;
+                }
+                (1 | 3, _) => return Err(DecodeError::Wire(WireError::WireType)),
+                (_, wire) => fields.skip(wire).map_err(DecodeError::Wire)?,
+            }
+        }
+        Ok(request)
+    }
+
+    /// The same for 2.0. A few bytes may refer to a long label again and again, so what labels spell out to is bounded
+    /// by `label_bytes_max`.
+    pub fn read_v2(bytes: &'a [u8], label_bytes_max: usize) -> Result<Self, DecodeError> {
+        let mut request = Self {
+            protocol: Protocol::V2,
+            ..Self::default()
+        };
+        // Symbols come first by custom, and anywhere by right.
+        let symbols = Symbols::read(bytes, label_bytes_max).map_err(DecodeError::Wire)?;
+        let mut fields = Fields::new(bytes);
+        let mut series = 0;
+        while !fields.is_empty() {
+            let tag = fields.tag().map_err(DecodeError::Wire)?;
+            match (tag.field, tag.wire) {
+                (5, BYTES) => {
+                    let message = fields.bytes().map_err(DecodeError::Wire)?;
                     request
-                        .read_series(message)
-                        .map_err(|source| DecodeError::Series {
-                            series: request.series.len(),
-                            source,
-                        })?;
+                        .read_series_v2(message, &symbols)
+                        .map_err(|source| DecodeError::Series { series, source })?;
+                    series += 1;
+                    request.check_parts()?;
+                    if request.gathered.len() > label_bytes_max {
+                        return Err(DecodeError::Labels {
+                            max: label_bytes_max,
+                        });
+                    }
                 }
-                (1, _) => return Err(DecodeError::Wire(WireError::WireType)),
-                (field, wire) => {
-                    request.ignored.metadata += usize::from(field == 3);
-                    fields.skip(wire).map_err(DecodeError::Wire)?;
-                }
+                (5, _) => return Err(DecodeError::Wire(WireError::WireType)),
+                (_, wire) => fields.skip(wire).map_err(DecodeError::Wire)?,
             }
         }
         Ok(request)
@@ -116,18 +230,61 @@ impl<'a> WriteRequest<'a> {
 
     #[must_use]
     pub fn series(&self) -> impl ExactSizeIterator<Item = SeriesSamples<'_>> {
-        self.series.iter().map(|series| SeriesSamples {
-            label_bytes: match &series.labels {
-                LabelPlace::Body(bytes) => bytes,
-                LabelPlace::Gathered(range) => &self.gathered[range.clone()],
-            },
-            samples: &self.samples[series.samples.clone()],
+        let mut histograms = self.histograms.as_slice();
+        self.series.iter().enumerate().map(move |(place, series)| {
+            let own = if histograms.is_empty() {
+                0
+            } else {
+                histograms.partition_point(|histogram| histogram.series <= place)
+            };
+            let (own, others) = histograms.split_at(own);
+            histograms = others;
+            SeriesSamples {
+                label_bytes: self.label_bytes(&series.labels),
+                samples: &self.samples[series.samples.clone()],
+                start_times: self
+                    .start_times
+                    .get(series.samples.clone())
+                    .unwrap_or_default(),
+                histograms: own,
+            }
         })
     }
 
     #[must_use]
     pub fn samples_len(&self) -> usize {
         self.samples.len()
+    }
+
+    #[must_use]
+    pub fn histograms_len(&self) -> usize {
+        self.histograms.len()
+    }
+
+    #[must_use]
+    pub fn exemplars(&self) -> impl ExactSizeIterator<Item = SentExemplar<'_>> {
+        self.exemplars.iter().map(|exemplar| SentExemplar {
+            series: exemplar.series,
+            series_label_bytes: self.label_bytes(&self.series[exemplar.series].labels),
+            label_bytes: self.label_bytes(&exemplar.labels),
+            value: exemplar.value,
+            timestamp: exemplar.timestamp,
+        })
+    }
+
+    fn label_bytes<'r>(&'r self, place: &'r LabelPlace<'a>) -> &'r [u8] {
+        match place {
+            LabelPlace::Body(bytes) => bytes,
+            LabelPlace::Gathered(range) => &self.gathered[range.clone()],
+        }
+    }
+
+    fn check_parts(&self) -> Result<(), DecodeError> {
+        let most = self.exemplars.len().max(self.histograms.len());
+        if most.max(self.metadata.len()) > PARTS_MAX {
+            return Err(DecodeError::Parts);
+        }
+        Ok(())
     }
 
     fn read_series(&mut self, message: &'a [u8]) -> Result<(), WireError> {
@@ -143,14 +300,14 @@ impl<'a> WriteRequest<'a> {
                     let label = &before[..before.len() - fields.rest().len()];
                     labels = self.gather(&labels, label);
                 }
-                (2, BYTES) => self.samples.push(read_sample(fields.bytes()?)?),
-                (3, BYTES) => {
-                    self.ignored.exemplars += 1;
-                    fields.bytes()?;
+                (2, BYTES) => {
+                    let (sample, _) = read_sample(fields.bytes()?)?;
+                    self.samples.push(sample);
                 }
+                (3, BYTES) => self.read_exemplar(fields.bytes()?)?,
                 (4, BYTES) => {
-                    self.ignored.histograms += 1;
-                    fields.bytes()?;
+                    let histogram = read_histogram(fields.bytes()?, self.series.len())?;
+                    self.histograms.push(histogram);
                 }
                 (1..=4, _) => return Err(WireError::WireType),
                 (_, wire) => fields.skip(wire)?,
@@ -171,14 +328,226 @@ impl<'a> WriteRequest<'a> {
                 self.gathered.extend_from_slice(bytes);
                 start
             }
-            LabelPlace::Gathered(range) => range.start,
+            // What was gathered after these labels belongs to others.
+            LabelPlace::Gathered(range) if range.end == self.gathered.len() => range.start,
+            LabelPlace::Gathered(range) => {
+                let start = self.gathered.len();
+                self.gathered.extend_from_within(range.clone());
+                start
+            }
         };
         self.gathered.extend_from_slice(label);
         LabelPlace::Gathered(start..self.gathered.len())
     }
+
+    fn read_exemplar(&mut self, message: &'a [u8]) -> Result<(), WireError> {
+        let mut fields = Fields::new(message);
+        let mut labels = LabelPlace::Body(take_labels(&mut fields)?);
+        let (mut value, mut timestamp) = (0, 0);
+        while !fields.is_empty() {
+            let before = fields.rest();
+            let tag = fields.tag()?;
+            match (tag.field, tag.wire) {
+                (1, BYTES) => {
+                    fields.bytes()?;
+                    let label = &before[..before.len() - fields.rest().len()];
+                    labels = self.gather(&labels, label);
+                }
+                (2, FIXED64) => value = fields.fixed64()?,
+                (3, VARINT) => timestamp = fields.varint()?,
+                (1..=3, _) => return Err(WireError::WireType),
+                (_, wire) => fields.skip(wire)?,
+            }
+        }
+        self.push_exemplar(labels, value, timestamp);
+        Ok(())
+    }
+
+    fn push_exemplar(&mut self, labels: LabelPlace<'a>, value: u64, timestamp: u64) {
+        self.exemplars.push(RawExemplar {
+            series: self.series.len(),
+            labels,
+            value: f64::from_bits(value),
+            timestamp: Timestamp::from_millis(timestamp.cast_signed()),
+        });
+    }
+
+    fn read_series_v2(
+        &mut self,
+        message: &'a [u8],
+        symbols: &Symbols<'a>,
+    ) -> Result<(), WireError> {
+        let mut fields = Fields::new(message);
+        let mut labels = SpelledLabels::default();
+        let (samples_start, histograms_start) = (self.samples.len(), self.histograms.len());
+        let exemplars_start = self.exemplars.len();
+        let start = self.gathered.len();
+        // Exemplars have labels too, and those of the series must stand together.
+        let mut exemplars = Vec::new();
+        let mut metadata = None;
+        let mut created = 0;
+        while !fields.is_empty() {
+            let tag = fields.tag()?;
+            match (tag.field, tag.wire) {
+                (1, VARINT | BYTES) => each_reference(&mut fields, tag.wire, |reference| {
+                    labels.take(reference, symbols, &mut self.gathered);
+                })?,
+                (2, BYTES) => {
+                    let (sample, start_time) = read_sample(fields.bytes()?)?;
+                    self.samples.push(sample);
+                    self.push_start_time(start_time);
+                }
+                (3, BYTES) => {
+                    let histogram = read_histogram(fields.bytes()?, self.series.len())?;
+                    self.histograms.push(histogram);
+                }
+                (4, BYTES) => exemplars.push(fields.bytes()?),
+                (5, BYTES) => metadata = Some(read_metadata_v2(fields.bytes()?, symbols)?),
+                // As earlier senders of 2.0 wrote it, for all samples of the series.
+                (6, VARINT) => created = fields.varint()?.cast_signed(),
+                (1..=6, _) => return Err(WireError::WireType),
+                (_, wire) => fields.skip(wire)?,
+            }
+        }
+        let range = start..self.gathered.len();
+        for exemplar in exemplars {
+            self.read_exemplar_v2(exemplar, symbols)?;
+        }
+        let samples = self.samples.len() - samples_start + self.histograms.len() - histograms_start;
+        let flaw = match labels.end() {
+            Err(error) => Some(FlawKind::Symbols(error)),
+            Ok(()) if samples == 0 => Some(FlawKind::Empty),
+            Ok(()) => None,
+        };
+        if let Some(kind) = flaw {
+            match self.flaws.iter_mut().find(|flaw| flaw.kind == kind) {
+                Some(flaw) => flaw.series += 1,
+                None => self.flaws.push(Flaw {
+                    kind,
+                    series: 1,
+                    first: shown(&self.gathered[range]),
+                }),
+            }
+            self.samples.truncate(samples_start);
+            self.start_times.truncate(samples_start);
+            self.histograms.truncate(histograms_start);
+            self.exemplars.truncate(exemplars_start);
+            self.gathered.truncate(start);
+            return Ok(());
+        }
+        self.add_created(created, samples_start, histograms_start);
+        if let Some((kind, help, unit)) = metadata {
+            self.metadata.push(SentMetadata {
+                metric: labels.metric,
+                kind,
+                help,
+                unit,
+            });
+        }
+        self.series.push(RawSeries {
+            labels: LabelPlace::Gathered(range),
+            samples: samples_start..self.samples.len(),
+        });
+        Ok(())
+    }
+
+    fn push_start_time(&mut self, start_time: Timestamp) {
+        if start_time != UNKNOWN || !self.start_times.is_empty() {
+            self.start_times.resize(self.samples.len() - 1, UNKNOWN);
+            self.start_times.push(start_time);
+        }
+    }
+
+    /// Where a series says when counting began, its samples need not.
+    fn add_created(&mut self, created: i64, samples_start: usize, histograms_start: usize) {
+        if created == 0 {
+            return;
+        }
+        let created = Timestamp::from_millis(created);
+        self.start_times.resize(self.samples.len(), UNKNOWN);
+        for own in &mut self.start_times[samples_start..] {
+            if *own == UNKNOWN {
+                *own = created;
+            }
+        }
+        for histogram in &mut self.histograms[histograms_start..] {
+            if histogram.start_time == UNKNOWN {
+                histogram.start_time = created;
+            }
+        }
+    }
+
+    /// An exemplar whose labels refer to nothing has none; what it says of them cannot be known.
+    fn read_exemplar_v2(
+        &mut self,
+        message: &'a [u8],
+        symbols: &Symbols<'a>,
+    ) -> Result<(), WireError> {
+        let mut fields = Fields::new(message);
+        let start = self.gathered.len();
+        let mut labels = SpelledLabels::default();
+        let (mut value, mut timestamp) = (0, 0);
+        while !fields.is_empty() {
+            let tag = fields.tag()?;
+            match (tag.field, tag.wire) {
+                (1, VARINT | BYTES) => each_reference(&mut fields, tag.wire, |reference| {
+                    labels.take(reference, symbols, &mut self.gathered);
+                })?,
+                (2, FIXED64) => value = fields.fixed64()?,
+                (3, VARINT) => timestamp = fields.varint()?,
+                (1..=3, _) => return Err(WireError::WireType),
+                (_, wire) => fields.skip(wire)?,
+            }
+        }
+        if labels.end().is_err() {
+            self.gathered.truncate(start);
+        }
+        let labels = LabelPlace::Gathered(start..self.gathered.len());
+        self.push_exemplar(labels, value, timestamp);
+        Ok(())
+    }
 }
 
-/// The run of labels at the front of a series.
+/// Of a start time.
+const UNKNOWN: Timestamp = Timestamp::from_millis(0);
+
+/// References come in pairs: a name, a value.
+#[derive(Debug, Default)]
+struct SpelledLabels<'a> {
+    name: Option<&'a [u8]>,
+    /// The value of `__name__`.
+    metric: &'a [u8],
+    error: Option<SymbolError>,
+}
+
+impl<'a> SpelledLabels<'a> {
+    #[inline]
+    fn take(&mut self, reference: u64, symbols: &Symbols<'a>, bytes: &mut Vec<u8>) {
+        match (symbols.get(reference), self.name.take()) {
+            (Err(error), _) => self.error = self.error.or(Some(error)),
+            (Ok(name), None) => self.name = Some(name),
+            (Ok(value), Some(name)) => {
+                if name == model::METRIC_NAME.as_bytes() {
+                    self.metric = value;
+                }
+                // Past the bound the request is refused, and need not become larger before.
+                if bytes.len() <= symbols.spelled_bytes_max {
+                    push_label(bytes, name, value);
+                }
+            }
+        }
+    }
+
+    fn end(&self) -> Result<(), SymbolError> {
+        match (self.error, self.name) {
+            (Some(error), _) => Err(error),
+            (None, Some(_)) => Err(SymbolError::Odd),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// The run of labels at the front of a series or an exemplar.
 fn take_labels<'a>(fields: &mut Fields<'a>) -> Result<&'a [u8], WireError> {
     let start = fields.rest();
     while fields.rest().first() == Some(&LABEL_TAG) {
@@ -188,189 +557,74 @@ fn take_labels<'a>(fields: &mut Fields<'a>) -> Result<&'a [u8], WireError> {
     Ok(&start[..start.len() - fields.rest().len()])
 }
 
-fn read_sample(message: &[u8]) -> Result<Sample, WireError> {
+/// The sample, and when its counting began.
+fn read_sample(message: &[u8]) -> Result<(Sample, Timestamp), WireError> {
     let mut fields = Fields::new(message);
-    let (mut value, mut timestamp) = (0, 0);
+    let (mut value, mut timestamp, mut start_time) = (0, 0, 0);
     while !fields.is_empty() {
         let tag = fields.tag()?;
         match (tag.field, tag.wire) {
             // Bits and not a number: a NaN's payload says whether the series is stale.
             (1, FIXED64) => value = fields.fixed64()?,
             (2, VARINT) => timestamp = fields.varint()?,
-            (1 | 2, _) => return Err(WireError::WireType),
+            (3, VARINT) => start_time = fields.varint()?,
+            (1..=3, _) => return Err(WireError::WireType),
             (_, wire) => fields.skip(wire)?,
         }
     }
-    Ok(Sample {
-        timestamp: Timestamp::from_millis(timestamp as i64),
+    let sample = Sample {
+        timestamp: Timestamp::from_millis(timestamp.cast_signed()),
         value: f64::from_bits(value),
+    };
+    Ok((sample, Timestamp::from_millis(start_time.cast_signed())))
+}
+
+fn read_metadata(message: &[u8]) -> Result<SentMetadata<'_>, WireError> {
+    let mut fields = Fields::new(message);
+    let (mut kind, mut metric, mut help, mut unit) = (0, &[][..], &[][..], &[][..]);
+    while !fields.is_empty() {
+        let tag = fields.tag()?;
+        match (tag.field, tag.wire) {
+            (1, VARINT) => kind = fields.varint()?,
+            (2, BYTES) => metric = fields.bytes()?,
+            (4, BYTES) => help = fields.bytes()?,
+            (5, BYTES) => unit = fields.bytes()?,
+            (1 | 2 | 4 | 5, _) => return Err(WireError::WireType),
+            (_, wire) => fields.skip(wire)?,
+        }
+    }
+    Ok(SentMetadata {
+        metric,
+        kind: MetricKind::from_wire(kind),
+        help,
+        unit,
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use model::protobuf::{WireError, push_varint};
-    use model::{Labels, STALE_NAN};
-    use proptest::prelude::*;
+type KindHelpUnit<'a> = (MetricKind, &'a [u8], &'a [u8]);
 
-    use super::{DecodeError, Ignored, WriteRequest, expand};
-    use crate::label_bytes::{push_labels, read_labels};
-
-    fn field(number: u64, content: &[u8]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        push_varint(&mut bytes, number << 3 | 2);
-        push_varint(&mut bytes, content.len() as u64);
-        bytes.extend_from_slice(content);
-        bytes
-    }
-
-    fn labels(name: &str) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        push_labels(&mut bytes, &Labels::from_pairs([("__name__", name)]));
-        bytes
-    }
-
-    fn sample(value: u64, timestamp: i64) -> Vec<u8> {
-        let mut bytes = vec![0x09];
-        bytes.extend_from_slice(&value.to_le_bytes());
-        bytes.push(0x10);
-        push_varint(&mut bytes, timestamp as u64);
-        field(2, &bytes)
-    }
-
-    /// Each series as `labels timestamp=bits …`.
-    fn read(bytes: &[u8]) -> Result<Vec<String>, String> {
-        let request = WriteRequest::read(bytes).map_err(|error| {
-            let source = std::error::Error::source(&error).map(ToString::to_string);
-            format!("{error}: {}", source.unwrap_or_default())
-        })?;
-        Ok(request
-            .series()
-            .map(|series| {
-                let mut text = read_labels(series.label_bytes).unwrap().to_string();
-                for sample in series.samples {
-                    let millis = sample.timestamp.as_millis();
-                    text += &format!(" {millis}={:x}", sample.value.to_bits());
-                }
-                text
-            })
-            .collect())
-    }
-
-    #[test]
-    fn reads_series_with_several_samples_and_every_bit_of_a_nan() {
-        let one = [labels("a"), sample(STALE_NAN, 15), sample(0, -1)].concat();
-        let two = [sample(1, 2), labels("b")].concat();
-        let bytes = [field(1, &one), field(1, &two), field(1, &labels("c"))].concat();
-        assert_eq!(
-            read(&bytes).unwrap(),
-            [
-                r#"{__name__="a"} 15=7ff0000000000002 -1=0"#,
-                r#"{__name__="b"} 2=1"#,
-                r#"{__name__="c"}"#
-            ]
-        );
-        assert_eq!(read(&[]).unwrap(), [""; 0]);
-    }
-
-    #[test]
-    fn labels_that_lie_apart_are_brought_together() {
-        let mut more = Vec::new();
-        push_labels(&mut more, &Labels::from_pairs([("x", "1")]));
-        let series = [labels("a"), sample(1, 2), more.clone(), sample(3, 4), {
-            let mut last = Vec::new();
-            push_labels(&mut last, &Labels::from_pairs([("y", "2")]));
-            last
-        }]
-        .concat();
-        assert_eq!(
-            read(&field(1, &series)).unwrap(),
-            [r#"{__name__="a", x="1", y="2"} 2=1 4=3"#]
-        );
-    }
-
-    #[test]
-    fn counts_what_it_does_not_keep() {
-        let series = [
-            labels("a"),
-            field(3, &[]),
-            field(4, &[]),
-            field(4, &[]),
-            field(9, b"unknown"),
-        ]
-        .concat();
-        let bytes = [field(1, &series), field(3, &[]), field(7, b"unknown")].concat();
-        let request = WriteRequest::read(&bytes).unwrap();
-        assert_eq!(
-            request.ignored,
-            Ignored {
-                exemplars: 1,
-                histograms: 2,
-                metadata: 1
-            }
-        );
-    }
-
-    #[test]
-    fn refuses_broken_messages_with_one_reason() {
-        let good = field(1, &labels("a"));
-        for (bytes, reason) in [
-            (
-                vec![0x0a, 5, 1],
-                "request: message ends in the middle of a field",
-            ),
-            (vec![0x08, 1], "request: field has the wrong wire type"),
-            (vec![0x0b], "request: field has the wrong wire type"),
-            (vec![0x02, 0], "request: field number is 0"),
-            (
-                [good.clone(), field(1, &[0x12, 9])].concat(),
-                "request: series 1: message ends in the middle of a field",
-            ),
-            (
-                field(1, &field(2, &[0x08, 1])),
-                "request: series 0: field has the wrong wire type",
-            ),
-        ] {
-            assert_eq!(
-                read(&bytes),
-                Err(format!("body is not a write {reason}")),
-                "{bytes:?}"
-            );
-        }
-        assert!(matches!(
-            WriteRequest::read(&[0xff; 12]),
-            Err(DecodeError::Wire(WireError::Varint))
-        ));
-    }
-
-    #[test]
-    fn an_expanded_size_is_refused_before_it_is_taken() {
-        let body = snap::raw::Encoder::new().compress_vec(&[7; 1000]).unwrap();
-        let mut expanded = Vec::new();
-        expand(&body, 1000, &mut expanded).unwrap();
-        assert_eq!(expanded, [7; 1000]);
-        assert!(matches!(
-            expand(&body, 999, &mut expanded),
-            Err(DecodeError::Expanded {
-                bytes: 1000,
-                max: 999
-            })
-        ));
-        assert!(matches!(
-            expand(b"\xff\xff", 1000, &mut expanded),
-            Err(DecodeError::Snappy(_))
-        ));
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_crash_it(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            if let Ok(request) = WriteRequest::read(&bytes) {
-                for series in request.series() {
-                    let _ = read_labels(series.label_bytes);
-                }
-            }
-            let _ = expand(&bytes, 1 << 16, &mut Vec::new());
+/// A text that is referred to and not there is empty.
+fn read_metadata_v2<'a>(
+    message: &[u8],
+    symbols: &Symbols<'a>,
+) -> Result<KindHelpUnit<'a>, WireError> {
+    let mut fields = Fields::new(message);
+    let (mut kind, mut help, mut unit) = (0, 0, 0);
+    while !fields.is_empty() {
+        let tag = fields.tag()?;
+        match (tag.field, tag.wire) {
+            (1, VARINT) => kind = fields.varint()?,
+            (3, VARINT) => help = fields.varint()?,
+            (4, VARINT) => unit = fields.varint()?,
+            (1 | 3 | 4, _) => return Err(WireError::WireType),
+            (_, wire) => fields.skip(wire)?,
         }
     }
+    let text = |reference| symbols.get(reference).unwrap_or_default();
+    Ok((MetricKind::from_wire(kind), text(help), text(unit)))
 }
+
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod tests;

@@ -15,8 +15,8 @@ use model::{Labels, Matcher, Sample, Timestamp};
 
 use crate::admission::{Admission, OnRefusal, Reason, WriteError};
 use crate::chunk::Chunk;
-use crate::decode::WriteRequest;
-use crate::label_bytes::{LabelError, push_labels, read_labels, shown};
+use crate::decode::{Protocol, SeriesSamples, WriteRequest};
+use crate::label_bytes::{LabelError, push_labels, read_labels};
 use crate::limits::Limits;
 use crate::record::{
     RecordError, RecordKind, SeriesId, push_chunks, read_chunks, read_definitions, read_samples,
@@ -71,8 +71,8 @@ impl Head {
         self.limits = limits;
     }
 
-    /// Admits a request, as Prometheus' receiver does for remote write 1.0: series with impossible labels are left
-    /// out and counted, and the first sample that does not fit its series refuses the whole request.
+    /// Admits a request, as Prometheus' receiver does. Of remote write 1.0 series with impossible labels are left out and
+    /// counted, and the first sample that does not fit its series refuses the whole request; of 2.0 it is left out alone.
     pub fn stage(
         &mut self,
         request: &WriteRequest<'_>,
@@ -86,39 +86,29 @@ impl Head {
             });
         }
         let first_new = self.next_id;
-        let mut stage = Stage::new(samples, OnRefusal::Whole, self.admission(now), self.horizon);
+        let on_refusal = match request.protocol {
+            Protocol::V1 => OnRefusal::Whole,
+            Protocol::V2 => OnRefusal::Part,
+        };
+        let mut stage = Stage::new(samples, on_refusal, self.admission(now), self.horizon);
+        for flaw in &request.flaws {
+            let first = || flaw.first.clone();
+            stage
+                .report
+                .refuse(Reason::Flaw(flaw.kind), flaw.series, first);
+        }
+        let asks_for_series = request.exemplars().len() > 0;
         let mut outcome = Ok(());
-        for series in request.series() {
-            // A series without samples is none yet; it may have had histograms.
-            if series.samples.is_empty() {
-                if read_labels(series.label_bytes) == Err(LabelError::Malformed) {
-                    outcome = Err(WriteError::MalformedLabels);
-                    break;
+        for (place, series) in request.series().enumerate() {
+            outcome = self.stage_series(&mut stage, &series).map(|is_known| {
+                if asks_for_series && !is_known {
+                    stage.report.unknown_series.push(place);
                 }
-                continue;
-            }
-            outcome = match self.find_or_create(series.label_bytes) {
-                Ok(id) => self.admit(&mut stage, id, series.samples),
-                Err(Reason::Labels(LabelError::Malformed)) => Err(WriteError::MalformedLabels),
-                Err(reason) => {
-                    let samples = series.samples.len();
-                    let series = || shown(series.label_bytes);
-                    stage.report.refuse(reason, samples, series);
-                    Ok(())
-                }
-            };
+            });
             if outcome.is_err() {
                 break;
             }
         }
-        if request.ignored.histograms > 0 {
-            stage.report.refuse(
-                Reason::NativeHistogram,
-                request.ignored.histograms,
-                String::new,
-            );
-        }
-        stage.report.ignored = request.ignored;
         self.end_stage(stage, outcome, first_new)
     }
 
@@ -402,6 +392,49 @@ impl Head {
             oldest: now - self.limits.retention,
             newest: now + self.limits.ahead_max,
         }
+    }
+
+    /// Answers whether there is such a series now.
+    #[inline]
+    fn stage_series(
+        &mut self,
+        stage: &mut Stage,
+        series: &SeriesSamples<'_>,
+    ) -> Result<bool, WriteError> {
+        let found = if series.samples.is_empty() {
+            // A series without samples is none yet; it may have exemplars, or histograms, which are not kept.
+            self.find(series.label_bytes)
+        } else {
+            self.find_or_create(series.label_bytes).map(Some)
+        };
+        match found {
+            Ok(id) => {
+                if let Some(id) = id {
+                    self.admit(stage, id, series.samples)?;
+                }
+                if !series.histograms.is_empty() {
+                    stage.refuse_histograms(series)?;
+                }
+                Ok(id.is_some())
+            }
+            Err(Reason::Labels(LabelError::Malformed)) => Err(WriteError::MalformedLabels),
+            Err(reason) => {
+                let samples = series.samples.len() + series.histograms.len();
+                stage.refuse_series(reason, samples, series.label_bytes);
+                Ok(false)
+            }
+        }
+    }
+
+    fn find(&self, label_bytes: &[u8]) -> Result<Option<SeriesId>, Reason> {
+        if let Some(id) = self.series.find_spelled(label_bytes) {
+            return Ok(Some(id));
+        }
+        let labels = read_labels(label_bytes).map_err(Reason::Labels)?;
+        let mut canonical = Vec::with_capacity(label_bytes.len());
+        push_labels(&mut canonical, &labels);
+        let hash = self.series.hash(&canonical);
+        Ok(self.series.find_labels(hash, &labels))
     }
 
     #[inline]

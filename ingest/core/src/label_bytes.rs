@@ -7,9 +7,9 @@
 use std::hash::{BuildHasher, Hasher};
 
 use foldhash::quality::FixedState;
+use model::Labels;
 use model::go_quote::quote;
 use model::protobuf::{BYTES, Fields, WireError, push_varint};
-use model::{Labels, METRIC_NAME};
 
 /// Field 1 of a `TimeSeries`, wire type 2.
 pub(crate) const LABEL_TAG: u8 = 0x0a;
@@ -53,6 +53,15 @@ pub enum LabelError {
 
 /// The labels that the bytes spell, whatever their order.
 pub(crate) fn read_labels(bytes: &[u8]) -> Result<Labels, LabelError> {
+    let labels = read_label_set(bytes)?;
+    if labels.metric_name().is_none() {
+        return Err(LabelError::NoMetricName);
+    }
+    Ok(labels)
+}
+
+/// As [`read_labels`], of what need not be a series: an exemplar's labels.
+pub(crate) fn read_label_set(bytes: &[u8]) -> Result<Labels, LabelError> {
     let mut pairs = Vec::with_capacity(16);
     let mut fields = Fields::new(bytes);
     while !fields.is_empty() {
@@ -70,10 +79,22 @@ pub(crate) fn read_labels(bytes: &[u8]) -> Result<Labels, LabelError> {
     }
     // An empty value means that the label is absent.
     pairs.retain(|(_, value)| !value.is_empty());
-    if !pairs.iter().any(|(name, _)| *name == METRIC_NAME) {
-        return Err(LabelError::NoMetricName);
-    }
     Ok(Labels::from_pairs(pairs))
+}
+
+/// The name that is given twice, of labels that are refused for it.
+pub(crate) fn duplicate_name(bytes: &[u8]) -> String {
+    let mut names = Vec::new();
+    let mut fields = Fields::new(bytes);
+    while let Some((name, _)) = (!fields.is_empty())
+        .then(|| read_label(&mut fields).ok())
+        .flatten()
+    {
+        names.push(name);
+    }
+    names.sort_unstable();
+    let twice = names.windows(2).find(|pair| pair[0] == pair[1]);
+    shortened(String::from_utf8_lossy(twice.map_or(&[], |pair| pair[0])).into_owned())
 }
 
 /// What the bytes spell as far as it can be read, right or wrong, in the order in which it was sent: for people.
@@ -124,17 +145,22 @@ fn read_label<'a>(fields: &mut Fields<'a>) -> Result<(&'a [u8], &'a [u8]), WireE
 /// Appends the canonical bytes.
 pub(crate) fn push_labels(bytes: &mut Vec<u8>, labels: &Labels) {
     for (name, value) in labels {
-        let length =
-            2 + varint_length(name.len()) + name.len() + varint_length(value.len()) + value.len();
-        bytes.push(LABEL_TAG);
-        push_varint(bytes, length as u64);
-        bytes.push(NAME_TAG);
-        push_varint(bytes, name.len() as u64);
-        bytes.extend_from_slice(name.as_bytes());
-        bytes.push(VALUE_TAG);
-        push_varint(bytes, value.len() as u64);
-        bytes.extend_from_slice(value.as_bytes());
+        push_label(bytes, name.as_bytes(), value.as_bytes());
     }
+}
+
+#[inline]
+pub(crate) fn push_label(bytes: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    let length =
+        2 + varint_length(name.len()) + name.len() + varint_length(value.len()) + value.len();
+    bytes.push(LABEL_TAG);
+    push_varint(bytes, length as u64);
+    bytes.push(NAME_TAG);
+    push_varint(bytes, name.len() as u64);
+    bytes.extend_from_slice(name);
+    bytes.push(VALUE_TAG);
+    push_varint(bytes, value.len() as u64);
+    bytes.extend_from_slice(value);
 }
 
 /// Whether `bytes` are the canonical bytes of `labels`. This is asked for every series of every request.

@@ -4,11 +4,15 @@ mod bits;
 mod block;
 mod chunk;
 mod decode;
+mod exemplar_error;
+mod exemplars;
 mod head;
 mod histogram_chunk;
 mod index;
 mod label_bytes;
 mod limits;
+mod metadata;
+mod metric_kind;
 mod postings;
 mod record;
 mod series;
@@ -26,13 +30,20 @@ pub use block::{
     WriteBlockError, block_ranges, empty_tombstones, past_retention, past_size, plan_compaction,
 };
 pub use chunk::{Chunk, ChunkError, ChunkSamples, OpenChunk, SAMPLES_PER_CHUNK};
-pub use decode::{DecodeError, Ignored, SeriesSamples, WriteRequest, expand, expanded_len};
+pub use decode::{
+    DecodeError, Flaw, FlawKind, HistogramError, HistogramForm, Protocol, SentExemplar,
+    SentHistogram, SentMetadata, SeriesSamples, SymbolError, WriteRequest, expand, expanded_len,
+};
+pub use exemplar_error::ExemplarError;
+pub use exemplars::{Exemplar, ExemplarRing, SeriesExemplar, take_exemplars};
 pub use head::{Head, HeadStats, SnapshotCursor, SnapshotPart};
 pub use histogram_chunk::{
     HISTOGRAMS_PER_CHUNK, HistogramEncoding, HistogramSamples, NotAppendable, OpenHistogramChunk,
 };
 pub use label_bytes::{LabelError, LabelHasher};
 pub use limits::{Limits, SizeError};
+pub use metadata::{Metadata, MetadataRefused, MetadataTable};
+pub use metric_kind::MetricKind;
 pub use model::protobuf::WireError;
 pub use record::{RecordError, RecordKind, SeriesId};
 pub use series::{BLOCK_RANGE, SeriesView};

@@ -16,6 +16,8 @@ pub struct Limits {
     pub labels_per_series_max: usize,
     pub label_name_bytes_max: usize,
     pub label_value_bytes_max: usize,
+    /// Exemplars in memory; none are kept where it is 0.
+    pub exemplars_max: usize,
     /// How far ahead of our clock a sample may be.
     pub ahead_max: Duration,
     /// Samples older than this are refused and forgotten.
@@ -36,6 +38,7 @@ impl Limits {
             labels_per_series_max: limits.labels_max,
             label_name_bytes_max: limits.label_name_bytes_max,
             label_value_bytes_max: limits.label_value_bytes_max,
+            exemplars_max: limits.exemplars_max,
             ahead_max: AHEAD_MAX,
             retention,
         }

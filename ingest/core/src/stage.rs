@@ -2,7 +2,8 @@
 use model::{Labels, Sample, Timestamp};
 
 use crate::admission::{Admission, OnRefusal, Reason, Report, SampleError, WriteError};
-use crate::label_bytes::push_labels;
+use crate::decode::SeriesSamples;
+use crate::label_bytes::{LabelError, duplicate_name, push_labels, shown};
 use crate::record::{RecordKind, SamplesWriter, SeriesId, push_definition};
 use crate::series::{Place, Series};
 
@@ -95,6 +96,10 @@ impl Stage {
                 (None, Place::Older) => SampleError::OutOfOrder,
             };
             match self.on_refusal {
+                OnRefusal::Part => {
+                    let labels = || series.labels.to_string();
+                    self.report.refuse(Reason::Sample(problem), 1, labels);
+                }
                 OnRefusal::Sample => {
                     self.refuse_sample(Reason::Sample(problem), &series.labels);
                 }
@@ -109,6 +114,40 @@ impl Stage {
             }
         }
         Ok(())
+    }
+
+    /// No histogram is kept yet; one that is none refuses its request as a sample would.
+    pub(crate) fn refuse_histograms(
+        &mut self,
+        series: &SeriesSamples<'_>,
+    ) -> Result<(), WriteError> {
+        for sent in series.histograms {
+            let labels = || shown(series.label_bytes);
+            match (&sent.histogram, self.on_refusal) {
+                (Ok(_), _) => self.report.refuse(Reason::NativeHistogram, 1, labels),
+                (Err(error), OnRefusal::Whole) => {
+                    return Err(WriteError::Histogram {
+                        error: *error,
+                        series: labels(),
+                    });
+                }
+                (Err(error), OnRefusal::Part | OnRefusal::Sample) => {
+                    self.report.refuse(Reason::Histogram(*error), 1, labels);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// All of a series that cannot be kept.
+    pub(crate) fn refuse_series(&mut self, reason: Reason, samples: usize, label_bytes: &[u8]) {
+        self.report.refuse(reason, samples, || shown(label_bytes));
+        if reason == Reason::Labels(LabelError::DuplicateName)
+            && let Some(refused) = self.report.refused.get_mut(&reason)
+            && refused.name.is_empty()
+        {
+            refused.name = duplicate_name(label_bytes);
+        }
     }
 
     pub(crate) fn refuse_sample(&mut self, reason: Reason, labels: &Labels) {

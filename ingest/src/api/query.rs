@@ -1,23 +1,25 @@
-//! `/api/v1/query`, `/api/v1/query_range`, `/api/v1/format_query`.
+//! `/api/v1/query`, `/api/v1/query_range`, `/api/v1/format_query`, `/api/v1/parse_query`.
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use model::{Labels, Sample, go_number};
+use model::{Labels, Sample, go_json, go_number};
 use promql::{
     Answer, EvalError, ParserOptions, Query, QueryValue, ReadError, SampleValue, Series,
     VectorSample,
 };
 use runtime::Tenant;
 
+use crate::api::ast_json::tree;
 use crate::api::envelope::{ApiError, Success, TRUNCATED, respond};
 use crate::api::json::{
     push_histogram, push_labels, push_list, push_point, push_sample, push_text, push_time,
 };
 use crate::api::params::Params;
+use crate::api::pretty::pretty;
 use crate::engine::Engine;
-use crate::query::{QueryError, QueryOptions, QueryTimes};
+use crate::query::{QueryError, QueryOptions, QueryStats, QueryTimes};
 
 /// Prometheus' bound: a week at a resolution of a minute, a year at an hour.
 const POINTS_MAX: i64 = 11_000;
@@ -30,12 +32,14 @@ pub(crate) async fn instant(
     let answer = async {
         let params = Params::read(request).await?;
         let limit = params.limit()?;
+        let wants_stats = !params.value("stats").is_empty();
         let at = params.time_or("time", engine.clock().now())?;
         let options = options(&params)?;
         let query = compile(&params)?;
         let times = QueryTimes::Instant(at);
-        let answer = engine.run(&tenant, &query, times, options).await;
-        Ok(success(answer.map_err(error_of)?, limit))
+        let answer = engine.run_measured(&tenant, &query, times, options).await;
+        let (answer, stats) = answer.map_err(error_of)?;
+        Ok(success(answer, limit, wants_stats.then_some(&stats)))
     };
     respond(answer.await)
 }
@@ -48,11 +52,13 @@ pub(crate) async fn range(
     let answer = async {
         let params = Params::read(request).await?;
         let limit = params.limit()?;
+        let wants_stats = !params.value("stats").is_empty();
         let times = range_times(&params)?;
         let options = options(&params)?;
         let query = compile(&params)?;
-        let answer = engine.run(&tenant, &query, times, options).await;
-        Ok(success(answer.map_err(error_of)?, limit))
+        let answer = engine.run_measured(&tenant, &query, times, options).await;
+        let (answer, stats) = answer.map_err(error_of)?;
+        Ok(success(answer, limit, wants_stats.then_some(&stats)))
     };
     respond(answer.await)
 }
@@ -61,8 +67,18 @@ pub(crate) async fn format(request: Request) -> Response {
     let answer = async {
         let query = compile(&Params::read(request).await?)?;
         let mut data = String::new();
-        push_text(&mut data, &query.expr().to_string());
+        push_text(&mut data, &pretty(query.expr()));
         Ok(Success::new(data))
+    };
+    respond(answer.await)
+}
+
+pub(crate) async fn parse(request: Request) -> Response {
+    let answer = async {
+        let query = compile(&Params::read(request).await?)?;
+        let data = go_json::to_string(&tree(query.expr()));
+        data.map(Success::new)
+            .map_err(|error| ApiError::internal(error.to_string()))
     };
     respond(answer.await)
 }
@@ -129,7 +145,7 @@ fn error_of(error: QueryError) -> ApiError {
     }
 }
 
-fn success(answer: Answer, limit: Option<usize>) -> Success {
+fn success(answer: Answer, limit: Option<usize>, stats: Option<&QueryStats>) -> Success {
     let mut warnings = answer.warnings;
     let mut value = answer.value;
     if let Some(limit) = limit {
@@ -142,11 +158,30 @@ fn success(answer: Answer, limit: Option<usize>) -> Success {
             warnings.push(TRUNCATED.to_owned());
         }
     }
+    let mut data = value_json(&value);
+    if let Some(stats) = stats {
+        data.pop();
+        data.push_str(&format!(",\"stats\":{}}}", stats_json(stats)));
+    }
     Success {
-        data: value_json(&value),
+        data,
         warnings,
         infos: answer.infos,
     }
+}
+
+/// Samples are those that were read from the store, once for each selector, and all of them are in memory at once.
+fn stats_json(stats: &QueryStats) -> String {
+    let seconds = |time: Duration| go_number::format_json(time.as_secs_f64());
+    format!(
+        "{{\"timings\":{{\"evalTotalTime\":{},\"resultSortTime\":0,\"queryPreparationTime\":{},\"innerEvalTime\":{},\"execQueueTime\":{},\"execTotalTime\":{}}},\"samples\":{{\"totalQueryableSamples\":{samples},\"peakSamples\":{samples},\"samplesRead\":{samples}}}}}",
+        seconds(stats.evaluating),
+        seconds(stats.reading),
+        seconds(stats.evaluating.saturating_sub(stats.reading)),
+        seconds(stats.queued),
+        seconds(stats.queued + stats.evaluating),
+        samples = stats.samples,
+    )
 }
 
 fn cut<T>(items: &mut Vec<T>, limit: usize) -> bool {
@@ -310,7 +345,7 @@ mod tests {
             infos: Vec::new(),
         };
         for (count, limit, warned) in [(2, None, false), (2, Some(2), false), (3, Some(2), true)] {
-            let success = success(answer(count), limit);
+            let success = success(answer(count), limit, None);
             assert_eq!(success.data.matches("metric").count(), 2);
             assert_eq!(!success.warnings.is_empty(), warned, "{count} {limit:?}");
         }

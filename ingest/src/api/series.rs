@@ -1,4 +1,4 @@
-//! `/api/v1/series`, `/api/v1/labels`, `/api/v1/label/NAME/values`, `/api/v1/metadata`.
+//! `/api/v1/series`, `/api/v1/labels`, `/api/v1/label/NAME/values`.
 use std::collections::BTreeSet;
 
 use axum::extract::{Path, Request, State};
@@ -94,12 +94,6 @@ pub(crate) async fn label_values(
         Ok(listed_texts(&values, limit))
     };
     respond(answer.await)
-}
-
-/// Nothing is known about metrics but their samples: remote write 1.0 carries types and help texts apart from
-/// them, and they are counted and not kept.
-pub(crate) async fn metadata() -> Response {
-    respond(Ok(Success::new("{}".to_owned())))
 }
 
 type Window = (Timestamp, Timestamp);

@@ -1,8 +1,8 @@
-//! `/api/v1/status/buildinfo`, `/api/v1/status/tsdb`.
+//! `/api/v1/status/*`: which program this is, how it was set, and what its head holds.
 use axum::extract::{Request, State};
 use axum::response::Response;
 use ingest_core::Head;
-use model::{METRIC_NAME, Timestamp};
+use model::{METRIC_NAME, Timestamp, duration, go_quote};
 use runtime::Tenant;
 
 use crate::api::envelope::{ApiError, Success, respond};
@@ -32,6 +32,109 @@ pub(crate) async fn build(State(engine): State<Engine>) -> Response {
     });
     json.push('}');
     respond(Ok(Success::new(json)))
+}
+
+/// What of the configuration has a place in Prometheus' file, in its form.
+pub(crate) async fn config(State(engine): State<Engine>) -> Response {
+    let settings = engine.settings();
+    let interval = duration::format(settings.query.default_step);
+    let mut yaml = format!("global:\n  evaluation_interval: {interval}\n");
+    if !settings.external_labels.is_empty() {
+        yaml.push_str("  external_labels:\n");
+        for (name, value) in &settings.external_labels {
+            yaml.push_str(&format!("    {name}: {}\n", go_quote::quote(value)));
+        }
+    }
+    let retention = duration::format(settings.limits.retention);
+    yaml.push_str(&format!(
+        "storage:\n  tsdb:\n    retention:\n      time: {retention}\n  exemplars:\n    max_exemplars: {}\n",
+        settings.limits.exemplars_max
+    ));
+    respond(Ok(Success::new(object([("yaml", Member::Text(yaml))]))))
+}
+
+/// What Prometheus is told by flags, as it is set here.
+pub(crate) async fn flags(State(engine): State<Engine>) -> Response {
+    let settings = engine.settings();
+    let query = &settings.query;
+    let text = |name, value: String| (name, Member::Text(value));
+    let json = object([
+        text("query.lookback-delta", duration::format(query.lookback)),
+        text("query.max-concurrency", query.concurrency_max.to_string()),
+        text("query.max-samples", query.samples_max.to_string()),
+        text("query.timeout", duration::format(query.timeout)),
+        text("storage.tsdb.path", settings.folder.display().to_string()),
+        text(
+            "storage.tsdb.retention.time",
+            duration::format(settings.limits.retention),
+        ),
+        text("web.cors.origin", ".*".to_owned()),
+        text("web.enable-remote-write-receiver", "true".to_owned()),
+        text(
+            "web.remote-write-receiver.accepted-protobuf-messages",
+            "prometheus.WriteRequest,io.prometheus.write.v2.Request".to_owned(),
+        ),
+    ]);
+    respond(Ok(Success::new(json)))
+}
+
+/// Members that speak of Go are empty or those of whatever comes nearest.
+pub(crate) async fn runtime(State(engine): State<Engine>) -> Response {
+    let folder = std::env::current_dir().unwrap_or_default();
+    let host = tokio::fs::read_to_string("/proc/sys/kernel/hostname").await;
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let started = engine.started().to_rfc3339_nano();
+    let text = |name, value: String| (name, Member::Text(value));
+    let json = object([
+        text("startTime", started.clone()),
+        text("CWD", folder.display().to_string()),
+        text("hostname", host.unwrap_or_default().trim().to_owned()),
+        text("serverTime", engine.clock().now().to_rfc3339_nano()),
+        ("reloadConfigSuccess", Member::Plain("true".to_owned())),
+        text("lastConfigTime", started),
+        (
+            "corruptionCount",
+            Member::Plain(engine.metrics().log_damages.get().to_string()),
+        ),
+        ("goroutineCount", Member::Plain("0".to_owned())),
+        ("GOMAXPROCS", Member::Plain(processors.to_string())),
+        ("GOMEMLIMIT", Member::Plain(i64::MAX.to_string())),
+        text("GOGC", String::new()),
+        text("GODEBUG", String::new()),
+        text(
+            "storageRetention",
+            duration::format(engine.settings().limits.retention),
+        ),
+    ]);
+    respond(Ok(Success::new(json)))
+}
+
+/// Whoever is answered at all finds the log read to its end.
+pub(crate) async fn replay() -> Response {
+    let number = |name| (name, Member::Plain("0".to_owned()));
+    let state = ("state", Member::Text("done".to_owned()));
+    let json = object([number("min"), number("max"), number("current"), state]);
+    respond(Ok(Success::new(json)))
+}
+
+enum Member {
+    /// JSON already.
+    Plain(String),
+    Text(String),
+}
+
+fn object<const N: usize>(members: [(&str, Member); N]) -> String {
+    let mut json = "{".to_owned();
+    push_list(&mut json, members, |json, (name, member)| {
+        push_text(json, name);
+        json.push(':');
+        match member {
+            Member::Plain(plain) => json.push_str(&plain),
+            Member::Text(text) => push_text(json, &text),
+        }
+    });
+    json.push('}');
+    json
 }
 
 pub(crate) async fn head(

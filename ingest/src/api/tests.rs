@@ -1,4 +1,7 @@
 //! The API as a client sees it: the router over an engine in a folder of its own, with a clock that stands still.
+mod endpoints;
+mod senders;
+
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;

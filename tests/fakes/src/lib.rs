@@ -27,6 +27,7 @@ mod smtp_words;
 mod tests;
 mod tls;
 mod webhook;
+mod write_message;
 
 pub use collector::{ExportedSpan, TraceCollector, TraceExport};
 pub use cronitor::{Cronitor, CronitorAccount, Monitor};
@@ -48,3 +49,4 @@ pub use remote_write::{REMOTE_WRITE_HEADERS, SentSample, write_request};
 pub use slack::{Slack, SlackMessage, SlackWorkspace};
 pub use tls::Tls;
 pub use webhook::{Webhook, WebhookReceiver};
+pub use write_message::{Message1, Message2, Part, custom_histogram, integer_histogram};

@@ -1,0 +1,44 @@
+//! Which kind of metric a sender says it is.
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MetricKind {
+    Counter,
+    Gauge,
+    GaugeHistogram,
+    Histogram,
+    Info,
+    StateSet,
+    Summary,
+    #[default]
+    Unknown,
+}
+
+impl MetricKind {
+    /// The same numbers in both versions of remote write.
+    pub(crate) const fn from_wire(number: u64) -> Self {
+        match number {
+            1 => Self::Counter,
+            2 => Self::Gauge,
+            3 => Self::Histogram,
+            4 => Self::GaugeHistogram,
+            5 => Self::Summary,
+            6 => Self::Info,
+            7 => Self::StateSet,
+            _ => Self::Unknown,
+        }
+    }
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::GaugeHistogram => "gaugehistogram",
+            Self::Histogram => "histogram",
+            Self::Info => "info",
+            Self::StateSet => "stateset",
+            Self::Summary => "summary",
+            Self::Unknown => "unknown",
+        }
+    }
+}
