@@ -46,12 +46,24 @@ impl SeriesReader for HeadReader {
                     samples.push(sample);
                 }
             }
-            if !samples.is_empty() {
-                found.push(Series {
-                    labels: view.labels,
-                    samples,
-                    ..Series::default()
-                });
+            let mut histograms = Vec::new();
+            for sample in view.histograms() {
+                if sample.timestamp > until {
+                    break;
+                }
+                if sample.timestamp > after {
+                    left = left.checked_sub(1).ok_or(ReadError::TooManySamples)?;
+                    histograms.push(sample);
+                }
+            }
+            let series = Series {
+                labels: view.labels,
+                samples,
+                histograms,
+                ..Series::default()
+            };
+            if !series.is_empty() {
+                found.push(series);
             }
         }
         Ok(found)

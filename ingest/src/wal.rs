@@ -232,7 +232,8 @@ impl Iterator for SnapshotParts<'_> {
         let from = self.next?;
         let (part, next) = self.store.read(|head| head.snapshot(from, PART_BYTES));
         self.next = next;
-        Some((RecordKind::Chunks as u8, part.into_payload()))
+        let (kind, payload) = part.into_record();
+        Some((kind as u8, payload))
     }
 }
 

@@ -10,9 +10,10 @@
 use std::sync::Arc;
 
 use model::protobuf::{push_varint, unzigzag, zigzag};
-use model::{Sample, Timestamp};
+use model::{HistogramSample, Sample, Timestamp};
 
 use crate::bits::{BitReader, BitWriter};
+use crate::encoding::{Encoding, floats, histograms};
 use crate::xor::XorValue;
 
 /// Samples after which a chunk is closed (Prometheus' `samplesPerChunk`).
@@ -20,11 +21,12 @@ pub const SAMPLES_PER_CHUNK: u16 = 120;
 
 const COUNT_BYTES: usize = 2;
 
-/// A closed chunk.
+/// A closed chunk, of floats or of histograms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {
     pub min_time: Timestamp,
     pub max_time: Timestamp,
+    pub encoding: Encoding,
     bytes: Box<[u8]>,
 }
 
@@ -33,7 +35,7 @@ pub struct Chunk {
 pub struct ChunkError;
 
 impl Chunk {
-    /// Reads all samples once, so that nothing about the chunk can surprise later.
+    /// Reads all samples of a chunk of floats once, so that nothing about it can surprise later.
     pub fn from_bytes(bytes: Box<[u8]>) -> Result<Self, ChunkError> {
         let mut samples = ChunkSamples::new(&bytes);
         let (mut min, mut max) = (Timestamp::MAX, Timestamp::MIN);
@@ -46,18 +48,20 @@ impl Chunk {
         if read == 0 || read != count(&bytes) {
             return Err(ChunkError);
         }
-        Ok(Self {
-            min_time: min,
-            max_time: max,
-            bytes,
-        })
+        Ok(Self::from_stored(min, max, Encoding::XOR, bytes))
     }
 
     /// A chunk out of a record whose checksum was right; reading it stays safe where it is malformed nevertheless.
-    pub(crate) fn from_stored(min_time: Timestamp, max_time: Timestamp, bytes: Box<[u8]>) -> Self {
+    pub(crate) fn from_stored(
+        min_time: Timestamp,
+        max_time: Timestamp,
+        encoding: Encoding,
+        bytes: Box<[u8]>,
+    ) -> Self {
         Self {
             min_time,
             max_time,
+            encoding,
             bytes,
         }
     }
@@ -72,9 +76,14 @@ impl Chunk {
         count(&self.bytes)
     }
 
-    #[must_use]
-    pub fn samples(&self) -> ChunkSamples<'_> {
-        ChunkSamples::new(&self.bytes)
+    /// The floats; none where the chunk holds histograms.
+    pub fn samples(&self) -> impl Iterator<Item = Sample> + use<'_> {
+        floats(self.encoding, &self.bytes)
+    }
+
+    /// The histograms; none where the chunk holds floats.
+    pub fn histograms(&self) -> impl Iterator<Item = HistogramSample> + use<'_> {
+        histograms(self.encoding, &self.bytes)
     }
 }
 
@@ -175,6 +184,7 @@ impl OpenChunk {
         Arc::new(Chunk {
             min_time: self.min_time(),
             max_time: self.last().timestamp,
+            encoding: Encoding::XOR,
             bytes: self.writer.into_bytes().into_boxed_slice(),
         })
     }

@@ -11,12 +11,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use model::{Labels, Matcher, Sample, Timestamp};
+use model::{HistogramSample, Labels, Matcher, Sample, Timestamp};
 
 use crate::admission::{Admission, OnRefusal, Reason, WriteError};
 use crate::chunk::Chunk;
-use crate::decode::{Protocol, SeriesSamples, WriteRequest};
-use crate::label_bytes::{LabelError, push_labels, read_labels};
+use crate::decode::{Protocol, SentHistogram, SeriesSamples, WriteRequest};
+use crate::encoding::Encoding;
+use crate::histogram_record::read_histograms;
+use crate::label_bytes::{LabelError, push_labels, read_labels, shown};
 use crate::limits::Limits;
 use crate::record::{
     RecordError, RecordKind, SeriesId, push_chunks, read_chunks, read_definitions, read_samples,
@@ -154,17 +156,33 @@ impl Head {
                 series.is_defined = true;
             }
         }
-        for (id, sample) in staged.samples {
+        let mut histograms = staged.histograms.into_iter().peekable();
+        for (place, (id, sample)) in staged.samples.into_iter().enumerate() {
+            while let Some((_, id, sample)) = histograms.next_if(|(before, ..)| *before <= place) {
+                self.commit_histogram(id, &sample);
+            }
             if let Some(series) = self.series.get_mut(id) {
                 series.pending -= 1;
                 self.chunks += usize::from(series.push(sample));
             }
         }
+        for (_, id, sample) in histograms {
+            self.commit_histogram(id, &sample);
+        }
+    }
+
+    fn commit_histogram(&mut self, id: SeriesId, sample: &HistogramSample) {
+        if let Some(series) = self.series.get_mut(id) {
+            series.pending -= 1;
+            self.chunks += usize::from(series.push_histogram(sample));
+        }
     }
 
     /// The log does not have the records, and never will.
     pub fn abort(&mut self, staged: Staged) {
-        for (id, _) in staged.samples {
+        let floats = staged.samples.into_iter().map(|(id, _)| id);
+        let histograms = staged.histograms.into_iter().map(|(_, id, _)| id);
+        for id in floats.chain(histograms) {
             if let Some(series) = self.series.get_mut(id) {
                 series.pending -= 1;
                 if series.pending == 0 {
@@ -375,8 +393,17 @@ impl Head {
                     None => undefined += 1,
                 }
             })?,
-            RecordKind::Chunks => {
-                read_chunks(payload, |id, bytes, chunks| self.restore(id, bytes, chunks))?;
+            RecordKind::Histograms => read_histograms(payload, |id, sample| {
+                let id = self.renumbered.get(&id).copied().unwrap_or(id);
+                match self.series.get_mut(id) {
+                    Some(series) => self.chunks += usize::from(series.replay_histogram(&sample)),
+                    None => undefined += 1,
+                }
+            })?,
+            RecordKind::AnyChunks | RecordKind::Chunks => {
+                read_chunks(kind, payload, |id, bytes, chunks| {
+                    self.restore(id, bytes, chunks);
+                })?;
             }
         }
         Ok(undefined)
@@ -401,19 +428,29 @@ impl Head {
         stage: &mut Stage,
         series: &SeriesSamples<'_>,
     ) -> Result<bool, WriteError> {
-        let found = if series.samples.is_empty() {
-            // A series without samples is none yet; it may have exemplars, or histograms, which are not kept.
+        let is_sound = |sent: &SentHistogram| sent.histogram.is_ok();
+        let found = if series.samples.is_empty() && !series.histograms.iter().any(is_sound) {
+            // A series without samples is none yet; it may have exemplars.
             self.find(series.label_bytes)
         } else {
             self.find_or_create(series.label_bytes).map(Some)
         };
         match found {
             Ok(id) => {
-                if let Some(id) = id {
-                    self.admit(stage, id, series.samples)?;
-                }
-                if !series.histograms.is_empty() {
-                    stage.refuse_histograms(series)?;
+                match id.and_then(|id| Some((id, self.series.get_mut(id)?))) {
+                    Some((id, own)) => {
+                        stage.admit(id, own, series.samples)?;
+                        if !series.histograms.is_empty() {
+                            stage.admit_histograms(id, own, series.histograms)?;
+                        }
+                    }
+                    None => {
+                        for sent in series.histograms {
+                            if let Err(error) = &sent.histogram {
+                                stage.refuse_histogram(*error, || shown(series.label_bytes))?;
+                            }
+                        }
+                    }
                 }
                 Ok(id.is_some())
             }
@@ -512,7 +549,9 @@ impl Head {
         let Err(error) = outcome else {
             return Ok(stage.finish());
         };
-        for (id, _) in &stage.samples {
+        let floats = stage.samples.iter().map(|(id, _)| id);
+        let histograms = stage.histograms.iter().map(|(_, id, _)| id);
+        for id in floats.chain(histograms) {
             if let Some(series) = self.series.get_mut(*id) {
                 series.pending -= 1;
             }
@@ -553,18 +592,24 @@ pub struct SnapshotPart {
 }
 
 impl SnapshotPart {
-    /// The payload of a record of kind [`RecordKind::Chunks`].
+    /// A record's kind and payload. Where all chunks are of floats it is one that was there before there were others.
     #[must_use]
-    pub fn into_payload(self) -> Vec<u8> {
+    pub fn into_record(self) -> (RecordKind, Vec<u8>) {
+        let mut chunks = self.series.iter().flat_map(|(.., chunks)| chunks);
+        let kind = if chunks.all(|chunk| chunk.encoding == Encoding::XOR) {
+            RecordKind::Chunks
+        } else {
+            RecordKind::AnyChunks
+        };
         let mut payload = Vec::new();
         let mut label_bytes = Vec::new();
         for (id, labels, chunks) in self.series {
             label_bytes.clear();
             push_labels(&mut label_bytes, &labels);
             let chunks = chunks.iter().map(AsRef::as_ref);
-            push_chunks(&mut payload, id, &label_bytes, chunks);
+            push_chunks(&mut payload, kind, id, &label_bytes, chunks);
         }
-        payload
+        (kind, payload)
     }
 }
 

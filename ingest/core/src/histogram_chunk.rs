@@ -23,8 +23,8 @@ const HEADER_BYTES: usize = 3;
 pub const HISTOGRAMS_PER_CHUNK: u16 = 120;
 /// Whole numbers up to here are exact as floats.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
-/// More buckets than any source has; a bound for what malformed bytes can ask for.
-const BUCKETS_MAX: usize = 1 << 16;
+/// On either side of zero. More than any source has; a bound for what malformed bytes can ask for.
+pub(crate) const BUCKETS_MAX: usize = 1 << 16;
 
 /// How the numbers of a chunk are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -390,8 +390,10 @@ impl OpenHistogramChunk {
         let same = next.schema == self.layout.schema
             && next.zero_threshold == self.layout.zero_threshold
             && next.custom_values == self.layout.custom_values;
+        let has_room = self.layout.positive.len() + next.positive.len() <= BUCKETS_MAX
+            && self.layout.negative.len() + next.negative.len() <= BUCKETS_MAX;
         // After a stale mark a series begins anew.
-        if self.last.is_stale() || !same {
+        if self.last.is_stale() || !same || !has_room {
             return Err(NotAppendable::IsOther);
         }
         if !is_gauge && is_reset(next, &self.last) {

@@ -13,9 +13,8 @@ use runtime::Tenant;
 
 use crate::api::ast_json::tree;
 use crate::api::envelope::{ApiError, Success, TRUNCATED, respond};
-use crate::api::json::{
-    push_histogram, push_labels, push_list, push_point, push_sample, push_text, push_time,
-};
+use crate::api::histogram_json::push_histogram_point;
+use crate::api::json::{push_labels, push_list, push_point, push_sample, push_text, push_time};
 use crate::api::params::Params;
 use crate::api::pretty::pretty;
 use crate::engine::Engine;
@@ -238,7 +237,7 @@ fn push_element(json: &mut String, element: &VectorSample) {
         }
         SampleValue::Histogram(histogram) => {
             json.push_str(",\"histogram\":");
-            push_histogram(json, element.at, histogram);
+            push_histogram_point(json, element.at, histogram);
         }
     }
     json.push('}');
@@ -254,7 +253,7 @@ fn push_series(json: &mut String, series: &Series) {
     if !series.histograms.is_empty() {
         json.push_str(",\"histograms\":[");
         push_list(json, &series.histograms, |json, sample| {
-            push_histogram(json, sample.timestamp, &sample.histogram);
+            push_histogram_point(json, sample.timestamp, &sample.histogram);
         });
         json.push(']');
     }

@@ -28,25 +28,7 @@ pub(crate) const POSTINGS_ALIGNMENT: u64 = 4;
 pub(crate) const CONTENTS_PLACES: usize = 6;
 pub(crate) const CONTENTS_BYTES: u64 = CONTENTS_PLACES as u64 * 8 + 4;
 
-/// How a chunk's samples are written down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Encoding(pub u8);
-
-impl Encoding {
-    pub const XOR: Self = Self(1);
-    pub const HISTOGRAM: Self = Self(2);
-    pub const FLOAT_HISTOGRAM: Self = Self(3);
-
-    /// Every encoding that is known begins with its number of samples.
-    pub(crate) fn samples_len(self, bytes: &[u8]) -> u16 {
-        match (self, bytes) {
-            (Self::XOR | Self::HISTOGRAM | Self::FLOAT_HISTOGRAM, [high, low, ..]) => {
-                u16::from_be_bytes([*high, *low])
-            }
-            _ => 0,
-        }
-    }
-}
+pub use crate::encoding::Encoding;
 
 /// A chunk of a block, in whatever encoding.
 #[derive(Clone, Debug, PartialEq, Eq)]
