@@ -2,13 +2,15 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use model::{Labels, Sample, Timestamp};
+use model::{HistogramSample, Labels, Sample, Timestamp};
 
 use crate::block::file::BlockError;
-use crate::block::layout::{BlockChunk, Encoding};
+use crate::block::layout::BlockChunk;
 use crate::block::reader::{BlockWalk, WalkedSeries};
 use crate::block::tombstones::{Interval, is_deleted};
-use crate::chunk::{ChunkSamples, OpenChunk, SAMPLES_PER_CHUNK};
+use crate::chunk::SAMPLES_PER_CHUNK;
+use crate::encoding::{floats, histograms};
+use crate::open_chunk::Open;
 
 #[derive(Debug, thiserror::Error)]
 pub enum MergeError {
@@ -104,12 +106,11 @@ fn without_deleted(series: WalkedSeries) -> Result<Vec<BlockChunk>, Labels> {
         if !deleted.iter().any(touches) {
             kept.push(chunk);
         } else if !deleted.iter().any(covers) {
-            if chunk.encoding != Encoding::XOR {
+            if !chunk.encoding.is_known() {
                 return Err(labels);
             }
-            let samples = ChunkSamples::new(&chunk.bytes);
             kept.extend(encode(
-                samples.filter(|sample| !is_deleted(&deleted, sample.timestamp)),
+                points_of(&chunk).filter(|point| !is_deleted(&deleted, point.timestamp())),
             ));
         }
     }
@@ -144,40 +145,69 @@ fn merge_chunks(chunks: Vec<BlockChunk>) -> Option<Vec<BlockChunk>> {
         }
         if over_one_another
             .iter()
-            .any(|chunk| chunk.encoding != Encoding::XOR)
+            .any(|chunk| !chunk.encoding.is_known())
         {
             return None;
         }
-        let mut samples: Vec<Sample> = over_one_another
-            .iter()
-            .flat_map(|chunk| ChunkSamples::new(&chunk.bytes))
-            .collect();
-        samples.sort_by_key(|sample| sample.timestamp);
-        samples.dedup_by_key(|sample| sample.timestamp);
-        merged.extend(encode(samples.into_iter()));
+        let mut points: Vec<Point> = over_one_another.iter().flat_map(points_of).collect();
+        points.sort_by_key(Point::timestamp);
+        points.dedup_by_key(|point| point.timestamp());
+        merged.extend(encode(points.into_iter()));
     }
     Some(merged)
 }
 
-fn encode(samples: impl Iterator<Item = Sample>) -> Vec<BlockChunk> {
-    let mut chunks = Vec::new();
-    let mut open: Option<OpenChunk> = None;
-    for sample in samples {
-        match &mut open {
-            Some(chunk) if chunk.samples_len() < SAMPLES_PER_CHUNK => chunk.push(sample),
-            _ => chunks.extend(open.replace(OpenChunk::new(sample)).map(seal)),
+/// A float or a histogram.
+enum Point {
+    Float(Sample),
+    Histogram(HistogramSample),
+}
+
+impl Point {
+    fn timestamp(&self) -> Timestamp {
+        match self {
+            Self::Float(sample) => sample.timestamp,
+            Self::Histogram(sample) => sample.timestamp,
         }
+    }
+}
+
+fn points_of(chunk: &BlockChunk) -> impl Iterator<Item = Point> {
+    let samples = floats(chunk.encoding, &chunk.bytes).map(Point::Float);
+    samples.chain(histograms(chunk.encoding, &chunk.bytes).map(Point::Histogram))
+}
+
+fn encode(points: impl Iterator<Item = Point>) -> Vec<BlockChunk> {
+    let mut chunks = Vec::new();
+    let mut open: Option<Open> = None;
+    for point in points {
+        let next = match (point, &mut open) {
+            (Point::Float(sample), Some(Open::Floats(chunk)))
+                if chunk.samples_len() < SAMPLES_PER_CHUNK =>
+            {
+                chunk.push(sample);
+                continue;
+            }
+            (Point::Float(sample), _) => Open::from(sample),
+            (Point::Histogram(sample), Some(Open::Histograms(chunk)))
+                if chunk.check(&sample.histogram).is_ok() =>
+            {
+                chunk.push(&sample);
+                continue;
+            }
+            (Point::Histogram(sample), before) => Open::begin_histograms(before.as_ref(), &sample),
+        };
+        chunks.extend(open.replace(next).map(seal));
     }
     chunks.extend(open.map(seal));
     chunks
 }
 
-fn seal(open: OpenChunk) -> BlockChunk {
-    let (min_time, max_time): (Timestamp, Timestamp) = (open.min_time(), open.last().timestamp);
+fn seal(open: Open) -> BlockChunk {
     BlockChunk {
-        min_time,
-        max_time,
-        encoding: Encoding::XOR,
+        min_time: open.min_time(),
+        max_time: open.max_time(),
+        encoding: open.encoding(),
         bytes: open.bytes().into(),
     }
 }

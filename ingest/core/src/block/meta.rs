@@ -21,6 +21,8 @@ pub struct BlockMeta {
     pub parents: Vec<BlockParent>,
     /// An earlier attempt to compact it failed.
     pub failed: bool,
+    /// With this block our head was cut: what it had before this time is in blocks. Others' blocks say nothing of it.
+    pub cut_before: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +67,15 @@ struct RawMeta {
     stats: BlockStats,
     compaction: RawCompaction,
     version: u8,
+    /// Others have members of their own beside Prometheus' too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    watchbell: Option<RawOwn>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawOwn {
+    cut_before: i64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -113,6 +124,9 @@ impl BlockMeta {
             sources: sources.collect::<Result<_, _>>()?,
             parents: parents.collect::<Result<_, _>>()?,
             failed: raw.compaction.failed,
+            cut_before: raw
+                .watchbell
+                .map(|own| Timestamp::from_millis(own.cut_before)),
         })
     }
 
@@ -135,6 +149,9 @@ impl BlockMeta {
                 failed: self.failed,
             },
             version: VERSION,
+            watchbell: self.cut_before.map(|time| RawOwn {
+                cut_before: time.as_millis(),
+            }),
         };
         serde_json::to_vec_pretty(&raw).expect("numbers and texts are always JSON")
     }
@@ -182,7 +199,14 @@ mod tests {
         let meta = BlockMeta::parse(JSON.as_bytes()).unwrap();
         assert_eq!((meta.level, meta.stats.num_chunks), (2, 3));
         assert_eq!(meta.parents[0].max_time, Timestamp::from_millis(15));
-        assert_eq!(BlockMeta::parse(&meta.to_json()), Ok(meta));
+        assert_eq!(meta.cut_before, None);
+        for cut_before in [None, Some(Timestamp::from_millis(7))] {
+            let meta = BlockMeta {
+                cut_before,
+                ..meta.clone()
+            };
+            assert_eq!(BlockMeta::parse(&meta.to_json()), Ok(meta));
+        }
     }
 
     #[test]

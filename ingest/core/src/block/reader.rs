@@ -1,7 +1,7 @@
 //! A block that is read: what matches, and its samples.
 use std::collections::BTreeMap;
 
-use model::{Labels, Matcher, Sample, Timestamp};
+use model::{HistogramSample, Labels, Matcher, Sample, Timestamp};
 
 use crate::block::file::{BlockError, BlockFault, BlockFile, FileName};
 use crate::block::index::{BlockIndex, ChunkPlace, IndexReader, IndexedSeries};
@@ -10,7 +10,7 @@ use crate::block::layout::{
 };
 use crate::block::tombstones::{Interval, Tombstones, is_deleted};
 use crate::block::window::Window;
-use crate::chunk::ChunkSamples;
+use crate::encoding::{floats, histograms};
 use crate::record::SeriesId;
 
 /// An opened block: places of its index are held, all else is read when it is wanted.
@@ -26,6 +26,7 @@ pub struct Block {
 pub struct BlockSeries {
     pub labels: Labels,
     pub samples: Vec<Sample>,
+    pub histograms: Vec<HistogramSample>,
 }
 
 /// What a selection found.
@@ -90,28 +91,42 @@ impl Block {
             let series = index.series(id)?;
             let deleted = self.tombstones.of(series.number);
             let mut samples = Vec::new();
+            let mut found = Vec::new();
             for place in series.chunks {
                 if place.max_time <= after || place.min_time > until {
                     continue;
                 }
                 let (encoding, bytes) = chunks.read(&place)?;
-                if encoding != Encoding::XOR {
+                if !encoding.is_known() {
                     *selected.unknown_chunks.entry(encoding).or_default() += 1;
                     continue;
                 }
-                for sample in ChunkSamples::new(bytes) {
+                let wanted = |at: Timestamp| at > after && !is_deleted(deleted, at);
+                for sample in floats(encoding, bytes) {
                     if sample.timestamp > until {
                         break;
                     }
-                    if sample.timestamp > after && !is_deleted(deleted, sample.timestamp) {
+                    if wanted(sample.timestamp) {
                         left = left.checked_sub(1).ok_or(SelectError::TooManySamples)?;
                         samples.push(sample);
                     }
                 }
+                for sample in histograms(encoding, bytes) {
+                    if sample.timestamp > until {
+                        break;
+                    }
+                    if wanted(sample.timestamp) {
+                        left = left.checked_sub(1).ok_or(SelectError::TooManySamples)?;
+                        found.push(sample);
+                    }
+                }
             }
-            if !samples.is_empty() {
-                let labels = series.labels;
-                selected.series.push(BlockSeries { labels, samples });
+            if !samples.is_empty() || !found.is_empty() {
+                selected.series.push(BlockSeries {
+                    labels: series.labels,
+                    samples,
+                    histograms: found,
+                });
             }
         }
         Ok(selected)

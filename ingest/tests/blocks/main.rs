@@ -1,0 +1,5 @@
+//! Samples that leave memory for blocks: nothing is lost or doubled, and Prometheus' tools see the same.
+#![allow(clippy::unwrap_used, reason = "a test: a failure is its message")]
+mod life;
+mod site;
+mod tools;
