@@ -162,3 +162,29 @@ async fn a_prometheus_federates_from_watchbell() {
     let text = up.text().await.expect("a text");
     assert!(text.contains(",\"1\"]"), "{text}");
 }
+
+/// What a Prometheus knows of its targets' metrics comes with their samples.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prometheus_tells_watchbell_of_its_metrics() {
+    if program(PROGRAM).is_none() {
+        return;
+    }
+    let (folder, watchbell) = start().await;
+    let address = free_address();
+    let scrape = format!(
+        "scrape_configs:\n  - job_name: itself\n    static_configs: [{{targets: ['{address}']}}]\n\
+         remote_write:\n  - url: {}\n    metadata_config: {{send_interval: 1s}}\n    \
+         queue_config: {{batch_send_deadline: 500ms}}\n",
+        watchbell.url("/api/v1/write"),
+    );
+    let _prometheus = Prometheus::start(folder.path(), "below", address, &scrape).await;
+    let metric = "prometheus_http_requests_total";
+    let told = wait_for("metadata to arrive", SCRAPING, async || {
+        let path = format!("/api/v1/metadata?metric={metric}");
+        let listed = watchbell.json(&path).await["data"][metric][0].clone();
+        (!listed.is_null()).then_some(listed)
+    })
+    .await;
+    assert_eq!(told["type"], "counter", "{told}");
+    assert_eq!(told["help"], "Counter of HTTP requests.", "{told}");
+}

@@ -8,6 +8,8 @@ use runtime::{Clock, SystemClock};
 use serde_json::json;
 
 use crate::files::folder;
+use crate::small::SETTLING;
+use crate::wait::wait_for;
 use crate::watchbell::Watchbell;
 
 const TYPE_1: &str = "application/x-protobuf;proto=prometheus.WriteRequest";
@@ -521,4 +523,42 @@ async fn remote_write_1_goes_on_as_before() {
         receiver.series("{__name__!=\"\"}").await,
         json!([{"__name__": "old", "a": "1"}])
     );
+}
+
+/// An error of the server is none of the sender's: nothing counts as written, and all of it may come again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_logged_is_taken_back() {
+    let mut receiver = Receiver::start().await;
+    let trace = [("trace_id", "abc")];
+    let message = |receiver: &Receiver, seconds| {
+        let exemplar = Part::Exemplar {
+            labels: &trace,
+            value: 1.0,
+            millis: receiver.ago(seconds),
+        };
+        Message2::default().series(
+            &[("__name__", "logged")],
+            &[receiver.sample(1.0, seconds), exemplar],
+        )
+    };
+    let first = message(&receiver, 50);
+    receiver.accepts("with room", first, [1, 0, 1]).await;
+    receiver.watchbell.process().limit_files(Some(1));
+    let answer = receiver.send_2(message(&receiver, 40)).await;
+    assert_eq!(answer.status, 500, "{}", answer.text);
+    assert_eq!(answer.written, [Some(0); 3]);
+    let count = receiver.value("count_over_time(logged[5m])").await;
+    assert_eq!(count, json!("1"));
+    receiver.watchbell.process().limit_files(None);
+    wait_for("the log to take samples again", SETTLING, async || {
+        let answer = receiver.send_2(message(&receiver, 40)).await;
+        (answer.status == 204).then_some(())
+    })
+    .await;
+    let found = receiver
+        .watchbell
+        .json("/api/v1/query_exemplars?query=logged")
+        .await;
+    let exemplars = found["data"][0]["exemplars"].as_array().expect("a list");
+    assert_eq!(exemplars.len(), 2);
 }
