@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use ingest_core::{
-    DecodeError, Head, HeadStats, Limits, Protocol, Reason, Report, SeriesExemplar, StoredBlock,
-    Ulid, WriteError, WriteRequest, block_ranges, expand, past_retention, past_size,
+    DecodeBounds, DecodeError, Head, HeadStats, Limits, Protocol, Reason, Report, SeriesExemplar,
+    StoredBlock, Ulid, WriteError, WriteRequest, block_ranges, expand, past_retention, past_size,
     take_exemplars,
 };
 use model::{Labels, Sample, TenantId, Timestamp};
@@ -478,12 +478,13 @@ impl Engine {
         spelled_bytes_max: usize,
     ) -> Result<StagedBody, IngestError> {
         let mut expanded = Vec::new();
+        let bounds = DecodeBounds {
+            samples_max: self.0.settings.limits.samples_per_request_max,
+            label_bytes_max: spelled_bytes_max,
+        };
         let bytes_max = self.0.settings.limits.expanded_bytes_max;
         let request = expand(body, bytes_max, &mut expanded)
-            .and_then(|()| match protocol {
-                Protocol::V1 => WriteRequest::read(&expanded),
-                Protocol::V2 => WriteRequest::read_v2(&expanded, spelled_bytes_max),
-            })
+            .and_then(|()| WriteRequest::read_within(protocol, &expanded, &bounds))
             .inspect_err(|_| self.0.metrics.count_refused_request_for("malformed"))?;
         let store = self.store_for(tenant)?;
         let now = self.0.clock.now();

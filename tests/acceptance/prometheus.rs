@@ -22,6 +22,16 @@ impl Prometheus {
         address: SocketAddr,
         scrape_and_write: &str,
     ) -> Self {
+        Self::start_with(folder, name, address, scrape_and_write, &[]).await
+    }
+
+    pub(crate) async fn start_with(
+        folder: &Path,
+        name: &str,
+        address: SocketAddr,
+        scrape_and_write: &str,
+        flags: &[&str],
+    ) -> Self {
         let home = folder.join(name);
         fs::create_dir_all(&home).expect("a folder can be made");
         let config = home.join("prometheus.yml");
@@ -38,7 +48,8 @@ impl Prometheus {
                     "--storage.tsdb.path={}",
                     home.join("data").display()
                 ))
-                .arg(format!("--web.listen-address={address}")),
+                .arg(format!("--web.listen-address={address}"))
+                .args(flags),
             &home.join("prometheus.log"),
         );
         let prometheus = Self { _process: process };

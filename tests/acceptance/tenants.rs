@@ -11,7 +11,7 @@ const SECRET: &str = "secret_of_team_a";
 const OWNER: Option<&str> = Some("team-a");
 const OTHERS: [Option<&str>; 3] = [Some("team-b"), Some("team-A"), None];
 
-const READS: [&str; 16] = [
+const READS: [&str; 17] = [
     "/api/v1/query?query=%7B__name__%3D~%22.%2B%22%7D",
     "/api/v1/query?query=secret_of_team_a",
     "/api/v1/query?query=%7B__tenant__%3D%22team-a%22%7D",
@@ -21,6 +21,7 @@ const READS: [&str; 16] = [
     "/api/v1/label/__name__/values",
     "/api/v1/label/owner/values",
     "/api/v1/metadata",
+    "/api/v1/query_exemplars?query=%7B__name__%3D~%22.%2B%22%7D",
     "/api/v1/status/tsdb",
     "/federate?match[]=%7B__name__%3D~%22.%2B%22%7D",
     "/api/v1/alerts",

@@ -26,7 +26,9 @@ pub enum DecodeError {
     Expanded { bytes: usize, max: usize },
     #[error("labels of the request expand to more than the limit of {max} bytes")]
     Labels { max: usize },
-    #[error("request has more than {PARTS_MAX} exemplars, histograms or descriptions of metrics")]
+    #[error(
+        "request has more than {PARTS_MAX} exemplars, histograms, descriptions of metrics or series without samples"
+    )]
     Parts,
     #[error("body is not a snappy block")]
     Snappy(#[source] snap::Error),
@@ -43,6 +45,14 @@ pub enum DecodeError {
 
 /// Of each of these. A sender puts some thousands into a request; two bytes that say nothing must not become hundreds.
 const PARTS_MAX: usize = 200_000;
+
+/// What a request may become in memory. Past it nothing more is taken in, and the request is refused.
+#[derive(Clone, Copy, Debug)]
+pub struct DecodeBounds {
+    pub samples_max: usize,
+    /// What the labels of 2.0 spell out to: a few bytes may refer to a long one again and again.
+    pub label_bytes_max: usize,
+}
 
 /// What a body will expand to, known before anything is expanded and refused where it passes `bytes_max`.
 pub fn expanded_len(body: &[u8], bytes_max: usize) -> Result<usize, DecodeError> {
@@ -85,6 +95,10 @@ pub struct WriteRequest<'a> {
     gathered: Vec<u8>,
     series: Vec<RawSeries<'a>>,
     samples: Vec<Sample>,
+    samples_max: usize,
+    /// Samples past `samples_max`.
+    samples_more: usize,
+    series_without_samples: usize,
     /// One for each sample, or none at all where no sample has one.
     start_times: Vec<Timestamp>,
     /// In the order of their series, as exemplars are.
@@ -165,44 +179,68 @@ pub enum FlawKind {
 }
 
 impl<'a> WriteRequest<'a> {
-    /// `bytes` are the expanded body of a request of 1.0. Whether each label is well-formed is looked at when the series
-    /// is new.
+    /// `bytes` are the expanded body. Whether each label is well-formed is looked at when the series is new.
+    pub fn read_within(
+        protocol: Protocol,
+        bytes: &'a [u8],
+        bounds: &DecodeBounds,
+    ) -> Result<Self, DecodeError> {
+        let mut request = Self {
+            protocol,
+            samples_max: bounds.samples_max,
+            ..Self::default()
+        };
+        match protocol {
+            Protocol::V1 => request.read_v1(bytes)?,
+            Protocol::V2 => request.read_v2(bytes, bounds.label_bytes_max)?,
+        }
+        Ok(request)
+    }
+
+    /// A request of 1.0 that is known to be small.
     pub fn read(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        let mut request = Self::default();
+        let bounds = DecodeBounds {
+            samples_max: usize::MAX,
+            label_bytes_max: usize::MAX,
+        };
+        Self::read_within(Protocol::V1, bytes, &bounds)
+    }
+
+    fn read_v1(&mut self, bytes: &'a [u8]) -> Result<(), DecodeError> {
         let mut fields = Fields::new(bytes);
         while !fields.is_empty() {
             let tag = fields.tag().map_err(DecodeError::Wire)?;
             match (tag.field, tag.wire) {
                 (1, BYTES) => {
                     let message = fields.bytes().map_err(DecodeError::Wire)?;
-                    let outcome = request.read_series(message);
+                    let outcome = self.read_series(message);
                     outcome.map_err(|source| DecodeError::Series {
-                        series: request.series.len(),
+                        series: self.series.len(),
                         source,
                     })?;
-                    request.check_parts()?;
+                    self.check_parts()?;
                 }
                 (3, BYTES) => {
                     let metadata = fields.bytes().and_then(read_metadata);
-                    request.metadata.push(metadata.map_err(DecodeError::Wire)?);
-                    request.check_parts()?;
+                    self.metadata.push(metadata.map_err(DecodeError::Wire)?);
+                    self.check_parts()?;
                 }
                 (1 | 3, _) => return Err(DecodeError::Wire(WireError::WireType)),
                 (_, wire) => fields.skip(wire).map_err(DecodeError::Wire)?,
             }
         }
-        Ok(request)
+        Ok(())
     }
 
-    /// The same for 2.0. A few bytes may refer to a long label again and again, so what labels spell out to is bounded
-    /// by `label_bytes_max`.
-    pub fn read_v2(bytes: &'a [u8], label_bytes_max: usize) -> Result<Self, DecodeError> {
-        let mut request = Self {
-            protocol: Protocol::V2,
-            ..Self::default()
-        };
+    fn read_v2(&mut self, bytes: &'a [u8], label_bytes_max: usize) -> Result<(), DecodeError> {
         // Symbols come first by custom, and anywhere by right.
         let symbols = Symbols::read(bytes, label_bytes_max).map_err(DecodeError::Wire)?;
+        let too_many = DecodeError::Labels {
+            max: label_bytes_max,
+        };
+        if symbols.are_too_many() {
+            return Err(too_many);
+        }
         let mut fields = Fields::new(bytes);
         let mut series = 0;
         while !fields.is_empty() {
@@ -210,22 +248,19 @@ impl<'a> WriteRequest<'a> {
             match (tag.field, tag.wire) {
                 (5, BYTES) => {
                     let message = fields.bytes().map_err(DecodeError::Wire)?;
-                    request
-                        .read_series_v2(message, &symbols)
+                    self.read_series_v2(message, &symbols)
                         .map_err(|source| DecodeError::Series { series, source })?;
                     series += 1;
-                    request.check_parts()?;
-                    if request.gathered.len() > label_bytes_max {
-                        return Err(DecodeError::Labels {
-                            max: label_bytes_max,
-                        });
+                    self.check_parts()?;
+                    if self.gathered.len() > label_bytes_max {
+                        return Err(too_many);
                     }
                 }
                 (5, _) => return Err(DecodeError::Wire(WireError::WireType)),
                 (_, wire) => fields.skip(wire).map_err(DecodeError::Wire)?,
             }
         }
-        Ok(request)
+        Ok(())
     }
 
     #[must_use]
@@ -251,9 +286,10 @@ impl<'a> WriteRequest<'a> {
         })
     }
 
+    /// Those included that were not taken in.
     #[must_use]
     pub fn samples_len(&self) -> usize {
-        self.samples.len()
+        self.samples.len() + self.samples_more
     }
 
     #[must_use]
@@ -280,11 +316,41 @@ impl<'a> WriteRequest<'a> {
     }
 
     fn check_parts(&self) -> Result<(), DecodeError> {
-        let most = self.exemplars.len().max(self.histograms.len());
-        if most.max(self.metadata.len()) > PARTS_MAX {
+        let parts = [
+            self.exemplars.len(),
+            self.histograms.len(),
+            self.metadata.len(),
+            self.series_without_samples,
+        ];
+        if parts.iter().any(|count| *count > PARTS_MAX) {
             return Err(DecodeError::Parts);
         }
         Ok(())
+    }
+
+    /// One too many may come in, and refuses the request.
+    #[inline]
+    fn push_sample(&mut self, sample: Sample) -> bool {
+        let is_taken = self.samples.len() <= self.samples_max;
+        if is_taken {
+            self.samples.push(sample);
+        } else {
+            self.samples_more += 1;
+        }
+        is_taken
+    }
+
+    fn read_histogram(&mut self, message: &[u8]) -> Result<(), WireError> {
+        if self.histograms.len() <= PARTS_MAX {
+            let histogram = read_histogram(message, self.series.len())?;
+            self.histograms.push(histogram);
+        }
+        Ok(())
+    }
+
+    fn push_series(&mut self, labels: LabelPlace<'a>, samples: Range<usize>) {
+        self.series_without_samples += usize::from(samples.is_empty());
+        self.series.push(RawSeries { labels, samples });
     }
 
     fn read_series(&mut self, message: &'a [u8]) -> Result<(), WireError> {
@@ -302,21 +368,15 @@ impl<'a> WriteRequest<'a> {
                 }
                 (2, BYTES) => {
                     let (sample, _) = read_sample(fields.bytes()?)?;
-                    self.samples.push(sample);
+                    self.push_sample(sample);
                 }
                 (3, BYTES) => self.read_exemplar(fields.bytes()?)?,
-                (4, BYTES) => {
-                    let histogram = read_histogram(fields.bytes()?, self.series.len())?;
-                    self.histograms.push(histogram);
-                }
+                (4, BYTES) => self.read_histogram(fields.bytes()?)?,
                 (1..=4, _) => return Err(WireError::WireType),
                 (_, wire) => fields.skip(wire)?,
             }
         }
-        self.series.push(RawSeries {
-            labels,
-            samples: samples_start..self.samples.len(),
-        });
+        self.push_series(labels, samples_start..self.samples.len());
         Ok(())
     }
 
@@ -364,6 +424,9 @@ impl<'a> WriteRequest<'a> {
     }
 
     fn push_exemplar(&mut self, labels: LabelPlace<'a>, value: u64, timestamp: u64) {
+        if self.exemplars.len() > PARTS_MAX {
+            return;
+        }
         self.exemplars.push(RawExemplar {
             series: self.series.len(),
             labels,
@@ -394,14 +457,17 @@ impl<'a> WriteRequest<'a> {
                 })?,
                 (2, BYTES) => {
                     let (sample, start_time) = read_sample(fields.bytes()?)?;
-                    self.samples.push(sample);
-                    self.push_start_time(start_time);
+                    if self.push_sample(sample) {
+                        self.push_start_time(start_time);
+                    }
                 }
-                (3, BYTES) => {
-                    let histogram = read_histogram(fields.bytes()?, self.series.len())?;
-                    self.histograms.push(histogram);
+                (3, BYTES) => self.read_histogram(fields.bytes()?)?,
+                (4, BYTES) => {
+                    let exemplar = fields.bytes()?;
+                    if exemplars.len() <= PARTS_MAX {
+                        exemplars.push(exemplar);
+                    }
                 }
-                (4, BYTES) => exemplars.push(fields.bytes()?),
                 (5, BYTES) => metadata = Some(read_metadata_v2(fields.bytes()?, symbols)?),
                 // As earlier senders of 2.0 wrote it, for all samples of the series.
                 (6, VARINT) => created = fields.varint()?.cast_signed(),
@@ -444,10 +510,8 @@ impl<'a> WriteRequest<'a> {
                 unit,
             });
         }
-        self.series.push(RawSeries {
-            labels: LabelPlace::Gathered(range),
-            samples: samples_start..self.samples.len(),
-        });
+        let labels = LabelPlace::Gathered(range);
+        self.push_series(labels, samples_start..self.samples.len());
         Ok(())
     }
 

@@ -35,8 +35,9 @@ pub use block::{
 };
 pub use chunk::{Chunk, ChunkError, ChunkSamples, OpenChunk, SAMPLES_PER_CHUNK};
 pub use decode::{
-    DecodeError, Flaw, FlawKind, HistogramError, HistogramForm, Protocol, SentExemplar,
-    SentHistogram, SentMetadata, SeriesSamples, SymbolError, WriteRequest, expand, expanded_len,
+    DecodeBounds, DecodeError, Flaw, FlawKind, HistogramError, HistogramForm, Protocol,
+    SentExemplar, SentHistogram, SentMetadata, SeriesSamples, SymbolError, WriteRequest, expand,
+    expanded_len,
 };
 pub use exemplar_error::ExemplarError;
 pub use exemplars::{Exemplar, ExemplarRing, SeriesExemplar, take_exemplars};

@@ -25,7 +25,12 @@ impl<'a> Symbols<'a> {
         while !fields.is_empty() {
             let tag = fields.tag()?;
             match (tag.field, tag.wire) {
-                (4, BYTES) => symbols.push(fields.bytes()?),
+                (4, BYTES) => {
+                    let symbol = fields.bytes()?;
+                    if symbols.len() <= symbols_max(spelled_bytes_max) {
+                        symbols.push(symbol);
+                    }
+                }
                 (4, _) => return Err(WireError::WireType),
                 (_, wire) => fields.skip(wire)?,
             }
@@ -36,6 +41,11 @@ impl<'a> Symbols<'a> {
         })
     }
 
+    /// Some were not taken in.
+    pub(crate) fn are_too_many(&self) -> bool {
+        self.symbols.len() > symbols_max(self.spelled_bytes_max)
+    }
+
     #[inline]
     pub(crate) fn get(&self, reference: u64) -> Result<&'a [u8], SymbolError> {
         usize::try_from(reference)
@@ -44,6 +54,11 @@ impl<'a> Symbols<'a> {
             .copied()
             .ok_or(SymbolError::Outside)
     }
+}
+
+/// The table itself may take as much as what is spelled out from it.
+const fn symbols_max(spelled_bytes_max: usize) -> usize {
+    spelled_bytes_max / size_of::<&[u8]>()
 }
 
 /// The references of one field: packed together, or one alone.

@@ -2,7 +2,10 @@ use model::protobuf::{WireError, push_varint, zigzag};
 use model::{Labels, STALE_NAN};
 use proptest::prelude::*;
 
-use super::{DecodeError, FlawKind, HistogramError, PARTS_MAX, SymbolError, WriteRequest, expand};
+use super::{
+    DecodeBounds, DecodeError, FlawKind, HistogramError, PARTS_MAX, Protocol, SymbolError,
+    WriteRequest, expand,
+};
 use crate::label_bytes::{push_labels, read_labels};
 
 fn field(number: u64, content: &[u8]) -> Vec<u8> {
@@ -137,7 +140,7 @@ proptest! {
                 let _ = read_labels(series.label_bytes);
             }
         }
-        let _ = WriteRequest::read_v2(&bytes, 1 << 16);
+        let _ = read_v2(&bytes, 1 << 16);
         let _ = expand(&bytes, 1 << 16, &mut Vec::new());
     }
 }
@@ -356,13 +359,21 @@ fn request_2(symbols: &[&str], series: &[&[u64]]) -> Vec<u8> {
     bytes
 }
 
+fn read_v2(bytes: &[u8], label_bytes_max: usize) -> Result<WriteRequest<'_>, DecodeError> {
+    let bounds = DecodeBounds {
+        samples_max: 1000,
+        label_bytes_max,
+    };
+    WriteRequest::read_within(Protocol::V2, bytes, &bounds)
+}
+
 #[test]
 fn references_that_lead_nowhere_leave_their_series_out() {
     let bytes = request_2(
         &["", "__name__", "up", "down"],
         &[&[1, 2], &[1, 4], &[1, 2, 0], &[1, 3], &[1, 9]],
     );
-    let request = WriteRequest::read_v2(&bytes, 1000).unwrap();
+    let request = read_v2(&bytes, 1000).unwrap();
     let names: Vec<_> = request
         .series()
         .map(|own| read_labels(own.label_bytes).unwrap().to_string())
@@ -390,13 +401,34 @@ fn few_bytes_do_not_become_many() {
     let bytes = request_2(&["a", &long], &[&references]);
     assert!(bytes.len() < 1300);
     assert!(matches!(
-        WriteRequest::read_v2(&bytes, 50_000),
+        read_v2(&bytes, 50_000),
         Err(DecodeError::Labels { max: 50_000 })
     ));
-    WriteRequest::read_v2(&bytes, 200_000).unwrap();
-    let empty = [0x22, 0].repeat(PARTS_MAX + 1);
+    read_v2(&bytes, 200_000).unwrap();
+    // Each of two bytes, in one series and in many.
+    let many = |tag: u8, count: usize| [tag, 0].repeat(count);
+    let symbols = many(0x22, 1000);
+    let room = 1000 * size_of::<&[u8]>();
+    read_v2(&symbols, room).unwrap();
     assert!(matches!(
-        WriteRequest::read(&field(1, &empty)),
-        Err(DecodeError::Parts)
+        read_v2(&symbols, room - 1),
+        Err(DecodeError::Labels { .. })
     ));
+    for tag in [0x1a, 0x22] {
+        let series = field(1, &many(tag, 2 * PARTS_MAX));
+        let outcome = WriteRequest::read(&series);
+        assert!(matches!(outcome, Err(DecodeError::Parts)), "{tag:x}");
+    }
+    for tag in [0x0a, 0x1a] {
+        let outcome = WriteRequest::read(&many(tag, PARTS_MAX + 1)).map(|_| ());
+        assert!(matches!(outcome, Err(DecodeError::Parts)), "{tag:x}");
+    }
+    let bounds = DecodeBounds {
+        samples_max: 10,
+        label_bytes_max: 0,
+    };
+    let series = field(1, &[labels("a"), many(0x12, 1000)].concat());
+    let request = WriteRequest::read_within(Protocol::V1, &series, &bounds).unwrap();
+    assert_eq!(request.samples_len(), 1000, "so that it is refused");
+    assert_eq!(request.series().next().unwrap().samples.len(), 11);
 }
