@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write as _};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -136,56 +136,82 @@ impl Drop for Killed {
     }
 }
 
-#[tokio::test]
-async fn a_prometheus_on_the_folder_serves_the_same_samples() {
-    let Some(prometheus) = program(PROMETHEUS) else {
-        return;
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let site = a_day(folder.path()).await;
-    let expected = in_blocks(&site);
-    let config = folder.path().join("prometheus.yml");
-    fs::write(&config, "").unwrap();
-    let address = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let log = fs::File::create(folder.path().join("prometheus.log")).unwrap();
-    let process = Command::new(prometheus)
-        .arg(format!("--config.file={}", config.display()))
-        .arg(format!(
-            "--storage.tsdb.path={}",
-            site.blocks_folder().display()
-        ))
-        // The samples are those of 1970.
-        .arg("--storage.tsdb.retention.time=100y")
-        .arg(format!("--web.listen-address={address}"))
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn();
-    let process = Killed(process.unwrap());
-    let get = async |path: &str| -> Option<Json> {
-        let mut stream = TcpStream::connect(address).await.ok()?;
+/// Debian's Prometheus on a site's blocks.
+pub(crate) struct RunningPrometheus {
+    address: SocketAddr,
+    process: Killed,
+    log: PathBuf,
+}
+
+impl RunningPrometheus {
+    /// It answers queries. `None` where there is none.
+    pub(crate) async fn on(site: &Site) -> Option<Self> {
+        let prometheus = program(PROMETHEUS)?;
+        let config = site.folder.join("prometheus.yml");
+        fs::write(&config, "").unwrap();
+        let address = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let log = site.folder.join("prometheus.log");
+        let process = Command::new(prometheus)
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!(
+                "--storage.tsdb.path={}",
+                site.blocks_folder().display()
+            ))
+            // The samples are those of 1970.
+            .arg("--storage.tsdb.retention.time=100y")
+            .arg(format!("--web.listen-address={address}"))
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(&log).unwrap())
+            .spawn();
+        let running = Self {
+            address,
+            process: Killed(process.unwrap()),
+            log,
+        };
+        let ready = tokio::time::timeout(STARTING, async {
+            loop {
+                let answer = running.get("/api/v1/query?query=1").await;
+                if answer.is_some_and(|answer| answer["status"] == "success") {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        });
+        ready.await.unwrap();
+        Some(running)
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Option<Json> {
+        let mut stream = TcpStream::connect(self.address).await.ok()?;
         // So that the answer comes in one piece and ends with the connection.
         let request = format!("GET {path} HTTP/1.0\r\n\r\n");
         stream.write_all(request.as_bytes()).await.ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.ok()?;
         serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
+    }
+
+    /// Ends it; what it said.
+    fn said(self) -> String {
+        drop(self.process);
+        fs::read_to_string(self.log).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_prometheus_on_the_folder_serves_the_same_samples() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = a_day(folder.path()).await;
+    let expected = in_blocks(&site);
+    let Some(prometheus) = RunningPrometheus::on(&site).await else {
+        return;
     };
-    let ready = tokio::time::timeout(STARTING, async {
-        loop {
-            let answer = get("/api/v1/query?query=1").await;
-            if answer.is_some_and(|answer| answer["status"] == "success") {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    });
-    ready.await.unwrap();
     let end = 25 * HOUR;
     let path = format!("/api/v1/query?query=requests_total%5B2d%5D&time={end}");
-    let answer = get(&path).await.unwrap();
+    let answer = prometheus.get(&path).await.unwrap();
     let mut served = Table::new();
     for series in answer["data"]["result"].as_array().unwrap() {
         let labels = series["metric"].as_object().unwrap().iter();
@@ -200,12 +226,10 @@ async fn a_prometheus_on_the_folder_serves_the_same_samples() {
         served.insert(Labels::from_pairs(labels), samples.collect());
     }
     assert_same(&served, &expected);
-    let answer = get("/api/v1/label/job/values?start=0&end=90000")
-        .await
-        .unwrap();
+    let path = "/api/v1/label/job/values?start=0&end=90000";
+    let answer = prometheus.get(path).await.unwrap();
     assert_eq!(answer["data"].as_array().unwrap().len(), 7);
-    drop(process);
-    let said = fs::read_to_string(folder.path().join("prometheus.log")).unwrap();
+    let said = prometheus.said();
     assert!(!said.contains("level=error"), "{said}");
     assert!(said.contains("Found healthy block"), "{said}");
 }
