@@ -16,7 +16,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use watchbell_promql::ParserOptions;
+use watchbell_promql::{Expr, ParserOptions};
 
 /// What comes out otherwise where names are dropped at once, as a server without flags does it.
 const NEED_DELAYED_NAME_REMOVAL: [&str; 10] = [
@@ -57,6 +57,65 @@ fn own_scripts_pass() {
             ..ParserOptions::all()
         };
         check_folder(&folder, &options, BTreeSet::new());
+    }
+}
+
+const AGGREGATIONS: [&str; 14] = [
+    "avg",
+    "bottomk",
+    "count",
+    "count_values",
+    "group",
+    "limit_ratio",
+    "limitk",
+    "max",
+    "min",
+    "quantile",
+    "stddev",
+    "stdvar",
+    "sum",
+    "topk",
+];
+const OPERATORS: [&str; 18] = [
+    "!=", "%", "*", "+", "-", "/", "<", "</", "<=", "==", ">", ">/", ">=", "^", "and", "atan2",
+    "or", "unless",
+];
+
+/// No function, aggregation or operator of the language is without an eval of the project's own.
+#[test]
+fn own_scripts_cover_the_language() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
+    let mut used = BTreeSet::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        for command in script::commands(&text) {
+            if let script::Command::Eval(eval) = command
+                && let Ok(expr) = watchbell_promql::parse(&eval.expr, &ParserOptions::all())
+            {
+                collect(&expr, &mut used);
+            }
+        }
+    }
+    let functions = watchbell_promql::function::FUNCTIONS
+        .iter()
+        .map(|function| function.name);
+    let missing: Vec<&str> = functions
+        .chain(AGGREGATIONS)
+        .chain(OPERATORS)
+        .filter(|name| !used.contains(*name))
+        .collect();
+    assert!(missing.is_empty(), "no eval has {missing:?}");
+}
+
+fn collect(expr: &Expr, used: &mut BTreeSet<String>) {
+    match expr {
+        Expr::Aggregate(node) => used.insert(node.op.as_str().to_owned()),
+        Expr::Binary(node) => used.insert(node.op.as_str().to_owned()),
+        Expr::Call(node) => used.insert(node.function.name.to_owned()),
+        _ => false,
+    };
+    for child in expr.children() {
+        collect(child, used);
     }
 }
 
