@@ -12,7 +12,16 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
             external_url: "http://w".to_owned(),
             value: 1.5,
         };
-        let limits = Limits { output_bytes_max: 4096, steps_max: 2000, iterations_max: 200, ..Limits::default() };
-        let _ = template.render(&Value::from(data), &AtTime(Timestamp::from_secs(0)), &limits);
+        let limits = Limits {
+            output_bytes_max: 4096,
+            steps_max: 2000,
+            iterations_max: 200,
+            ..Limits::default()
+        };
+        let _ = template.render(
+            &Value::from(data),
+            &AtTime(Timestamp::from_secs(0)),
+            &limits,
+        );
     }
 });

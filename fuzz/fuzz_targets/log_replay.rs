@@ -1,0 +1,5 @@
+#![no_main]
+#[path = "../bodies/log_replay.rs"]
+mod body;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| body::run(bytes));
