@@ -23,7 +23,7 @@ pub(crate) async fn series(
         if params.all("match[]").next().is_none() {
             return Err(ApiError::bad_data("no match[] parameter provided"));
         }
-        let selectors = params.selectors()?;
+        let selectors = params.named_selectors()?;
         let window = window(&params)?;
         let limit = params.limit()?;
         let found = look(&engine, &tenant, move |head| {

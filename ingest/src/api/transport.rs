@@ -21,19 +21,24 @@ const COMPRESSED_BYTES_MIN: u64 = 1024;
 /// Above this it takes a while, and others wait for the thread.
 const INLINE_BYTES_MAX: usize = 64 * 1024;
 
-/// Wraps every route of the API.
-pub(crate) async fn transport(request: Request, next: Next) -> Response {
+/// Lets pages of other origins ask.
+pub(crate) async fn across_origins(request: Request, next: Next) -> Response {
     let is_foreign = request.headers().contains_key(ORIGIN);
-    let encoding = accepted(request.headers());
     let mut response = if request.method() == Method::OPTIONS {
         StatusCode::NO_CONTENT.into_response()
     } else {
-        compressed(next.run(request).await, encoding).await
+        next.run(request).await
     };
     if is_foreign {
         allow_origins(response.headers_mut());
     }
     response
+}
+
+/// Compresses answers for those who can read that.
+pub(crate) async fn compression(request: Request, next: Next) -> Response {
+    let encoding = accepted(request.headers());
+    compressed(next.run(request).await, encoding).await
 }
 
 /// Prometheus' `--web.cors.origin` at its default: any page may ask.

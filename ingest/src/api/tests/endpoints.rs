@@ -169,8 +169,13 @@ async fn pages_of_other_origins_may_ask() {
     }
     let own = send(&site, Request::get("/api/v1/query?query=1")).await;
     assert!(!own.headers().contains_key("access-control-allow-origin"));
-    // Nobody writes from a page.
-    let write = Request::post("/api/v1/write").header("Origin", "http://x");
-    let write = send(&site, write).await;
-    assert!(!write.headers().contains_key("access-control-allow-origin"));
+    // Nobody writes or federates from a page.
+    for request in [Request::post("/api/v1/write"), Request::get("/federate")] {
+        let response = send(&site, request.header("Origin", "http://x")).await;
+        assert!(
+            !response
+                .headers()
+                .contains_key("access-control-allow-origin")
+        );
+    }
 }
