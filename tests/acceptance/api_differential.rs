@@ -1,6 +1,6 @@
 //! The HTTP API beside Debian's Prometheus, byte for byte: parameters right and wrong, lists of labels and series, and
 //! what a federation scrapes. Both have the same few samples.
-use fakes::{REMOTE_WRITE_HEADERS, SentSample, write_request};
+use fakes::{Message1, Part, REMOTE_WRITE_HEADERS, SentSample, write_request};
 use runtime::{Clock, SystemClock};
 
 use crate::files::folder;
@@ -209,4 +209,114 @@ async fn debians_prometheus_and_watchbell_say_the_same_words() {
         let ours = ask(&bases[1], path, false).await;
         assert_ne!(theirs, ours, "{path} is the same now, though {why}");
     }
+}
+
+/// Status by status: what a sender is told decides whether it comes again. A label without a name is left out of this:
+/// 2.42 stores it.
+#[tokio::test(flavor = "multi_thread")]
+async fn debians_prometheus_and_watchbell_answer_senders_alike() {
+    if program(PROGRAM).is_none() {
+        return;
+    }
+    let folder = folder(&[("watchbell.yml", "")]);
+    let address = free_address();
+    let _prometheus = Prometheus::start_with(
+        folder.path(),
+        "prometheus",
+        address,
+        "",
+        &["--web.enable-remote-write-receiver"],
+    )
+    .await;
+    let watchbell = Watchbell::start_target(folder.path(), "ingest").await;
+    let bases = [format!("http://{address}"), watchbell.url("")];
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a plain client");
+    let now = SystemClock::new().now().as_millis();
+    let sample = |value, ago: i64| Part::Sample {
+        value,
+        millis: now - ago * 1000,
+    };
+    let up = [("__name__", "up")];
+    let one = |labels, part| Message1::default().series(labels, &[part]).body();
+    let rows: Vec<(&str, Vec<u8>, [&str; 2])> = vec![
+        ("a first sample", one(&up, sample(1.0, 60)), ["204"; 2]),
+        ("the same again", one(&up, sample(1.0, 60)), ["204"; 2]),
+        ("another value", one(&up, sample(2.0, 60)), ["400"; 2]),
+        ("an older one", one(&up, sample(1.0, 70)), ["400"; 2]),
+        ("much older", one(&up, sample(1.0, 2 * 3600)), ["400"; 2]),
+        ("a newer one", one(&up, sample(1.0, 50)), ["204"; 2]),
+        ("no name", one(&[("job", "x")], sample(1.0, 40)), ["204"; 2]),
+        (
+            "a label twice",
+            one(
+                &[("__name__", "x"), ("a", "1"), ("a", "2")],
+                sample(1.0, 40),
+            ),
+            // An error of the server, in 2.42, so that the sender comes again and again.
+            ["500", "204"],
+        ),
+        (
+            "no samples",
+            Message1::default().series(&up, &[]).body(),
+            ["204"; 2],
+        ),
+        ("no series", Message1::default().body(), ["204"; 2]),
+        (
+            "an exemplar without its series",
+            Message1::default()
+                .series(
+                    &[("__name__", "nobody")],
+                    &[Part::Exemplar {
+                        labels: &[],
+                        value: 1.0,
+                        millis: now,
+                    }],
+                )
+                .body(),
+            ["204"; 2],
+        ),
+        (
+            "metadata alone",
+            Message1::default().metadata("up", 2, "Up.", "").body(),
+            ["204"; 2],
+        ),
+        ("no body", Vec::new(), ["400"; 2]),
+        ("no snappy", b"\xff\xff\xff".to_vec(), ["400"; 2]),
+        (
+            "cut off",
+            one(&up, sample(1.0, 30))[..20].to_vec(),
+            ["400"; 2],
+        ),
+        (
+            "one that fits and one that does not",
+            Message1::default()
+                .series(&[("__name__", "fits")], &[sample(1.0, 30)])
+                .series(&up, &[sample(1.0, 90)])
+                .body(),
+            ["400"; 2],
+        ),
+    ];
+    for (what, body, status) in rows {
+        let mut told = Vec::new();
+        for base in &bases {
+            let mut request = client.post(format!("{base}/api/v1/write"));
+            for (name, value) in REMOTE_WRITE_HEADERS {
+                request = request.header(name, value);
+            }
+            let answer = request.body(body.clone()).send().await.expect("an answer");
+            told.push(answer.status().as_u16().to_string());
+        }
+        assert_eq!(told, status, "{what}");
+    }
+    let mut stored = Vec::new();
+    for base in &bases {
+        let url = format!("{base}/api/v1/series?match[]=%7B__name__=~%22.%2B%22%7D");
+        let answer = client.get(url).send().await.expect("an answer");
+        stored.push(answer.text().await.expect("a text"));
+    }
+    assert_eq!(stored[0], stored[1]);
+    assert!(stored[0].contains("\"up\"") && !stored[0].contains("fits"));
 }
