@@ -12,6 +12,7 @@ mod pretty;
 mod query;
 mod series;
 mod status;
+mod targets;
 mod transport;
 
 use axum::middleware::from_fn;
@@ -104,6 +105,13 @@ pub fn routes(engine: &Engine) -> Routes {
             get(status::runtime).with_state(state()),
         )
         .route(Right::Read, "/api/v1/status/walreplay", get(status::replay))
+        .route(Right::Read, "/api/v1/scrape_pools", get(targets::pools))
+        .route(Right::Read, "/api/v1/targets", get(targets::targets))
+        .route(
+            Right::Read,
+            "/api/v1/targets/metadata",
+            get(targets::metadata),
+        )
         .layer(from_fn(across_origins))
         .route(
             Right::Read,

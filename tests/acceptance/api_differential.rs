@@ -54,6 +54,13 @@ const SAME: &[&str] = &[
     "/api/v1/label/job/values",
     "/api/v1/label/__name__/values",
     "/api/v1/label/nothing/values",
+    "/api/v1/labels?start=1&end=2",
+    "/api/v1/labels?start=@T&end=4000000000",
+    "/api/v1/labels?start=1&end=@T",
+    "/api/v1/label/job/values?start=1&end=2",
+    "/api/v1/label/job/values?start=1&end=@T",
+    "/api/v1/targets/metadata",
+    "/api/v1/scrape_pools",
     "/api/v1/label/job/values?match%5B%5D=demo%7Bjob!=%22a%22%7D",
     "/api/v1/label/job/values?match%5B%5D=demo&match%5B%5D=other",
     "/api/v1/series",
@@ -115,6 +122,10 @@ const DIFFERENT: &[(&str, &str)] = &[
     (
         "/federate?match%5B%5D=%7B%7D",
         "there it is a selector of nothing, here a mistake",
+    ),
+    (
+        "/api/v1/targets",
+        "2.42 counts no targets that were dropped",
     ),
     (
         "/api/v1/label/b%C3%A4d/values",

@@ -56,7 +56,11 @@ pub(crate) async fn labels(
         let limit = params.limit()?;
         let names = look(&engine, &tenant, move |head| {
             if selectors.is_empty() {
-                return head.label_names();
+                return if has_samples(head, window) {
+                    head.label_names()
+                } else {
+                    Vec::new()
+                };
             }
             let sets = label_sets(head, &selectors, window);
             let names: BTreeSet<&str> = sets.iter().flatten().map(|(name, _)| name).collect();
@@ -84,7 +88,11 @@ pub(crate) async fn label_values(
         let limit = params.limit()?;
         let values = look(&engine, &tenant, move |head| {
             if selectors.is_empty() {
-                return head.label_values(&name);
+                return if has_samples(head, window) {
+                    head.label_values(&name)
+                } else {
+                    Vec::new()
+                };
             }
             let sets = label_sets(head, &selectors, window);
             let values: BTreeSet<&str> = sets.iter().filter_map(|set| set.get(&name)).collect();
@@ -122,6 +130,11 @@ async fn look<T: Default + Send + 'static>(
     })
     .await
     .map_err(|_| ApiError::internal("request failed unexpectedly"))
+}
+
+/// Where nothing is selected, a window in which there are samples shows all, as it does in Prometheus.
+fn has_samples(head: &Head, (after, until): Window) -> bool {
+    head.has_samples(after, until)
 }
 
 /// Each set once, sorted.
