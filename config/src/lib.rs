@@ -6,6 +6,7 @@
 //! [`RuleFile::read`], [`WatchbellConfig::read`], [`PrometheusConfig::read`]. Files are read by the caller, behind
 //! [`Files`].
 mod alertmanager;
+mod byte_size;
 mod config_hash;
 mod cursor;
 mod defaults;

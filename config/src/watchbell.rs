@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use model::{Labels, is_label_name};
 
+use crate::byte_size;
 use crate::cursor::{Cursor, Fields};
 use crate::defaults;
 use crate::problem::Problems;
@@ -42,6 +43,8 @@ pub struct Server {
 pub struct Storage {
     pub path: PathBuf,
     pub retention: Duration,
+    /// What samples may take of the disk; beyond it the oldest blocks go. `None`: as much as there is.
+    pub retention_bytes_max: Option<u64>,
     /// Within what time written records are on the disk itself; zero: before they are answered.
     pub sync_interval: Duration,
 }
@@ -147,6 +150,7 @@ impl Default for WatchbellConfig {
             storage: Storage {
                 path: PathBuf::from(defaults::STORAGE_PATH),
                 retention: defaults::STORAGE_RETENTION,
+                retention_bytes_max: None,
                 sync_interval: defaults::SYNC_INTERVAL,
             },
             evaluation: Evaluation {
@@ -342,6 +346,11 @@ fn read_storage(fields: &mut Fields<'_>, default: Storage, base: &Path) -> Stora
     Storage {
         path: fields.path("path", Some(base)).unwrap_or(default.path),
         retention: positive(fields, "retention").unwrap_or(default.retention),
+        // As for Prometheus' flag nothing means without bound.
+        retention_bytes_max: fields
+            .get("retention_size")
+            .and_then(|cursor| cursor.parsed(byte_size::parse))
+            .filter(|bytes| *bytes > 0),
         sync_interval: fields.duration_or("sync_interval", default.sync_interval),
     }
 }
@@ -494,7 +503,7 @@ mod tests {
 
     #[test]
     fn what_is_written_counts() {
-        let text = "server: {listen_address: '127.0.0.1:0'}\nstorage: {path: db, retention: 30d}\nexternal_labels: {replica: 1}\nrule_files: [rules/*.yml, /etc/*.yml]\nlog: {format: json}\n";
+        let text = "server: {listen_address: '127.0.0.1:0'}\nstorage: {path: db, retention: 30d, retention_size: 512MB}\nexternal_labels: {replica: 1}\nrule_files: [rules/*.yml, /etc/*.yml]\nlog: {format: json}\n";
         let config = WatchbellConfig::read("/etc/watchbell/watchbell.yml", text).unwrap();
         assert_eq!(config.server.listen_address, "127.0.0.1:0");
         assert_eq!(config.storage.path, Path::new("/etc/watchbell/db"));
@@ -502,6 +511,9 @@ mod tests {
             config.storage.retention,
             Duration::from_secs(30 * 24 * 3600)
         );
+        assert_eq!(config.storage.retention_bytes_max, Some(512 << 20));
+        let unbounded = WatchbellConfig::read("w.yml", "storage: {retention_size: 0}").unwrap();
+        assert_eq!(unbounded.storage.retention_bytes_max, None);
         assert_eq!(config.external_labels.value("replica"), "1");
         let patterns = config.rule_files.iter();
         let patterns: Vec<_> = patterns
@@ -526,19 +538,20 @@ mod tests {
 
     #[test]
     fn mistakes_are_reported_together() {
-        let text = "servr: {}\nstorage:\n  retention: 0\n  sync_interval: soon\nlog: {level: loud}\nlimits: {series_max: -1, labels_max: 0, alerts_max: 0, alerts_per_alertname_max: 0}\nalertmanager:\n  urls: ['ftp://x']\nevaluation: often\n";
+        let text = "servr: {}\nstorage:\n  retention: 0\n  retention_size: 50\n  sync_interval: soon\nlog: {level: loud}\nlimits: {series_max: -1, labels_max: 0, alerts_max: 0, alerts_per_alertname_max: 0}\nalertmanager:\n  urls: ['ftp://x']\nevaluation: often\n";
         assert_eq!(
             problems(text),
             [
                 "w.yml:1:1: unknown key servr (servr)",
                 "w.yml:3:14: must be longer than zero (storage.retention)",
-                r#"w.yml:4:18: not a valid duration string: "soon" (storage.sync_interval)"#,
-                "w.yml:5:14: must be debug, info, warn or error (log.level)",
-                "w.yml:6:22: cannot unmarshal !!int `-1` into uint64 (limits.series_max)",
-                "w.yml:6:38: must be at least 1 (limits.labels_max)",
-                "w.yml:6:53: must be at least 1 (limits.alerts_max)",
-                r#"w.yml:8:10: unsupported scheme "ftp" for URL (alertmanager.urls[0])"#,
-                "w.yml:9:13: keys and values are expected here, not !!str `often` (evaluation)",
+                r#"w.yml:4:19: "50" is no size: a whole number with one of the units B, KB, MB, GB, TB, PB, EB was expected, such as 512MB (storage.retention_size)"#,
+                r#"w.yml:5:18: not a valid duration string: "soon" (storage.sync_interval)"#,
+                "w.yml:6:14: must be debug, info, warn or error (log.level)",
+                "w.yml:7:22: cannot unmarshal !!int `-1` into uint64 (limits.series_max)",
+                "w.yml:7:38: must be at least 1 (limits.labels_max)",
+                "w.yml:7:53: must be at least 1 (limits.alerts_max)",
+                r#"w.yml:9:10: unsupported scheme "ftp" for URL (alertmanager.urls[0])"#,
+                "w.yml:10:13: keys and values are expected here, not !!str `often` (evaluation)",
             ]
         );
     }

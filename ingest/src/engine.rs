@@ -1,13 +1,14 @@
-//! The ingest of one process: every tenant's head, the log behind them, and the pool that runs queries.
+//! The ingest of one process: every tenant's head and blocks, the log behind them, and the pool that runs queries.
 use std::collections::{BTreeMap, hash_map::RandomState};
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use ingest_core::{
     DecodeBounds, DecodeError, Head, HeadStats, Limits, Protocol, Reason, Report, SeriesExemplar,
-    WriteError, WriteRequest, expand, take_exemplars,
+    StoredBlock, Ulid, WriteError, WriteRequest, block_ranges, expand, past_retention, past_size,
+    take_exemplars,
 };
 use model::{Labels, Sample, TenantId, Timestamp};
 use parking_lot::{Mutex, RwLock};
@@ -16,10 +17,12 @@ use runtime::{BudgetSpent, Clock, MemoryBudget, Metrics, Reserved, Stop};
 use tokio::sync::Semaphore;
 use tracing::{debug, error, info, warn};
 
+use crate::block_upkeep::{UpkeepError, compact, cut_head};
 use crate::metrics::IngestMetrics;
 use crate::query_slots::{QuerySlot, QuerySlots, TooManyQueries};
-use crate::reader::HeadReader;
+use crate::reader::StoreReader;
 use crate::settings::IngestSettings;
+use crate::tenant_blocks::{TenantBlocks, blocks_folder, list_tenants};
 use crate::tenant_store::{StageError, TenantStore};
 use crate::wal::{self, LOG_BYTES_BEFORE_CHECKPOINT, StartError};
 
@@ -36,6 +39,8 @@ const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(10);
 const CHECKPOINT_PAUSE: Duration = Duration::from_secs(300);
 /// Chunks are two hours long at most, so that looking more often finds little.
 const GARBAGE_INTERVAL: Duration = Duration::from_secs(60);
+/// As often as Prometheus looks.
+const BLOCKS_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Why nothing of a write was kept.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +96,11 @@ struct Inner {
     checkpointing: Mutex<()>,
     /// After a failed checkpoint: when to try again, in milliseconds of the clock.
     checkpoint_again_at: AtomicI64,
+    /// Held while blocks are cut, merged and removed.
+    keeping_blocks: Mutex<()>,
+    /// After a failed cut or merge, as for checkpoints.
+    blocks_again_at: AtomicI64,
+    is_stopping: AtomicBool,
 }
 
 impl Engine {
@@ -104,17 +114,24 @@ impl Engine {
         let restored = wal::restore(&settings.folder, settings.sync, &settings.limits, new_head)?;
         metrics.watch_log("ingest", &restored.log);
         let metrics = IngestMetrics::register(metrics);
-        let took = clock.now().saturating_since(start);
-        metrics.replay_seconds.set(took.as_secs_f64());
         metrics.log_damages.inc_by(restored.damages);
-        let stores = restored
-            .heads
-            .into_iter()
-            .map(|(tenant, head)| {
-                let store = TenantStore::new(tenant.clone(), head, true);
-                (tenant, Arc::new(store))
-            })
-            .collect();
+        let folder = blocks_folder(&settings.folder);
+        let mut heads = restored.heads;
+        for tenant in list_tenants(&folder)? {
+            // All that it has may be in blocks.
+            heads
+                .entry(tenant)
+                .or_insert_with(|| new_head(&settings.limits));
+        }
+        let mut stores = BTreeMap::new();
+        for (tenant, mut head) in heads {
+            let (blocks, damages) = TenantBlocks::read(&folder, &tenant)?;
+            metrics.damaged_blocks.inc_by(damages);
+            head.refuse_before(blocks.horizon());
+            head.drop_before(blocks.horizon());
+            let store = TenantStore::new(tenant.clone(), head, true, blocks);
+            stores.insert(tenant, Arc::new(store));
+        }
         let engine = Self(Arc::new(Inner {
             request_bytes: MemoryBudget::new(REQUEST_BYTES_MAX),
             decoding: Arc::new(Semaphore::new(DECODING_MAX)),
@@ -131,14 +148,52 @@ impl Engine {
             snapshot_bytes: AtomicU64::new(restored.snapshot_bytes),
             checkpointing: Mutex::new(()),
             checkpoint_again_at: AtomicI64::new(i64::MIN),
+            keeping_blocks: Mutex::new(()),
+            blocks_again_at: AtomicI64::new(i64::MIN),
+            is_stopping: AtomicBool::new(false),
         }));
         engine.collect_garbage();
         engine.refresh_gauges();
+        let took = engine.0.clock.now().saturating_since(start);
+        engine.0.metrics.replay_seconds.set(took.as_secs_f64());
         Ok(engine)
     }
 
-    /// Forgets what is past the retention and keeps the log short, until the end.
-    pub async fn maintain(self, mut stop: Stop) {
+    /// Forgets what is past the retention, keeps the log short and the blocks in order, until the end.
+    pub async fn maintain(self, stop: Stop) {
+        tokio::join!(
+            self.clone().maintain_log(stop.clone()),
+            self.maintain_blocks(stop)
+        );
+    }
+
+    /// Apart from the log, since a merge of large blocks takes its time.
+    async fn maintain_blocks(self, mut stop: Stop) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(BLOCKS_INTERVAL) => {}
+                () = stop.stopped() => return,
+            }
+            let inner = &self.0;
+            if inner.clock.now().as_millis() < inner.blocks_again_at.load(Ordering::Relaxed) {
+                continue;
+            }
+            let engine = self.clone();
+            let mut work = tokio::task::spawn_blocking(move || engine.keep_blocks());
+            let outcome = tokio::select! {
+                outcome = &mut work => outcome,
+                () = stop.stopped() => {
+                    inner.is_stopping.store(true, Ordering::Relaxed);
+                    work.await
+                }
+            };
+            if outcome.is_err() {
+                error!("maintenance of the blocks failed");
+            }
+        }
+    }
+
+    async fn maintain_log(self, mut stop: Stop) {
         let mut since_garbage = Duration::ZERO;
         loop {
             tokio::select! {
@@ -257,8 +312,8 @@ impl Engine {
 
     /// What a query of this tenant reads. Looking at it never waits for the disk.
     #[must_use]
-    pub fn reader(&self, tenant: &TenantId) -> HeadReader {
-        HeadReader::new(self.store(tenant))
+    pub fn reader(&self, tenant: &TenantId) -> StoreReader {
+        StoreReader::new(self.store(tenant), self.0.metrics.clone())
     }
 
     #[must_use]
@@ -287,6 +342,82 @@ impl Engine {
                     .store(again.as_millis(), Ordering::Relaxed);
             }
         }
+    }
+
+    /// Cuts heads, merges blocks and removes those past the retention, where that is due. Blocks.
+    pub fn keep_blocks(&self) {
+        let inner = &self.0;
+        let _alone = inner.keeping_blocks.lock();
+        let ranges = block_ranges(inner.settings.limits.retention);
+        let is_stopping = || inner.is_stopping.load(Ordering::Relaxed);
+        for store in self.stores() {
+            if is_stopping() {
+                return;
+            }
+            let outcome = self.keep_blocks_of(&store, &ranges, &is_stopping);
+            if let Err(problem) = outcome
+                && !matches!(problem, UpkeepError::Stopping)
+            {
+                inner.metrics.failed_block_writes.inc();
+                error!(tenant = %store.tenant(), error = %problem, cause = ?std::error::Error::source(&problem), "blocks could not be cut or merged; what they would hold stays where it is");
+                let again = inner.clock.now() + CHECKPOINT_PAUSE;
+                let again_at = &inner.blocks_again_at;
+                again_at.store(again.as_millis(), Ordering::Relaxed);
+            }
+            store.blocks().close_idle();
+        }
+        self.remove_past_size();
+        self.refresh_gauges();
+    }
+
+    fn keep_blocks_of(
+        &self,
+        store: &TenantStore,
+        ranges: &[i64],
+        is_stopping: &dyn Fn() -> bool,
+    ) -> Result<(), UpkeepError> {
+        let inner = &self.0;
+        while !is_stopping() && cut_head(store, &inner.log, inner.clock.now())? {
+            inner.metrics.cuts.inc();
+        }
+        let stored: Vec<StoredBlock<Ulid>> = stored_blocks(store).collect();
+        let expired = past_retention(&stored, inner.settings.limits.retention);
+        self.remove_blocks(store, &expired, "past the retention");
+        let made = compact(store, ranges, inner.clock.now(), is_stopping)?;
+        inner.metrics.compactions.inc_by(made);
+        Ok(())
+    }
+
+    fn remove_past_size(&self) {
+        let inner = &self.0;
+        let Some(bytes_max) = inner.settings.retention_bytes_max else {
+            return;
+        };
+        let stores = self.stores();
+        let blocks: Vec<StoredBlock<(usize, Ulid)>> = stores
+            .iter()
+            .enumerate()
+            .flat_map(|(number, store)| {
+                stored_blocks(store).map(move |block| StoredBlock {
+                    key: (number, block.key),
+                    max_time: block.max_time,
+                    bytes: block.bytes,
+                })
+            })
+            .collect();
+        let others = inner.log.stats().bytes_on_disk + inner.snapshot_bytes.load(Ordering::Relaxed);
+        for (number, ulid) in past_size(&blocks, others, bytes_max) {
+            self.remove_blocks(&stores[number], &[ulid], "there is no room for them");
+        }
+    }
+
+    fn remove_blocks(&self, store: &TenantStore, gone: &[Ulid], why: &'static str) {
+        if gone.is_empty() {
+            return;
+        }
+        info!(tenant = %store.tenant(), blocks = ?gone, why, "blocks are removed");
+        self.0.metrics.expired_blocks.inc_by(gone.len() as u64);
+        store.blocks().change(Vec::new(), gone);
     }
 
     pub(crate) fn settings(&self) -> &IngestSettings {
@@ -327,7 +458,9 @@ impl Engine {
         let store = stores.entry(tenant.clone()).or_insert_with(|| {
             info!(%tenant, "first samples of a tenant");
             let head = new_head(&self.0.settings.limits);
-            Arc::new(TenantStore::new(tenant.clone(), head, false))
+            let folder = blocks_folder(&self.0.settings.folder).join(tenant.as_str());
+            let blocks = TenantBlocks::new(folder);
+            Arc::new(TenantStore::new(tenant.clone(), head, false, blocks))
         });
         Ok(Arc::clone(store))
     }
@@ -447,6 +580,12 @@ impl Engine {
         let metrics = &self.0.metrics;
         metrics.tenants.set(gauge(stores.len() as u64));
         metrics.series.set(gauge(series as u64));
+        let blocks = stores.iter().flat_map(|store| stored_blocks(store));
+        let (blocks, bytes) = blocks.fold((0, 0), |(blocks, bytes), block| {
+            (blocks + 1, bytes + block.bytes)
+        });
+        metrics.blocks.set(blocks);
+        metrics.block_bytes.set(gauge(bytes));
         metrics.log_bytes.set(gauge(log.bytes_on_disk));
         metrics.log_write_failures.set(gauge(log.write_failures));
         metrics.log_sync_failures.set(gauge(log.sync_failures));
@@ -462,6 +601,15 @@ fn warn_of_refused(store: &TenantStore, report: &Report) {
             warn!(tenant = %store.tenant(), %reason, samples = refused.samples, series = refused.first, left_out, "samples refused, though their sender was answered 204");
         }
     }
+}
+
+fn stored_blocks(store: &TenantStore) -> impl Iterator<Item = StoredBlock<Ulid>> {
+    let blocks = store.blocks().all().into_iter();
+    blocks.map(|block| StoredBlock {
+        key: block.meta.ulid,
+        max_time: block.meta.max_time,
+        bytes: block.bytes,
+    })
 }
 
 fn new_head(limits: &Limits) -> Head {

@@ -1,9 +1,11 @@
-//! The ingest of one process: remote write in, the log behind it, the Prometheus HTTP API out.
+//! The ingest of one process: remote write in, the log and the blocks behind it, the Prometheus HTTP API out.
 //!
 //! [`Engine`] is the handle: [`Engine::open`] reads everything back, [`Engine::push`] and [`Engine::append`] write,
 //! [`Engine::query`] and [`Engine::reader`] read, [`Engine::maintain`] runs beside them, and [`routes`] serves all of
 //! it over HTTP. What is decided about samples stands in `ingest-core`; here it meets locks, disk and sockets.
 mod api;
+mod block_files;
+mod block_upkeep;
 mod engine;
 mod metrics;
 mod push;
@@ -11,6 +13,7 @@ mod query;
 mod query_slots;
 mod reader;
 mod settings;
+mod tenant_blocks;
 mod tenant_store;
 mod wal;
 
@@ -18,6 +21,6 @@ pub use api::routes;
 pub use engine::{Engine, IngestError};
 pub use query::{QueryError, QueryOptions, QueryTimes};
 pub use query_slots::TooManyQueries;
-pub use reader::HeadReader;
+pub use reader::StoreReader;
 pub use settings::{Build, IngestSettings, QuerySettings};
 pub use wal::StartError;

@@ -34,6 +34,14 @@ pub(crate) struct IngestMetrics {
     pub(crate) replay_seconds: Gauge<f64, AtomicU64>,
     pub(crate) checkpoints: Counter,
     pub(crate) failed_checkpoints: Counter,
+    pub(crate) blocks: Gauge,
+    pub(crate) block_bytes: Gauge,
+    pub(crate) damaged_blocks: Counter,
+    pub(crate) cuts: Counter,
+    pub(crate) compactions: Counter,
+    pub(crate) failed_block_writes: Counter,
+    pub(crate) expired_blocks: Counter,
+    pub(crate) unknown_chunks: Counter,
     pub(crate) queries: Counter,
     refused_queries: Family<ReasonLabel, Counter>,
 }
@@ -114,6 +122,46 @@ impl IngestMetrics {
             failed_checkpoints: metrics.register(
                 "watchbell_ingest_failed_checkpoints",
                 "Checkpoints that failed; the log keeps what they would have saved",
+                Counter::default(),
+            ),
+            blocks: metrics.register(
+                "watchbell_ingest_blocks",
+                "Blocks on disk",
+                Gauge::default(),
+            ),
+            block_bytes: metrics.register(
+                "watchbell_ingest_block_bytes",
+                "Size of the blocks on disk",
+                Gauge::default(),
+            ),
+            damaged_blocks: metrics.register(
+                "watchbell_ingest_damaged_blocks",
+                "Blocks that could not be read at the start; queries go without them",
+                Counter::default(),
+            ),
+            cuts: metrics.register(
+                "watchbell_ingest_cuts",
+                "Blocks that were cut out of memory",
+                Counter::default(),
+            ),
+            compactions: metrics.register(
+                "watchbell_ingest_compactions",
+                "Blocks that were made of smaller ones",
+                Counter::default(),
+            ),
+            failed_block_writes: metrics.register(
+                "watchbell_ingest_failed_block_writes",
+                "Blocks that could not be cut or merged; what they would hold stays where it is",
+                Counter::default(),
+            ),
+            expired_blocks: metrics.register(
+                "watchbell_ingest_expired_blocks",
+                "Blocks that were removed for their age or for want of room",
+                Counter::default(),
+            ),
+            unknown_chunks: metrics.register(
+                "watchbell_ingest_unknown_chunks",
+                "Chunks that queries passed over, because their encoding cannot be read",
                 Counter::default(),
             ),
             queries: metrics.register(

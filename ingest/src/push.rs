@@ -187,7 +187,8 @@ fn answer_report(report: &Report) -> Response {
         Some(_) => StatusCode::BAD_REQUEST,
     };
     let texts: Vec<String> = told.map(|(_, text)| text).collect();
-    let reason = format!("{} ({} samples kept)", texts.join("; "), report.accepted);
+    let kept = report.accepted + report.accepted_histograms;
+    let reason = format!("{} ({kept} samples kept)", texts.join("; "));
     plain(status, &reason)
 }
 
@@ -230,7 +231,6 @@ fn refusal_text(reason: Reason, refused: &Refused) -> String {
         Reason::Exemplar(_)
         | Reason::Flaw(FlawKind::Empty)
         | Reason::Histogram(_)
-        | Reason::NativeHistogram
         | Reason::Sample(_)
         | Reason::SeriesMax
         | Reason::Size(_) => format!("{reason} for series {first}"),
@@ -246,7 +246,10 @@ fn with_written(mut response: Response, report: &Report) -> Response {
     let headers = response.headers_mut();
     for (name, written) in [
         (SAMPLES_WRITTEN, report.accepted + report.repeated),
-        (HISTOGRAMS_WRITTEN, 0),
+        (
+            HISTOGRAMS_WRITTEN,
+            report.accepted_histograms + report.repeated_histograms,
+        ),
         (EXEMPLARS_WRITTEN, report.exemplars),
     ] {
         headers.insert(name, HeaderValue::from(written));

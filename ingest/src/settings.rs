@@ -12,11 +12,13 @@ const QUEUE_TIME_MAX: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug)]
 pub struct IngestSettings {
-    /// The folder of log and snapshots; made where it is missing.
+    /// The folder of log, snapshots and blocks; made where it is missing.
     pub folder: PathBuf,
     pub sync: SyncPolicy,
     /// Of every tenant.
     pub limits: Limits,
+    /// What log, snapshots and blocks of all tenants may take of the disk; beyond it the oldest blocks go.
+    pub retention_bytes_max: Option<u64>,
     pub query: QuerySettings,
     /// Added to what `/federate` answers.
     pub external_labels: Labels,
@@ -51,6 +53,7 @@ impl IngestSettings {
             folder: config.storage.path.join("ingest"),
             sync: SyncPolicy::within(config.storage.sync_interval),
             limits: Limits::new(&config.limits, config.storage.retention),
+            retention_bytes_max: config.storage.retention_bytes_max,
             query: QuerySettings {
                 concurrency_max: config.limits.query_concurrency_max,
                 queue_time_max: QUEUE_TIME_MAX,

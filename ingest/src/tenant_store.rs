@@ -1,14 +1,16 @@
-//! One tenant's head behind its lock, and the requests that wait for the log.
+//! One tenant's head behind its lock, the requests that wait for the log, and the tenant's blocks.
 use std::collections::VecDeque;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ingest_core::{ExemplarRing, Head, MetadataTable, Records, Report, Staged, WriteError};
-use model::TenantId;
+use model::{TenantId, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use runtime::Trouble;
 use runtime::log::{AppendError, Log, Receipt, Record};
+
+use crate::tenant_blocks::TenantBlocks;
 
 /// Why a request is not on its way to the log.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +30,9 @@ pub(crate) struct TenantStore {
     pub(crate) metadata: Mutex<MetadataTable>,
     /// Samples that were left out and whose sender hears nothing of it.
     pub(crate) refusing: Trouble,
+    blocks: TenantBlocks,
+    /// Chunks of blocks that queries passed over.
+    pub(crate) unknown_chunks: Trouble,
 }
 
 struct State {
@@ -37,7 +42,12 @@ struct State {
 }
 
 impl TenantStore {
-    pub(crate) fn new(tenant: TenantId, head: Head, is_changed: bool) -> Self {
+    pub(crate) fn new(
+        tenant: TenantId,
+        head: Head,
+        is_changed: bool,
+        blocks: TenantBlocks,
+    ) -> Self {
         let seed = || RandomState::new().hash_one(0_u8);
         let exemplars_max = head.limits().exemplars_max;
         Self {
@@ -50,11 +60,25 @@ impl TenantStore {
             }),
             is_changed: AtomicBool::new(is_changed),
             refusing: Trouble::new(),
+            blocks,
+            unknown_chunks: Trouble::new(),
         }
     }
 
     pub(crate) fn tenant(&self) -> &TenantId {
         &self.tenant
+    }
+
+    pub(crate) fn blocks(&self) -> &TenantBlocks {
+        &self.blocks
+    }
+
+    /// From now on nothing before `horizon` is admitted. What was admitted and waits for the log has its outcome when
+    /// the receipt has.
+    pub(crate) fn refuse_before(&self, horizon: Timestamp) -> Option<Receipt> {
+        let mut state = self.state.write();
+        state.head.refuse_before(horizon);
+        state.waiting.back().map(|(receipt, _)| receipt.clone())
     }
 
     /// Admits what `stage` brings and puts its records in line for the log, both under one lock, so that the log
@@ -137,6 +161,7 @@ mod tests {
     use runtime::log::{Log, LogSettings};
 
     use super::TenantStore;
+    use crate::tenant_blocks::TenantBlocks;
 
     /// Its records are behind the snapshot's beginning, and the snapshot does not hold it: without the next snapshot
     /// it would be gone with the segment that holds them.
@@ -146,7 +171,12 @@ mod tests {
         let log = Log::open(folder.path(), &LogSettings::default()).unwrap();
         let now = Timestamp::from_secs(1_000_000);
         let head = Head::new(Limits::default(), 0);
-        let store = TenantStore::new(TenantId::anonymous(), head, false);
+        let store = TenantStore::new(
+            TenantId::anonymous(),
+            head,
+            false,
+            TenantBlocks::new(folder.path().join("blocks")),
+        );
         let up = Labels::from_pairs([("__name__", "up")]);
         let sample = Sample {
             timestamp: now,

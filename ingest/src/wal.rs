@@ -232,7 +232,8 @@ impl Iterator for SnapshotParts<'_> {
         let from = self.next?;
         let (part, next) = self.store.read(|head| head.snapshot(from, PART_BYTES));
         self.next = next;
-        Some((RecordKind::Chunks as u8, part.into_payload()))
+        let (kind, payload) = part.into_record();
+        Some((kind as u8, payload))
     }
 }
 
@@ -330,6 +331,7 @@ mod tests {
     use runtime::log::{Log, LogSettings, Record, SegmentNumber, SyncPolicy};
 
     use super::{checkpoint, restore, write_records};
+    use crate::tenant_blocks::TenantBlocks;
     use crate::tenant_store::TenantStore;
 
     #[test]
@@ -372,7 +374,12 @@ mod tests {
             value: 1.0,
         };
         let head = || Head::new(Limits::default(), 0);
-        let newcomer = Arc::new(TenantStore::new(TenantId::anonymous(), head(), false));
+        let newcomer = Arc::new(TenantStore::new(
+            TenantId::anonymous(),
+            head(),
+            false,
+            TenantBlocks::new(folder.path().join("blocks")),
+        ));
         checkpoint(folder.path(), &log, || {
             let staged = newcomer.stage(&log, |head| head.stage_samples([(&up, sample)], now));
             staged.unwrap().0.unwrap().wait_blocking().unwrap();

@@ -3,7 +3,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use model::{Labels, TenantId, Timestamp};
-use promql::{Query, QueryValue, VectorSample};
+use promql::{Query, QueryValue, SampleValue, VectorSample};
 use ruler_core::{AppendReport, SampleBatch};
 
 pub type Answering<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -37,7 +37,7 @@ pub fn instant_vector(value: QueryValue) -> Result<Vec<VectorSample>, String> {
         QueryValue::Scalar { at, value } => Ok(vec![VectorSample {
             labels: Labels::default(),
             at,
-            value,
+            value: SampleValue::Float(value),
         }]),
         QueryValue::Matrix(_) | QueryValue::Text { .. } => {
             Err("rule result is not a vector or scalar".to_owned())

@@ -2,7 +2,7 @@
 use std::sync::Arc;
 
 use model::{Labels, TenantId, Timestamp};
-use promql::{ParserOptions, Query, VectorSample};
+use promql::{ParserOptions, Query, SampleValue, VectorSample};
 use ruler_core::{AlertElement, Evaluate, RecordedElement, Rule, RuleKind, RuleResult};
 use runtime::Trouble;
 use template::{AlertTemplateData, Host, Limits, QueryResult, Template, Value};
@@ -43,11 +43,16 @@ pub(crate) fn evaluate(
         RuleKind::Recording => RuleResult::Recording(
             vector
                 .into_iter()
-                .map(|sample| RecordedElement {
-                    series: sample.labels,
-                    value: sample.value,
+                .map(|sample| match sample.value {
+                    SampleValue::Float(value) => Ok(RecordedElement {
+                        series: sample.labels,
+                        value,
+                    }),
+                    SampleValue::Histogram(_) => {
+                        Err("native histograms are not recorded by this version".to_owned())
+                    }
                 })
-                .collect(),
+                .collect::<Result<_, String>>()?,
         ),
         RuleKind::Alerting { .. } => {
             let host = RuleHost {
@@ -66,12 +71,17 @@ pub(crate) fn evaluate(
     })
 }
 
+/// What a rule's alert or template sees of a value: of a histogram nothing, as in Prometheus.
+fn number(value: &SampleValue) -> f64 {
+    value.as_float().unwrap_or_default()
+}
+
 fn alert_element(rule: &Rule, sample: VectorSample, host: &RuleHost<'_>) -> AlertElement {
     let data: Value = AlertTemplateData {
         labels: sample.labels.clone(),
         external_labels: host.outside.external_labels.clone(),
         external_url: host.outside.external_url.clone(),
-        value: sample.value,
+        value: number(&sample.value),
     }
     .into();
     let expanded = |templates: &[(Arc<str>, Template)]| {
@@ -84,8 +94,8 @@ fn alert_element(rule: &Rule, sample: VectorSample, host: &RuleHost<'_>) -> Aler
     AlertElement {
         rule_labels: expanded(&rule.plan.labels),
         annotations: expanded(&rule.plan.annotations),
+        value: number(&sample.value),
         series: sample.labels,
-        value: sample.value,
     }
 }
 
@@ -132,8 +142,8 @@ impl Host for RuleHost<'_> {
         Ok(vector
             .into_iter()
             .map(|sample| QueryResult {
+                value: number(&sample.value),
                 labels: sample.labels,
-                value: sample.value,
             })
             .collect())
     }

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use model::protobuf::push_time_series;
 use model::{Labels, Sample, TenantId, Timestamp, go_number, stale_nan};
-use promql::{Query, VectorSample};
+use promql::{Query, SampleValue, VectorSample};
 use reqwest::{Client, RequestBuilder};
 use ruler_core::{AppendReport, SampleBatch};
 use serde::Deserialize;
@@ -156,7 +156,11 @@ fn vector(data: QueryData) -> Result<Vec<VectorSample>, String> {
         let value = value
             .parse()
             .map_err(|_| format!("the engine's answer has a value that is none: {value}"))?;
-        Ok(VectorSample { labels, at, value })
+        Ok(VectorSample {
+            labels,
+            at,
+            value: SampleValue::Float(value),
+        })
     };
     match data {
         QueryData::Scalar(point) => Ok(vec![sample(Labels::default(), point)?]),
@@ -214,7 +218,7 @@ mod tests {
                         (
                             sample.labels.to_string(),
                             sample.at.as_millis(),
-                            sample.value,
+                            sample.value.as_float().unwrap_or(f64::NAN),
                         )
                     })
                     .collect())

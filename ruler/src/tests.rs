@@ -12,7 +12,7 @@ use config::{Problems, PrometheusConfig, RelabelConfig, RuleFile, RuleFilesPatte
 use ingest::{Build, Engine, IngestSettings};
 use model::{Labels, Sample, TenantId, Timestamp};
 use parking_lot::Mutex;
-use promql::{ParserOptions, Query, VectorSample};
+use promql::{ParserOptions, Query, SampleValue, VectorSample};
 use ruler_core::{AppendReport, Group, GroupDefaults, SampleBatch, compile_groups};
 use runtime::log::{HangingLog, Log, LogSettings, SyncPolicy, shorten};
 use runtime::{Clock, Metrics, Server, Stop, Stopper, SystemClock};
@@ -71,7 +71,7 @@ impl Table {
                 .map(|(labels, value)| VectorSample {
                     labels: Labels::from_pairs(labels.iter().copied()),
                     at: Timestamp::default(),
-                    value: *value,
+                    value: SampleValue::Float(*value),
                 })
                 .collect()
         });

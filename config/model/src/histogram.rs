@@ -63,6 +63,8 @@ pub struct Histogram {
 #[derive(Clone, Debug, PartialEq)]
 pub struct HistogramSample {
     pub timestamp: Timestamp,
+    /// When what it counts began; the epoch where that is unknown.
+    pub start: Timestamp,
     pub histogram: Arc<Histogram>,
 }
 
@@ -219,6 +221,14 @@ impl Histogram {
         for bucket in self.positive.iter_mut().chain(&mut self.negative) {
             bucket.count = change(bucket.count);
         }
+    }
+
+    fn has_number(&self, is_one: impl Fn(f64) -> bool) -> bool {
+        let mut buckets = self.positive.iter().chain(&self.negative);
+        [self.zero_count, self.count, self.sum]
+            .into_iter()
+            .any(&is_one)
+            || buckets.any(|bucket| is_one(bucket.count))
     }
 
     /// Bytes that it takes in memory, about.

@@ -1,7 +1,7 @@
 //! What is said about samples that do not come in.
 use std::collections::BTreeMap;
 
-use model::{Labels, Sample, Timestamp};
+use model::{Labels, Timestamp};
 
 use crate::decode::{FlawKind, HistogramError, SymbolError};
 use crate::exemplar_error::ExemplarError;
@@ -65,8 +65,6 @@ pub enum Reason {
     Histogram(HistogramError),
     #[error("invalid labels: {0}")]
     Labels(LabelError),
-    #[error("native histograms are not supported")]
-    NativeHistogram,
     #[error("{0}")]
     Sample(SampleError),
     #[error("tenant has as many series as its limit allows")]
@@ -91,7 +89,6 @@ impl Reason {
             Self::Labels(LabelError::Malformed) => "malformed_label",
             Self::Labels(LabelError::NoMetricName) => "no_metric_name",
             Self::Labels(LabelError::NotUtf8) => "label_not_utf8",
-            Self::NativeHistogram => "native_histogram",
             Self::Sample(error) => error.as_str(),
             Self::SeriesMax => "series_max",
             Self::Size(SizeError::LabelName) => "label_name_too_long",
@@ -130,8 +127,10 @@ impl WriteError {
 pub struct Report {
     /// Samples on their way to the log.
     pub accepted: usize,
+    pub accepted_histograms: usize,
     /// Samples that the series has already, with the same value.
     pub repeated: usize,
+    pub repeated_histograms: usize,
     pub refused: BTreeMap<Reason, Refused>,
     /// Where samples were judged one by one: which of them were refused, by their place from 0 on.
     pub refused_samples: Vec<(usize, Reason)>,
@@ -171,10 +170,10 @@ pub(crate) struct Admission {
 
 impl Admission {
     #[inline]
-    pub(crate) fn check(&self, sample: Sample) -> Option<SampleError> {
-        if sample.timestamp > self.newest {
+    pub(crate) fn check(&self, timestamp: Timestamp) -> Option<SampleError> {
+        if timestamp > self.newest {
             Some(SampleError::TooFarInFuture)
-        } else if sample.timestamp < self.oldest {
+        } else if timestamp < self.oldest {
             Some(SampleError::TooOld)
         } else {
             None

@@ -5,29 +5,28 @@
 //!   1st sample   timestamp as signed varint, value as 64 bits
 //!   2nd sample   timestamp's delta as unsigned varint, value
 //!   others       delta of the delta in 1, 16, 20, 24 or 68 bits, value
-//!   value        XOR with the one before: 0 | 10 and the bits of the window before
-//!                                          | 11, leading zeros (5), significant bits (6; 0 means 64), the bits
+//!   value        XOR with the one before
 //! ```
 use std::sync::Arc;
 
 use model::protobuf::{push_varint, unzigzag, zigzag};
-use model::{Sample, Timestamp};
+use model::{HistogramSample, Sample, Timestamp};
 
 use crate::bits::{BitReader, BitWriter};
+use crate::encoding::{Encoding, floats, histograms};
+use crate::xor::XorValue;
 
 /// Samples after which a chunk is closed (Prometheus' `samplesPerChunk`).
 pub const SAMPLES_PER_CHUNK: u16 = 120;
 
 const COUNT_BYTES: usize = 2;
-/// Leading zeros are written in 5 bits.
-const LEADING_MAX: u32 = 31;
-const NO_WINDOW: u32 = u32::MAX;
 
-/// A closed chunk.
+/// A closed chunk, of floats or of histograms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {
     pub min_time: Timestamp,
     pub max_time: Timestamp,
+    pub encoding: Encoding,
     bytes: Box<[u8]>,
 }
 
@@ -36,7 +35,7 @@ pub struct Chunk {
 pub struct ChunkError;
 
 impl Chunk {
-    /// Reads all samples once, so that nothing about the chunk can surprise later.
+    /// Reads all samples of a chunk of floats once, so that nothing about it can surprise later.
     pub fn from_bytes(bytes: Box<[u8]>) -> Result<Self, ChunkError> {
         let mut samples = ChunkSamples::new(&bytes);
         let (mut min, mut max) = (Timestamp::MAX, Timestamp::MIN);
@@ -49,18 +48,20 @@ impl Chunk {
         if read == 0 || read != count(&bytes) {
             return Err(ChunkError);
         }
-        Ok(Self {
-            min_time: min,
-            max_time: max,
-            bytes,
-        })
+        Ok(Self::from_stored(min, max, Encoding::XOR, bytes))
     }
 
     /// A chunk out of a record whose checksum was right; reading it stays safe where it is malformed nevertheless.
-    pub(crate) fn from_stored(min_time: Timestamp, max_time: Timestamp, bytes: Box<[u8]>) -> Self {
+    pub(crate) fn from_stored(
+        min_time: Timestamp,
+        max_time: Timestamp,
+        encoding: Encoding,
+        bytes: Box<[u8]>,
+    ) -> Self {
         Self {
             min_time,
             max_time,
+            encoding,
             bytes,
         }
     }
@@ -75,9 +76,14 @@ impl Chunk {
         count(&self.bytes)
     }
 
-    #[must_use]
-    pub fn samples(&self) -> ChunkSamples<'_> {
-        ChunkSamples::new(&self.bytes)
+    /// The floats; none where the chunk holds histograms.
+    pub fn samples(&self) -> impl Iterator<Item = Sample> + use<'_> {
+        floats(self.encoding, &self.bytes)
+    }
+
+    /// The histograms; none where the chunk holds floats.
+    pub fn histograms(&self) -> impl Iterator<Item = HistogramSample> + use<'_> {
+        histograms(self.encoding, &self.bytes)
     }
 }
 
@@ -95,9 +101,7 @@ struct State {
     count: u16,
     timestamp: i64,
     delta: u64,
-    value: u64,
-    leading: u32,
-    trailing: u32,
+    value: XorValue,
 }
 
 impl OpenChunk {
@@ -116,9 +120,7 @@ impl OpenChunk {
                 count: 1,
                 timestamp,
                 delta: 0,
-                value: first.value.to_bits(),
-                leading: NO_WINDOW,
-                trailing: 0,
+                value: XorValue::starting_at(first.value.to_bits()),
             },
         }
     }
@@ -145,10 +147,11 @@ impl OpenChunk {
         } else {
             self.push_delta_of_delta(delta.wrapping_sub(self.state.delta) as i64);
         }
-        self.push_value(sample.value.to_bits());
+        self.state
+            .value
+            .push(&mut self.writer, sample.value.to_bits());
         self.state.timestamp = timestamp;
         self.state.delta = delta;
-        self.state.value = sample.value.to_bits();
         self.state.count += 1;
         self.writer.bytes_mut()[..COUNT_BYTES].copy_from_slice(&self.state.count.to_be_bytes());
     }
@@ -167,7 +170,7 @@ impl OpenChunk {
     pub fn last(&self) -> Sample {
         Sample {
             timestamp: Timestamp::from_millis(self.state.timestamp),
-            value: f64::from_bits(self.state.value),
+            value: f64::from_bits(self.state.value.bits),
         }
     }
 
@@ -181,6 +184,7 @@ impl OpenChunk {
         Arc::new(Chunk {
             min_time: self.min_time(),
             max_time: self.last().timestamp,
+            encoding: Encoding::XOR,
             bytes: self.writer.into_bytes().into_boxed_slice(),
         })
     }
@@ -197,29 +201,6 @@ impl OpenChunk {
                 self.writer.push(low, 64);
             }
         }
-    }
-
-    fn push_value(&mut self, value: u64) {
-        let difference = value ^ self.state.value;
-        if difference == 0 {
-            self.writer.push(0, 1);
-            return;
-        }
-        let leading = difference.leading_zeros().min(LEADING_MAX);
-        let trailing = difference.trailing_zeros();
-        let state = &mut self.state;
-        if state.leading != NO_WINDOW && leading >= state.leading && trailing >= state.trailing {
-            let significant = 64 - state.leading - state.trailing;
-            self.writer.push(0b10, 2);
-            self.writer.push(difference >> state.trailing, significant);
-            return;
-        }
-        state.leading = leading;
-        state.trailing = trailing;
-        let significant = 64 - leading - trailing;
-        let head = 0b11 << 11 | u64::from(leading) << 6 | u64::from(significant & 63);
-        self.writer.push(head, 13);
-        self.writer.push(difference >> trailing, significant);
     }
 }
 
@@ -242,9 +223,7 @@ impl<'a> ChunkSamples<'a> {
                 count: 0,
                 timestamp: 0,
                 delta: 0,
-                value: 0,
-                leading: 0,
-                trailing: 0,
+                value: XorValue::starting_at(0),
             },
         }
     }
@@ -253,17 +232,17 @@ impl<'a> ChunkSamples<'a> {
         match self.state.count {
             0 => {
                 self.state.timestamp = unzigzag(self.bits.varint()?);
-                self.state.value = self.bits.bits(64)?;
+                self.state.value = XorValue::starting_at(self.bits.bits(64)?);
             }
             1 => {
                 self.state.delta = self.bits.varint()?;
-                self.read_value()?;
+                self.state.value.read(&mut self.bits)?;
                 self.state.timestamp = self.state.timestamp.wrapping_add(self.state.delta as i64);
             }
             _ => {
                 let dod = self.read_delta_of_delta()?;
                 self.state.delta = self.state.delta.wrapping_add(dod as u64);
-                self.read_value()?;
+                self.state.value.read(&mut self.bits)?;
                 self.state.timestamp = self.state.timestamp.wrapping_add(self.state.delta as i64);
             }
         }
@@ -295,28 +274,6 @@ impl<'a> ChunkSamples<'a> {
             value
         })
     }
-
-    #[inline]
-    fn read_value(&mut self) -> Option<()> {
-        if !self.bits.bit()? {
-            return Some(());
-        }
-        if self.bits.bit()? {
-            let head = self.bits.bits(11)? as u32;
-            let significant = match head & 63 {
-                0 => 64,
-                some => some,
-            };
-            self.state.leading = head >> 6;
-            self.state.trailing = 64_u32
-                .checked_sub(self.state.leading)?
-                .checked_sub(significant)?;
-        }
-        let significant = 64 - self.state.leading - self.state.trailing;
-        let difference = self.bits.bits(significant)?;
-        self.state.value ^= difference << self.state.trailing;
-        Some(())
-    }
 }
 
 impl Iterator for ChunkSamples<'_> {
@@ -331,7 +288,7 @@ impl Iterator for ChunkSamples<'_> {
         }
         Some(Sample {
             timestamp: Timestamp::from_millis(self.state.timestamp),
-            value: f64::from_bits(self.state.value),
+            value: f64::from_bits(self.state.value.bits),
         })
     }
 

@@ -11,17 +11,19 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use model::{Labels, Matcher, Sample, Timestamp};
+use model::{HistogramSample, Labels, Matcher, Sample, Timestamp};
 
 use crate::admission::{Admission, OnRefusal, Reason, WriteError};
 use crate::chunk::Chunk;
-use crate::decode::{Protocol, SeriesSamples, WriteRequest};
-use crate::label_bytes::{LabelError, push_labels, read_labels};
+use crate::decode::{Protocol, SentHistogram, SeriesSamples, WriteRequest};
+use crate::encoding::Encoding;
+use crate::histogram_record::read_histograms;
+use crate::label_bytes::{LabelError, push_labels, read_labels, shown};
 use crate::limits::Limits;
 use crate::record::{
     RecordError, RecordKind, SeriesId, push_chunks, read_chunks, read_definitions, read_samples,
 };
-use crate::series::{Series, SeriesView};
+use crate::series::{BLOCK_RANGE, Series, SeriesView};
 use crate::series_set::SeriesSet;
 use crate::stage::{Records, Stage, Staged};
 
@@ -31,6 +33,8 @@ pub struct Head {
     series: SeriesSet,
     next_id: u32,
     chunks: usize,
+    /// Samples before this are in blocks, or never come.
+    horizon: Timestamp,
     /// Numbers that the log gave to series which the head knows by another one. Only a replay needs them.
     renumbered: HashMap<SeriesId, SeriesId>,
 }
@@ -54,6 +58,7 @@ impl Head {
             series: SeriesSet::new(seed),
             next_id: 0,
             chunks: 0,
+            horizon: Timestamp::MIN,
             renumbered: HashMap::new(),
         }
     }
@@ -87,7 +92,7 @@ impl Head {
             Protocol::V1 => OnRefusal::Whole,
             Protocol::V2 => OnRefusal::Part,
         };
-        let mut stage = Stage::new(samples, on_refusal, self.admission(now));
+        let mut stage = Stage::new(samples, on_refusal, self.admission(now), self.horizon);
         for flaw in &request.flaws {
             let first = || flaw.first.clone();
             stage
@@ -118,7 +123,12 @@ impl Head {
         let samples = samples.into_iter();
         let first_new = self.next_id;
         let at_least = samples.size_hint().0;
-        let mut stage = Stage::new(at_least, OnRefusal::Sample, self.admission(now));
+        let mut stage = Stage::new(
+            at_least,
+            OnRefusal::Sample,
+            self.admission(now),
+            self.horizon,
+        );
         let mut label_bytes = Vec::new();
         let mut outcome = Ok(());
         for (place, (labels, sample)) in samples.enumerate() {
@@ -146,17 +156,33 @@ impl Head {
                 series.is_defined = true;
             }
         }
-        for (id, sample) in staged.samples {
+        let mut histograms = staged.histograms.into_iter().peekable();
+        for (place, (id, sample)) in staged.samples.into_iter().enumerate() {
+            while let Some((_, id, sample)) = histograms.next_if(|(before, ..)| *before <= place) {
+                self.commit_histogram(id, &sample);
+            }
             if let Some(series) = self.series.get_mut(id) {
                 series.pending -= 1;
                 self.chunks += usize::from(series.push(sample));
             }
         }
+        for (_, id, sample) in histograms {
+            self.commit_histogram(id, &sample);
+        }
+    }
+
+    fn commit_histogram(&mut self, id: SeriesId, sample: &HistogramSample) {
+        if let Some(series) = self.series.get_mut(id) {
+            series.pending -= 1;
+            self.chunks += usize::from(series.push_histogram(sample));
+        }
     }
 
     /// The log does not have the records, and never will.
     pub fn abort(&mut self, staged: Staged) {
-        for (id, _) in staged.samples {
+        let floats = staged.samples.into_iter().map(|(id, _)| id);
+        let histograms = staged.histograms.into_iter().map(|(_, id, _)| id);
+        for id in floats.chain(histograms) {
             if let Some(series) = self.series.get_mut(id) {
                 series.pending -= 1;
                 if series.pending == 0 {
@@ -241,7 +267,54 @@ impl Head {
 
     /// Forgets samples past the retention, and series that have none left. Answers how many series went.
     pub fn collect_garbage(&mut self, now: Timestamp) -> usize {
-        let horizon = now - self.limits.retention;
+        self.drop_before(now - self.limits.retention)
+    }
+
+    /// When the head spans one and a half ranges of blocks, the oldest range leaves it: answered is where that range
+    /// ends. So what a block begins with comes at most half a range late.
+    #[must_use]
+    pub fn cut_due(&self) -> Option<Timestamp> {
+        let HeadStats {
+            min_time: Some(min),
+            max_time: Some(max),
+            ..
+        } = self.stats()
+        else {
+            return None;
+        };
+        let range = BLOCK_RANGE.as_millis() as i64;
+        let span = max.as_millis().saturating_sub(min.as_millis());
+        (span > range / 2 * 3).then(|| {
+            let begin = min.as_millis().div_euclid(range).saturating_mul(range);
+            Timestamp::from_millis(begin.saturating_add(range))
+        })
+    }
+
+    /// From now on no sample before `horizon` is admitted, as long as it is not older than one before.
+    pub fn refuse_before(&mut self, horizon: Timestamp) {
+        self.horizon = self.horizon.max(horizon);
+    }
+
+    /// The series that have chunks before `end`, in no order that means anything.
+    #[must_use]
+    pub fn series_before(&self, end: Timestamp) -> Vec<(Labels, SeriesId)> {
+        self.series
+            .iter_from(SeriesId(0))
+            .filter(|(_, series)| series.first_time().is_some_and(|first| first < end))
+            .map(|(id, series)| (series.labels.clone(), id))
+            .collect()
+    }
+
+    /// A series' chunks that end before `end`. No chunk reaches over the end of a range.
+    #[must_use]
+    pub fn chunks_before(&self, id: SeriesId, end: Timestamp) -> Vec<Arc<Chunk>> {
+        let series = self.series.get(id);
+        series.map_or_else(Vec::new, |series| series.chunks_before(end))
+    }
+
+    /// Forgets samples before `horizon`, and series that have none left: their labels and postings with them. Answers
+    /// how many series went.
+    pub fn drop_before(&mut self, horizon: Timestamp) -> usize {
         let mut gone = BTreeMap::new();
         for (id, series) in self.series.iter_mut() {
             self.chunks -= series.drop_before(horizon);
@@ -327,8 +400,17 @@ impl Head {
                     None => undefined += 1,
                 }
             })?,
-            RecordKind::Chunks => {
-                read_chunks(payload, |id, bytes, chunks| self.restore(id, bytes, chunks))?;
+            RecordKind::Histograms => read_histograms(payload, |id, sample| {
+                let id = self.renumbered.get(&id).copied().unwrap_or(id);
+                match self.series.get_mut(id) {
+                    Some(series) => self.chunks += usize::from(series.replay_histogram(&sample)),
+                    None => undefined += 1,
+                }
+            })?,
+            RecordKind::AnyChunks | RecordKind::Chunks => {
+                read_chunks(kind, payload, |id, bytes, chunks| {
+                    self.restore(id, bytes, chunks);
+                })?;
             }
         }
         Ok(undefined)
@@ -353,19 +435,29 @@ impl Head {
         stage: &mut Stage,
         series: &SeriesSamples<'_>,
     ) -> Result<bool, WriteError> {
-        let found = if series.samples.is_empty() {
-            // A series without samples is none yet; it may have exemplars, or histograms, which are not kept.
+        let is_sound = |sent: &SentHistogram| sent.histogram.is_ok();
+        let found = if series.samples.is_empty() && !series.histograms.iter().any(is_sound) {
+            // A series without samples is none yet; it may have exemplars.
             self.find(series.label_bytes)
         } else {
             self.find_or_create(series.label_bytes).map(Some)
         };
         match found {
             Ok(id) => {
-                if let Some(id) = id {
-                    self.admit(stage, id, series.samples)?;
-                }
-                if !series.histograms.is_empty() {
-                    stage.refuse_histograms(series)?;
+                match id.and_then(|id| Some((id, self.series.get_mut(id)?))) {
+                    Some((id, own)) => {
+                        stage.admit(id, own, series.samples)?;
+                        if !series.histograms.is_empty() {
+                            stage.admit_histograms(id, own, series.histograms)?;
+                        }
+                    }
+                    None => {
+                        for sent in series.histograms {
+                            if let Err(error) = &sent.histogram {
+                                stage.refuse_histogram(*error, || shown(series.label_bytes))?;
+                            }
+                        }
+                    }
                 }
                 Ok(id.is_some())
             }
@@ -464,7 +556,9 @@ impl Head {
         let Err(error) = outcome else {
             return Ok(stage.finish());
         };
-        for (id, _) in &stage.samples {
+        let floats = stage.samples.iter().map(|(id, _)| id);
+        let histograms = stage.histograms.iter().map(|(_, id, _)| id);
+        for id in floats.chain(histograms) {
             if let Some(series) = self.series.get_mut(*id) {
                 series.pending -= 1;
             }
@@ -505,18 +599,24 @@ pub struct SnapshotPart {
 }
 
 impl SnapshotPart {
-    /// The payload of a record of kind [`RecordKind::Chunks`].
+    /// A record's kind and payload. Where all chunks are of floats it is one that was there before there were others.
     #[must_use]
-    pub fn into_payload(self) -> Vec<u8> {
+    pub fn into_record(self) -> (RecordKind, Vec<u8>) {
+        let mut chunks = self.series.iter().flat_map(|(.., chunks)| chunks);
+        let kind = if chunks.all(|chunk| chunk.encoding == Encoding::XOR) {
+            RecordKind::Chunks
+        } else {
+            RecordKind::AnyChunks
+        };
         let mut payload = Vec::new();
         let mut label_bytes = Vec::new();
         for (id, labels, chunks) in self.series {
             label_bytes.clear();
             push_labels(&mut label_bytes, &labels);
             let chunks = chunks.iter().map(AsRef::as_ref);
-            push_chunks(&mut payload, id, &label_bytes, chunks);
+            push_chunks(&mut payload, kind, id, &label_bytes, chunks);
         }
-        payload
+        (kind, payload)
     }
 }
 

@@ -1,24 +1,38 @@
-//! What is decided about samples: decoding, limits, chunks, postings, the head, log records.
+//! What is decided about samples: decoding, limits, chunks, postings, the head, log records, blocks.
 mod admission;
 mod bits;
+mod block;
 mod chunk;
 mod decode;
+mod encoding;
 mod exemplar_error;
 mod exemplars;
 mod head;
+mod histogram_chunk;
+mod histogram_record;
 mod index;
 mod label_bytes;
 mod limits;
 mod metadata;
 mod metric_kind;
+mod newest;
+mod open_chunk;
 mod postings;
 mod record;
 mod series;
 mod series_set;
 mod stage;
 mod table;
+mod varbit;
+mod xor;
 
 pub use admission::{Reason, Refused, Report, SampleError, WriteError};
+pub use block::{
+    Block, BlockChunk, BlockError, BlockFault, BlockFile, BlockMeta, BlockOutput, BlockParent,
+    BlockSeries, BlockStats, BlockWalk, BlockWriter, ChunkToWrite, Encoding, FileFault, FileName,
+    MergeError, MergedSeries, MetaError, SelectError, Selected, StoredBlock, Ulid, WalkedSeries,
+    WriteBlockError, block_ranges, empty_tombstones, past_retention, past_size, plan_compaction,
+};
 pub use chunk::{Chunk, ChunkError, ChunkSamples, OpenChunk, SAMPLES_PER_CHUNK};
 pub use decode::{
     DecodeBounds, DecodeError, Flaw, FlawKind, HistogramError, HistogramForm, Protocol,
@@ -28,6 +42,9 @@ pub use decode::{
 pub use exemplar_error::ExemplarError;
 pub use exemplars::{Exemplar, ExemplarRing, SeriesExemplar, take_exemplars};
 pub use head::{Head, HeadStats, SnapshotCursor, SnapshotPart};
+pub use histogram_chunk::{
+    HISTOGRAMS_PER_CHUNK, HistogramEncoding, HistogramSamples, NotAppendable, OpenHistogramChunk,
+};
 pub use label_bytes::{LabelError, LabelHasher};
 pub use limits::{Limits, SizeError};
 pub use metadata::{Metadata, MetadataRefused, MetadataTable};

@@ -8,7 +8,10 @@
 //!                 bit 5     the id follows that of the sample before
 //!               then, where the bits do not say so, the id's and the time's difference as zigzag varints, then
 //!               the value's bytes. The first sample's id counts from 0, its time from the record's.
-//! chunks        (id, label bytes, number of chunks, (min time zigzag, max − min, length, bytes)…)…, in varints
+//! chunks        (id, label bytes, number of chunks, (min time zigzag, max − min, length, bytes)…)…, in varints;
+//!                 all of floats
+//! any chunks    the same, with the encoding as a byte before each chunk's length
+//! histograms    (id, time zigzag, length, histogram)…, in varints (`histogram_record.rs`)
 //! ```
 //! Equal times and neighbouring ids are the rule, and counters are mostly small whole numbers, so that a sample
 //! takes 3 to 6 bytes.
@@ -18,6 +21,7 @@ use model::protobuf::{Fields, WireError, push_varint, unzigzag, zigzag};
 use model::{Sample, Timestamp};
 
 use crate::chunk::Chunk;
+use crate::encoding::Encoding;
 
 /// A series' number within its tenant; never used again for another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,14 +34,22 @@ pub enum RecordKind {
     Definitions = 1,
     Samples = 2,
     Chunks = 3,
+    Histograms = 4,
+    AnyChunks = 5,
 }
 
 impl RecordKind {
     #[must_use]
     pub fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Definitions, Self::Samples, Self::Chunks]
-            .into_iter()
-            .find(|kind| *kind as u8 == byte)
+        [
+            Self::Definitions,
+            Self::Samples,
+            Self::Chunks,
+            Self::Histograms,
+            Self::AnyChunks,
+        ]
+        .into_iter()
+        .find(|kind| *kind as u8 == byte)
     }
 }
 
@@ -166,9 +178,11 @@ pub(crate) fn read_samples(
     Ok(())
 }
 
-/// Appends a series with all its chunks to a snapshot's record.
+/// Appends a series with all its chunks to a snapshot's record of `kind`: [`RecordKind::AnyChunks`], or
+/// [`RecordKind::Chunks`] where all are of floats.
 pub(crate) fn push_chunks<'c>(
     bytes: &mut Vec<u8>,
+    kind: RecordKind,
     id: SeriesId,
     label_bytes: &[u8],
     chunks: impl ExactSizeIterator<Item = &'c Chunk>,
@@ -179,12 +193,16 @@ pub(crate) fn push_chunks<'c>(
         let (min, max) = (chunk.min_time.as_millis(), chunk.max_time.as_millis());
         push_varint(bytes, zigzag(min));
         push_varint(bytes, max.wrapping_sub(min) as u64);
+        if kind == RecordKind::AnyChunks {
+            bytes.push(chunk.encoding.0);
+        }
         push_varint(bytes, chunk.bytes().len() as u64);
         bytes.extend_from_slice(chunk.bytes());
     }
 }
 
 pub(crate) fn read_chunks(
+    kind: RecordKind,
     payload: &[u8],
     mut each: impl FnMut(SeriesId, &[u8], Vec<Arc<Chunk>>),
 ) -> Result<(), RecordError> {
@@ -197,10 +215,16 @@ pub(crate) fn read_chunks(
         for _ in 0..length {
             let min = unzigzag(fields.varint()?);
             let max = min.wrapping_add(fields.varint()? as i64);
+            let encoding = if kind == RecordKind::AnyChunks {
+                Encoding(fields.byte()?)
+            } else {
+                Encoding::XOR
+            };
             let bytes = fields.bytes()?;
             chunks.push(Arc::new(Chunk::from_stored(
                 Timestamp::from_millis(min),
                 Timestamp::from_millis(max),
+                encoding,
                 bytes.into(),
             )));
         }
@@ -209,7 +233,7 @@ pub(crate) fn read_chunks(
     Ok(())
 }
 
-fn read_id(fields: &mut Fields<'_>) -> Result<SeriesId, RecordError> {
+pub(crate) fn read_id(fields: &mut Fields<'_>) -> Result<SeriesId, RecordError> {
     u32::try_from(fields.varint()?)
         .map(SeriesId)
         .map_err(|_| RecordError::Range)
@@ -221,8 +245,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{
-        RecordError, SamplesWriter, SeriesId, push_chunks, push_definition, read_chunks,
-        read_definitions, read_samples,
+        RecordError, RecordKind, SamplesWriter, SeriesId, push_chunks, push_definition,
+        read_chunks, read_definitions, read_samples,
     };
     use crate::chunk::OpenChunk;
     use model::protobuf::WireError;
@@ -289,13 +313,20 @@ mod tests {
         let mut payload = Vec::new();
         push_chunks(
             &mut payload,
+            RecordKind::Chunks,
             SeriesId(3),
             b"labels",
             [chunk.as_ref(), chunk.as_ref()].into_iter(),
         );
-        push_chunks(&mut payload, SeriesId(4), b"x", [].into_iter());
+        push_chunks(
+            &mut payload,
+            RecordKind::Chunks,
+            SeriesId(4),
+            b"x",
+            [].into_iter(),
+        );
         let mut seen = Vec::new();
-        read_chunks(&payload, |id, bytes, chunks| {
+        read_chunks(RecordKind::Chunks, &payload, |id, bytes, chunks| {
             seen.push((id.0, bytes.to_vec(), chunks));
         })
         .unwrap();
@@ -318,7 +349,9 @@ mod tests {
         fn no_bytes_crash_it(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
             let _ = read(&bytes);
             let _ = read_definitions(&bytes, |_, _| {});
-            let _ = read_chunks(&bytes, |_, _, _| {});
+            for kind in [RecordKind::Chunks, RecordKind::AnyChunks] {
+                let _ = read_chunks(kind, &bytes, |_, _, _| {});
+            }
         }
     }
 }

@@ -2,9 +2,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Labels, Sample, Timestamp};
+use model::{HistogramSample, Labels, Sample, Timestamp};
 
-use crate::chunk::{Chunk, ChunkSamples, OpenChunk, SAMPLES_PER_CHUNK};
+use crate::chunk::{Chunk, SAMPLES_PER_CHUNK};
+use crate::newest::Newest;
+use crate::open_chunk::{Open, newest_of};
 use crate::record::SeriesId;
 
 /// No chunk reaches over a multiple of this, so that the head can be cut into blocks between chunks.
@@ -21,10 +23,10 @@ pub(crate) struct Series {
     /// Samples that were admitted and wait for the log.
     pub(crate) pending: u32,
     /// The newest sample that was admitted, whether or not it is in the log already.
-    pub(crate) newest: Option<Sample>,
+    pub(crate) newest: Option<Newest>,
     sealed: Vec<Arc<Chunk>>,
     /// Holds the newest sample in the log.
-    open: Option<OpenChunk>,
+    open: Option<Open>,
 }
 
 /// How a sample relates to those that its series has.
@@ -55,10 +57,10 @@ impl Series {
     pub(crate) fn restored(labels: Labels, hash: u64, mut chunks: Vec<Arc<Chunk>>) -> Self {
         let open = chunks
             .pop_if(|last| last.samples_len() < SAMPLES_PER_CHUNK)
-            .and_then(|last| OpenChunk::reopen(&last));
+            .and_then(|last| Open::reopen(&last));
         let newest = match (&open, chunks.last()) {
-            (Some(open), _) => Some(open.last()),
-            (None, Some(sealed)) => sealed.samples().last(),
+            (Some(open), _) => Some(open.newest()),
+            (None, Some(sealed)) => newest_of(sealed),
             (None, None) => None,
         };
         Self {
@@ -73,7 +75,7 @@ impl Series {
     /// A snapshot holds a long series in several parts, in the order of time.
     pub(crate) fn restore_more(&mut self, chunks: Vec<Arc<Chunk>>) {
         let mut all = std::mem::take(&mut self.sealed);
-        all.extend(self.open.take().map(OpenChunk::seal));
+        all.extend(self.open.take().map(Open::seal));
         all.extend(chunks);
         let more = Self::restored(self.labels.clone(), self.hash, all);
         self.newest = more.newest;
@@ -81,15 +83,16 @@ impl Series {
         self.open = more.open;
     }
 
-    pub(crate) fn place(&self, sample: Sample) -> Place {
+    #[inline]
+    pub(crate) fn place(&self, next: Newest) -> Place {
         let Some(newest) = self.newest else {
             return Place::Newer;
         };
-        if sample.timestamp > newest.timestamp {
+        if next.timestamp > newest.timestamp {
             Place::Newer
-        } else if sample.timestamp < newest.timestamp {
+        } else if next.timestamp < newest.timestamp {
             Place::Older
-        } else if sample.value.to_bits() == newest.value.to_bits() {
+        } else if next == newest {
             Place::Repeated
         } else {
             Place::Conflicting
@@ -99,23 +102,44 @@ impl Series {
     /// Keeps a sample that is in the log. One that is not newer than what is kept is there already: it was
     /// repeated, or the log is being replayed over a snapshot that has it. Answers whether a chunk was begun.
     pub(crate) fn push(&mut self, sample: Sample) -> bool {
-        if let Some(open) = &mut self.open {
-            if sample.timestamp <= open.last().timestamp {
-                return false;
-            }
-            if open.samples_len() < SAMPLES_PER_CHUNK
-                && block_of(open.min_time()) == block_of(sample.timestamp)
-            {
-                open.push(sample);
-                return false;
-            }
-        } else if self
+        if self
             .last_time()
             .is_some_and(|last| sample.timestamp <= last)
         {
             return false;
         }
-        if let Some(full) = self.open.replace(OpenChunk::new(sample)) {
+        match &mut self.open {
+            Some(open) if open.takes_float(sample.timestamp) => {
+                if let Open::Floats(open) = open {
+                    open.push(sample);
+                }
+                return false;
+            }
+            _ => {}
+        }
+        if let Some(full) = self.open.replace(sample.into()) {
+            self.sealed.push(full.seal());
+        }
+        true
+    }
+
+    /// The same for a histogram.
+    pub(crate) fn push_histogram(&mut self, sample: &HistogramSample) -> bool {
+        if self
+            .last_time()
+            .is_some_and(|last| sample.timestamp <= last)
+        {
+            return false;
+        }
+        if let Some(Open::Histograms(open)) = &mut self.open
+            && block_of(open.min_time()) == block_of(sample.timestamp)
+            && open.check(&sample.histogram).is_ok()
+        {
+            open.push(sample);
+            return false;
+        }
+        let next = Open::begin_histograms(self.open.as_ref(), sample);
+        if let Some(full) = self.open.replace(next) {
             self.sealed.push(full.seal());
         }
         true
@@ -127,16 +151,28 @@ impl Series {
             .newest
             .is_none_or(|newest| newest.timestamp < sample.timestamp)
         {
-            self.newest = Some(sample);
+            self.newest = Some(sample.into());
         }
         self.push(sample)
+    }
+
+    /// The same for a histogram.
+    pub(crate) fn replay_histogram(&mut self, sample: &HistogramSample) -> bool {
+        if self
+            .newest
+            .is_none_or(|newest| newest.timestamp < sample.timestamp)
+        {
+            let newest = Newest::histogram(sample.timestamp, &sample.histogram);
+            self.newest = Some(newest);
+        }
+        self.push_histogram(sample)
     }
 
     /// What was admitted and does not come: the newest sample is the one in the log again.
     pub(crate) fn forget_pending(&mut self) {
         self.newest = match &self.open {
-            Some(open) => Some(open.last()),
-            None => self.sealed.last().and_then(|chunk| chunk.samples().last()),
+            Some(open) => Some(open.newest()),
+            None => self.sealed.last().and_then(|chunk| newest_of(chunk)),
         };
     }
 
@@ -146,7 +182,7 @@ impl Series {
 
     pub(crate) fn last_time(&self) -> Option<Timestamp> {
         match &self.open {
-            Some(open) => Some(open.last().timestamp),
+            Some(open) => Some(open.max_time()),
             None => self.sealed.last().map(|chunk| chunk.max_time),
         }
     }
@@ -154,7 +190,7 @@ impl Series {
     pub(crate) fn first_time(&self) -> Option<Timestamp> {
         match self.sealed.first() {
             Some(chunk) => Some(chunk.min_time),
-            None => self.open.as_ref().map(OpenChunk::min_time),
+            None => self.open.as_ref().map(Open::min_time),
         }
     }
 
@@ -179,11 +215,18 @@ impl Series {
         if self
             .open
             .as_ref()
-            .is_some_and(|open| open.last().timestamp < horizon)
+            .is_some_and(|open| open.max_time() < horizon)
         {
             self.open = None;
         }
         before - self.chunks_len()
+    }
+
+    /// The chunks that end before `end`.
+    pub(crate) fn chunks_before(&self, end: Timestamp) -> Vec<Arc<Chunk>> {
+        let mut chunks = self.view(Timestamp::MIN, end).into_chunks();
+        chunks.retain(|chunk| chunk.max_time < end);
+        chunks
     }
 
     /// What the series holds in the window, without reading any of it.
@@ -197,8 +240,11 @@ impl Series {
         let open = self
             .open
             .as_ref()
-            .filter(|open| open.min_time() <= until && open.last().timestamp > after)
-            .map(|open| open.bytes().into());
+            .filter(|open| open.min_time() <= until && open.max_time() > after)
+            .map(|open| {
+                let (min, max) = (open.min_time(), open.max_time());
+                Chunk::from_stored(min, max, open.encoding(), open.bytes().into())
+            });
         SeriesView {
             labels: self.labels.clone(),
             sealed,
@@ -212,29 +258,29 @@ impl Series {
 pub struct SeriesView {
     pub labels: Labels,
     sealed: Vec<Arc<Chunk>>,
-    open: Option<Box<[u8]>>,
+    open: Option<Chunk>,
 }
 
 impl SeriesView {
     /// The samples in the order of time: whole chunks, so some may lie outside the window that was asked for.
     pub fn samples(&self) -> impl Iterator<Item = Sample> {
-        let sealed = self.sealed.iter().flat_map(|chunk| chunk.samples());
-        let open = self.open.iter().flat_map(|bytes| ChunkSamples::new(bytes));
-        sealed.chain(open)
+        self.chunks().flat_map(Chunk::samples)
     }
 
-    /// At least as many as [`SeriesView::samples`] yields.
+    /// The same for histograms.
+    pub fn histograms(&self) -> impl Iterator<Item = HistogramSample> {
+        self.chunks().flat_map(Chunk::histograms)
+    }
+
+    fn chunks(&self) -> impl Iterator<Item = &Chunk> {
+        self.sealed.iter().map(AsRef::as_ref).chain(&self.open)
+    }
+
+    /// At least as many as [`SeriesView::samples`] and [`SeriesView::histograms`] yield.
     #[must_use]
     pub fn samples_len(&self) -> usize {
-        let sealed: usize = self
-            .sealed
-            .iter()
-            .map(|chunk| usize::from(chunk.samples_len()))
-            .sum();
-        let open = self.open.as_ref().map_or(0, |bytes| {
-            ChunkSamples::new(bytes).size_hint().1.unwrap_or(0)
-        });
-        sealed + open
+        let lengths = self.chunks().map(Chunk::samples_len);
+        lengths.map(usize::from).sum()
     }
 
     /// Takes chunks from the front until they reach `bytes_max`, at least one. Answers them, and the time behind
@@ -260,13 +306,12 @@ impl SeriesView {
 
     pub(crate) fn into_chunks(self) -> Vec<Arc<Chunk>> {
         let mut chunks = self.sealed;
-        let open = self.open.map(Chunk::from_bytes);
-        chunks.extend(open.and_then(Result::ok).map(Arc::new));
+        chunks.extend(self.open.map(Arc::new));
         chunks
     }
 }
 
-fn block_of(time: Timestamp) -> i64 {
+pub(crate) fn block_of(time: Timestamp) -> i64 {
     time.as_millis().div_euclid(BLOCK_RANGE.as_millis() as i64)
 }
 
@@ -342,21 +387,21 @@ mod tests {
     fn a_sample_is_placed_by_the_newest_that_was_admitted() {
         let mut series = series(0..1);
         assert_eq!(
-            series.place(sample(-5, 1.0)),
+            series.place(sample(-5, 1.0).into()),
             Place::Newer,
             "none was admitted"
         );
-        series.newest = Some(sample(10, f64::NAN));
+        series.newest = Some(sample(10, f64::NAN).into());
         for (sample, place) in [
             (sample(11, 0.0), Place::Newer),
             (sample(10, f64::NAN), Place::Repeated),
             (sample(10, model::stale_nan()), Place::Conflicting),
             (sample(9, f64::NAN), Place::Older),
         ] {
-            assert_eq!(series.place(sample), place, "{sample:?}");
+            assert_eq!(series.place(sample.into()), place, "{sample:?}");
         }
         series.forget_pending();
-        assert_eq!(series.newest, Some(sample(0, 0.0)));
+        assert_eq!(series.newest, Some(sample(0, 0.0).into()));
     }
 
     #[test]
@@ -367,7 +412,7 @@ mod tests {
             let mut restored = Series::restored(Labels::default(), 0, view.into_chunks());
             assert_eq!(
                 restored.newest,
-                Some(sample(length - 1, (length - 1) as f64))
+                Some(sample(length - 1, (length - 1) as f64).into())
             );
             assert!(!restored.push(sample(length - 1, 77.0)), "it is there");
             restored.push(sample(length, 0.0));

@@ -1,9 +1,13 @@
 //! A request on its way into the head: what of it is admitted so far, and how to take it back.
-use model::{Labels, Sample};
+use std::sync::Arc;
+
+use model::{Histogram, HistogramSample, Labels, Sample, Timestamp};
 
 use crate::admission::{Admission, OnRefusal, Reason, Report, SampleError, WriteError};
-use crate::decode::SeriesSamples;
+use crate::decode::{HistogramError, SentHistogram};
+use crate::histogram_record::push_histogram;
 use crate::label_bytes::{LabelError, duplicate_name, push_labels, shown};
+use crate::newest::Newest;
 use crate::record::{RecordKind, SamplesWriter, SeriesId, push_definition};
 use crate::series::{Place, Series};
 
@@ -13,6 +17,8 @@ use crate::series::{Place, Series};
 #[must_use]
 pub struct Staged {
     pub(crate) samples: Vec<(SeriesId, Sample)>,
+    /// Each with how many of `samples` were admitted before it.
+    pub(crate) histograms: Vec<(usize, SeriesId, HistogramSample)>,
     /// Series whose definitions are among the records.
     pub(crate) defined: Vec<SeriesId>,
     pub report: Report,
@@ -21,37 +27,52 @@ pub struct Staged {
 /// A request's records, in the order in which the log must have them.
 pub type Records = Vec<(RecordKind, Vec<u8>)>;
 
-/// Definitions go into records of about this size, since a request with nothing but new series may be large.
-const DEFINITIONS_BYTES: usize = 4 * 1024 * 1024;
+/// Definitions and histograms go into records of about this size, since a request with nothing else may be large.
+const RECORD_BYTES: usize = 4 * 1024 * 1024;
 
 pub(crate) struct Stage {
     admission: Admission,
+    /// What is older would belong into a block that is written already.
+    not_before: Timestamp,
     on_refusal: OnRefusal,
     /// Of the sample that is looked at, where samples are judged one by one.
     pub(crate) place: usize,
     pub(crate) samples: Vec<(SeriesId, Sample)>,
-    /// The newest sample of each series before this request, to take the request back.
-    pub(crate) before: Vec<(SeriesId, Option<Sample>)>,
+    pub(crate) histograms: Vec<(usize, SeriesId, HistogramSample)>,
+    /// The newest value of each series before this request, to take the request back.
+    pub(crate) before: Vec<(SeriesId, Option<Newest>)>,
     definitions: Vec<u8>,
     definition_records: Vec<Vec<u8>>,
     defined: Vec<SeriesId>,
     records: SamplesWriter,
+    histogram_records: Vec<u8>,
+    /// Records that must come before those that are written now.
+    closed: Records,
     pub(crate) report: Report,
 }
 
 impl Stage {
     /// For about as many samples as `samples` says.
-    pub(crate) fn new(samples: usize, on_refusal: OnRefusal, admission: Admission) -> Self {
+    pub(crate) fn new(
+        samples: usize,
+        on_refusal: OnRefusal,
+        admission: Admission,
+        not_before: Timestamp,
+    ) -> Self {
         Self {
             admission,
+            not_before,
             on_refusal,
             place: 0,
             samples: Vec::with_capacity(samples),
+            histograms: Vec::new(),
             before: Vec::with_capacity(samples),
             definitions: Vec::new(),
             definition_records: Vec::new(),
             defined: Vec::new(),
             records: SamplesWriter::with_capacity(samples),
+            histogram_records: Vec::new(),
+            closed: Vec::new(),
             report: Report::default(),
         }
     }
@@ -66,8 +87,14 @@ impl Stage {
     ) -> Result<(), WriteError> {
         self.before.push((id, series.newest));
         for sample in samples {
-            let problem = match (self.admission.check(*sample), series.place(*sample)) {
+            let problem = match (
+                self.admission.check(sample.timestamp),
+                series.place((*sample).into()),
+            ) {
                 (Some(problem), _) => problem,
+                (None, Place::Newer) if sample.timestamp < self.not_before => {
+                    SampleError::OutOfOrder
+                }
                 (None, Place::Newer) => {
                     self.take(id, series, *sample);
                     continue;
@@ -84,45 +111,90 @@ impl Stage {
                 (None, Place::Conflicting) => SampleError::Duplicate,
                 (None, Place::Older) => SampleError::OutOfOrder,
             };
-            match self.on_refusal {
-                OnRefusal::Part => {
-                    let labels = || series.labels.to_string();
-                    self.report.refuse(Reason::Sample(problem), 1, labels);
+            self.refuse(problem, series, sample.timestamp)?;
+        }
+        Ok(())
+    }
+
+    /// The same for histograms; one that is none refuses its request as a sample that does not fit would.
+    pub(crate) fn admit_histograms(
+        &mut self,
+        id: SeriesId,
+        series: &mut Series,
+        histograms: &[SentHistogram],
+    ) -> Result<(), WriteError> {
+        self.before.push((id, series.newest));
+        for sent in histograms {
+            let histogram = match &sent.histogram {
+                Ok(histogram) => histogram,
+                Err(error) => {
+                    self.refuse_histogram(*error, || series.labels.to_string())?;
+                    continue;
                 }
-                OnRefusal::Sample => {
-                    self.refuse_sample(Reason::Sample(problem), &series.labels);
+            };
+            let newest = Newest::histogram(sent.timestamp, histogram);
+            let problem = match (self.admission.check(sent.timestamp), series.place(newest)) {
+                (Some(problem), _) => problem,
+                (None, Place::Newer) if sent.timestamp < self.not_before => SampleError::OutOfOrder,
+                (None, Place::Newer) => {
+                    self.take_histogram(id, series, newest, histogram);
+                    continue;
                 }
-                OnRefusal::Whole => {
-                    return Err(WriteError::Sample {
-                        error: problem,
-                        labels: series.labels.clone(),
-                        timestamp: sample.timestamp,
-                        newest: series.newest.map(|newest| newest.timestamp),
-                    });
+                // A repetition of what is not in the log yet must reach the log itself before it is answered.
+                (None, Place::Repeated) if series.pending > 0 => {
+                    self.take_histogram(id, series, newest, histogram);
+                    continue;
                 }
+                (None, Place::Repeated) => {
+                    self.report.repeated_histograms += 1;
+                    continue;
+                }
+                (None, Place::Conflicting) => SampleError::Duplicate,
+                (None, Place::Older) => SampleError::OutOfOrder,
+            };
+            self.refuse(problem, series, sent.timestamp)?;
+        }
+        Ok(())
+    }
+
+    fn refuse(
+        &mut self,
+        problem: SampleError,
+        series: &Series,
+        timestamp: Timestamp,
+    ) -> Result<(), WriteError> {
+        match self.on_refusal {
+            OnRefusal::Part => {
+                let labels = || series.labels.to_string();
+                self.report.refuse(Reason::Sample(problem), 1, labels);
+            }
+            OnRefusal::Sample => {
+                self.refuse_sample(Reason::Sample(problem), &series.labels);
+            }
+            OnRefusal::Whole => {
+                return Err(WriteError::Sample {
+                    error: problem,
+                    labels: series.labels.clone(),
+                    timestamp,
+                    newest: series.newest.map(|newest| newest.timestamp),
+                });
             }
         }
         Ok(())
     }
 
-    /// No histogram is kept yet; one that is none refuses its request as a sample would.
-    pub(crate) fn refuse_histograms(
+    pub(crate) fn refuse_histogram(
         &mut self,
-        series: &SeriesSamples<'_>,
+        error: HistogramError,
+        series: impl FnOnce() -> String,
     ) -> Result<(), WriteError> {
-        for sent in series.histograms {
-            let labels = || shown(series.label_bytes);
-            match (&sent.histogram, self.on_refusal) {
-                (Ok(_), _) => self.report.refuse(Reason::NativeHistogram, 1, labels),
-                (Err(error), OnRefusal::Whole) => {
-                    return Err(WriteError::Histogram {
-                        error: *error,
-                        series: labels(),
-                    });
-                }
-                (Err(error), OnRefusal::Part | OnRefusal::Sample) => {
-                    self.report.refuse(Reason::Histogram(*error), 1, labels);
-                }
+        match self.on_refusal {
+            OnRefusal::Whole => {
+                let series = series();
+                return Err(WriteError::Histogram { error, series });
+            }
+            OnRefusal::Part | OnRefusal::Sample => {
+                self.report.refuse(Reason::Histogram(error), 1, series);
             }
         }
         Ok(())
@@ -144,9 +216,11 @@ impl Stage {
         self.report.refused_samples.push((self.place, reason));
     }
 
-    pub(crate) fn finish(self) -> (Staged, Records) {
-        let mut report = self.report;
+    pub(crate) fn finish(mut self) -> (Staged, Records) {
+        let mut report = std::mem::take(&mut self.report);
         report.accepted = self.samples.len();
+        report.accepted_histograms = self.histograms.len();
+        self.close_records();
         let mut definitions = self.definition_records;
         definitions.push(self.definitions);
         definitions.retain(|payload| !payload.is_empty());
@@ -154,11 +228,10 @@ impl Stage {
             .into_iter()
             .map(|payload| (RecordKind::Definitions, payload))
             .collect();
-        if !self.samples.is_empty() {
-            records.push((RecordKind::Samples, self.records.into_bytes()));
-        }
+        records.append(&mut self.closed);
         let staged = Staged {
             samples: self.samples,
+            histograms: self.histograms,
             defined: self.defined,
             report,
         };
@@ -170,10 +243,54 @@ impl Stage {
         if !series.is_defined {
             self.define(id, &series.labels);
         }
-        series.newest = Some(sample);
+        // Floats are written before histograms: what comes behind a histogram of its own series needs a later record.
+        if !self.histogram_records.is_empty()
+            && series.pending > 0
+            && series.newest.is_some_and(|newest| newest.is_histogram())
+        {
+            self.close_records();
+        }
+        series.newest = Some(sample.into());
         series.pending += 1;
         self.records.push(id, sample);
         self.samples.push((id, sample));
+    }
+
+    fn take_histogram(
+        &mut self,
+        id: SeriesId,
+        series: &mut Series,
+        newest: Newest,
+        histogram: &Histogram,
+    ) {
+        if !series.is_defined {
+            self.define(id, &series.labels);
+        }
+        series.newest = Some(newest);
+        series.pending += 1;
+        let sample = HistogramSample {
+            timestamp: newest.timestamp,
+            start: Timestamp::default(),
+            histogram: Arc::new(histogram.clone()),
+        };
+        push_histogram(&mut self.histogram_records, id, &sample);
+        self.histograms.push((self.samples.len(), id, sample));
+        if self.histogram_records.len() >= RECORD_BYTES {
+            self.close_records();
+        }
+    }
+
+    fn close_records(&mut self) {
+        let floats = std::mem::take(&mut self.records).into_bytes();
+        let histograms = std::mem::take(&mut self.histogram_records);
+        for (kind, payload) in [
+            (RecordKind::Samples, floats),
+            (RecordKind::Histograms, histograms),
+        ] {
+            if !payload.is_empty() {
+                self.closed.push((kind, payload));
+            }
+        }
     }
 
     /// The same series may come several times; a definition too many does no harm.
@@ -185,7 +302,7 @@ impl Stage {
         push_labels(&mut label_bytes, labels);
         push_definition(&mut self.definitions, id, &label_bytes);
         self.defined.push(id);
-        if self.definitions.len() >= DEFINITIONS_BYTES {
+        if self.definitions.len() >= RECORD_BYTES {
             let full = std::mem::take(&mut self.definitions);
             self.definition_records.push(full);
         }

@@ -1,13 +1,17 @@
 //! Aggregations: many rows become one per group, or the rows chosen of each group stay.
+use std::cell::RefCell;
+
 use model::go_number::{format_f, format_g};
 use model::{Labels, LabelsBuilder};
 
+use crate::annotations::Annotations;
 use crate::answer::EvalError;
 use crate::ast::{Aggregate, AggregateOp};
 use crate::grouping::{GroupIndex, LabelChoice};
+use crate::histogram_aggregate;
 use crate::kahan::{KahanMean, KahanSum};
 use crate::quantile::{ascending, quantile};
-use crate::table::{ABSENT, Table, is_absent};
+use crate::table::{ABSENT, Cell, Table, is_absent};
 
 pub(crate) fn choice(node: &Aggregate) -> LabelChoice {
     if node.without {
@@ -52,9 +56,21 @@ impl Groups {
 }
 
 /// The aggregations that fold values: all but those with a parameter.
-pub(crate) fn fold(node: &Aggregate, input: &Table) -> Table {
+pub(crate) fn fold(
+    node: &Aggregate,
+    input: &Table,
+    annotations: &RefCell<Annotations<'_>>,
+) -> Table {
     let groups = Groups::new(node, input);
     let mut out = groups.table(input);
+    if input.has_histograms() {
+        if takes_histograms(node.op) {
+            let span = node.expr.span();
+            histogram_aggregate::fold(node.op, input, &groups.of_row, &mut out, span, annotations);
+            return out;
+        }
+        note_ignored(node, input, annotations);
+    }
     match node.op {
         AggregateOp::Avg => fold_with(
             input,
@@ -129,6 +145,26 @@ pub(crate) fn fold(node: &Aggregate, input: &Table) -> Table {
         | AggregateOp::TopK => {}
     }
     out
+}
+
+fn takes_histograms(op: AggregateOp) -> bool {
+    matches!(
+        op,
+        AggregateOp::Avg | AggregateOp::Count | AggregateOp::Group | AggregateOp::Sum
+    )
+}
+
+/// Says that histograms were passed over.
+pub(crate) fn note_ignored(
+    node: &Aggregate,
+    input: &Table,
+    annotations: &RefCell<Annotations<'_>>,
+) {
+    if (0..input.rows.len()).any(|row| input.row_has_histograms(row)) {
+        annotations
+            .borrow_mut()
+            .ignored_in_aggregation(node.expr.span(), node.op.as_str());
+    }
 }
 
 fn fold_with<S: Clone>(
@@ -226,12 +262,13 @@ pub(crate) fn count_values(node: &Aggregate, label: &str, input: &Table) -> Tabl
     let mut out = Table::new(input.steps);
     for (row, meta) in input.rows.iter().enumerate() {
         for step in 0..input.steps {
-            let value = input.value(row, step);
-            if is_absent(value) {
-                continue;
-            }
+            let value = match input.cell(row, step) {
+                Cell::Absent => continue,
+                Cell::Float(value) => format_f(value),
+                Cell::Histogram(histogram) => histogram.to_string(),
+            };
             let mut builder = LabelsBuilder::new(&meta.labels);
-            builder.set(label, &format_f(value));
+            builder.set(label, &value);
             let group = index.group_of(&builder.build());
             if group == out.rows.len() {
                 out.add_row(index.labels(group), false);
@@ -282,6 +319,7 @@ pub(crate) fn extremes(node: &Aggregate, counts: &[usize], input: Table) -> Tabl
     };
     let groups = Groups::new(node, &input);
     let mut kept = input.clone();
+    kept.drop_histograms();
     kept.values.fill(ABSENT);
     let mut members: Vec<Vec<usize>> = vec![Vec::new(); groups.labels.len()];
     for (step, count) in counts.iter().enumerate() {
@@ -320,12 +358,12 @@ pub(crate) fn first_rows(node: &Aggregate, counts: &[usize], mut input: Table) -
     for (step, count) in counts.iter().enumerate() {
         let mut seen = vec![0; groups.labels.len()];
         for (row, group) in groups.of_row.iter().enumerate() {
-            if is_absent(input.value(row, step)) {
+            if !input.holds(row, step) {
                 continue;
             }
             seen[*group] += 1;
             if seen[*group] > *count {
-                input.set(row, step, ABSENT);
+                input.clear(row, step);
             }
         }
     }
@@ -344,7 +382,7 @@ pub(crate) fn sampled(ratios: &[f64], mut input: Table) -> Table {
                 place >= 1.0 + *ratio
             };
             if !stays {
-                input.set(row, step, ABSENT);
+                input.clear(row, step);
             }
         }
     }

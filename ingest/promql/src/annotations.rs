@@ -15,6 +15,24 @@ pub(crate) struct Annotations<'a> {
     monotonicity: BTreeMap<(String, Span), Monotonicity>,
 }
 
+/// What was done with histograms that did not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HistogramOperation {
+    Addition,
+    Aggregation,
+    Subtraction,
+}
+
+impl HistogramOperation {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Addition => "addition",
+            Self::Aggregation => "aggregation",
+            Self::Subtraction => "subtraction",
+        }
+    }
+}
+
 /// Counts of a classic histogram's buckets that had to be raised.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Monotonicity {
@@ -75,6 +93,148 @@ impl<'a> Annotations<'a> {
             &format!(
                 "bucket label \"le\" is missing or has a malformed value of {}{}",
                 quote(value),
+                for_metric(metric)
+            ),
+        );
+    }
+
+    pub(crate) fn mixed_floats_and_histograms(&mut self, span: Span, metric: &str) {
+        self.warn(
+            span,
+            &format!(
+                "encountered a mix of histograms and floats for metric name {}",
+                quote(metric)
+            ),
+        );
+    }
+
+    pub(crate) fn mixed_in_aggregation(&mut self, span: Span) {
+        self.warn(
+            span,
+            "encountered a mix of histograms and floats for aggregation",
+        );
+    }
+
+    pub(crate) fn mixed_buckets(&mut self, span: Span, metric: &str) {
+        self.warn(
+            span,
+            &format!(
+                "vector contains a mix of histograms with exponential and custom buckets schemas for metric name {}",
+                quote(metric)
+            ),
+        );
+    }
+
+    pub(crate) fn mixed_classic_and_native(&mut self, span: Span, metric: &str) {
+        self.warn(
+            span,
+            &format!(
+                "vector contains a mix of classic and native histograms{}",
+                for_metric(metric)
+            ),
+        );
+    }
+
+    pub(crate) fn histogram_is_no_counter(&mut self, span: Span, metric: &str) {
+        self.warn(
+            span,
+            &format!(
+                "this native histogram metric is not a counter: {}",
+                quote(metric)
+            ),
+        );
+    }
+
+    pub(crate) fn histogram_is_no_gauge(&mut self, span: Span, metric: &str) {
+        self.warn(
+            span,
+            &format!(
+                "this native histogram metric is not a gauge: {}",
+                quote(metric)
+            ),
+        );
+    }
+
+    pub(crate) fn incompatible_layout(&mut self, span: Span, operator: &str) {
+        self.warn(
+            span,
+            &format!("incompatible bucket layout encountered for binary operator {operator}"),
+        );
+    }
+
+    pub(crate) fn conflicting_resets(&mut self, span: Span, operation: HistogramOperation) {
+        self.warn(
+            span,
+            &format!(
+                "conflicting counter resets during histogram {}",
+                operation.as_str()
+            ),
+        );
+    }
+
+    pub(crate) fn overlapping_start(&mut self, span: Span, metric: &str) {
+        self.warn(
+            span,
+            &format!(
+                "sample has start time that overlaps with previous sample timestamp for metric {}",
+                quote(metric)
+            ),
+        );
+    }
+
+    pub(crate) fn reconciled_bounds(&mut self, span: Span, operation: HistogramOperation) {
+        self.inform(
+            span,
+            &format!(
+                "mismatched custom buckets were reconciled during {}",
+                operation.as_str()
+            ),
+        );
+    }
+
+    pub(crate) fn incompatible_types(&mut self, span: Span, left: &str, op: &str, right: &str) {
+        self.inform(
+            span,
+            &format!(
+                "incompatible sample types encountered for binary operator {}: {left} {op} {right}",
+                quote(op)
+            ),
+        );
+    }
+
+    pub(crate) fn ignored_in_aggregation(&mut self, span: Span, aggregation: &str) {
+        self.inform(
+            span,
+            &format!("ignored histogram in {aggregation} aggregation"),
+        );
+    }
+
+    pub(crate) fn ignored_in_range(&mut self, span: Span, metric: &str) {
+        self.inform(
+            span,
+            &format!(
+                "ignored histograms in a range containing both floats and histograms for metric name {}",
+                quote(metric)
+            ),
+        );
+    }
+
+    pub(crate) fn quantile_of_nan(&mut self, span: Span, metric: &str, is_nan: bool) {
+        let what = if is_nan { "NaN" } else { "skewed higher" };
+        self.inform(
+            span,
+            &format!(
+                "input to histogram_quantile has NaN observations, result is {what}{}",
+                for_metric(metric)
+            ),
+        );
+    }
+
+    pub(crate) fn fraction_of_nan(&mut self, span: Span, metric: &str) {
+        self.inform(
+            span,
+            &format!(
+                "input to histogram_fraction has NaN observations, which are excluded from all fractions{}",
                 for_metric(metric)
             ),
         );

@@ -1,5 +1,7 @@
 //! What a query answers.
-use model::{Labels, Timestamp};
+use std::sync::Arc;
+
+use model::{Histogram, Labels, Timestamp};
 
 use crate::reader::{ReadError, Series};
 
@@ -32,7 +34,24 @@ pub enum QueryValue {
 pub struct VectorSample {
     pub labels: Labels,
     pub at: Timestamp,
-    pub value: f64,
+    pub value: SampleValue,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum SampleValue {
+    Float(f64),
+    Histogram(Arc<Histogram>),
+}
+
+impl SampleValue {
+    /// The number, where it is one.
+    #[must_use]
+    pub fn as_float(&self) -> Option<f64> {
+        match self {
+            Self::Float(value) => Some(*value),
+            Self::Histogram(_) => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]

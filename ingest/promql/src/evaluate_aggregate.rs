@@ -16,7 +16,7 @@ impl Evaluator<'_> {
         let error = |text: String| Err(EvalError::Execution(text));
         let Some(param) = &node.param else {
             let input = self.folded(node, steps)?;
-            return Ok(aggregate::fold(node, &input));
+            return Ok(aggregate::fold(node, &input, &self.annotations));
         };
         if node.op == AggregateOp::CountValues {
             let label = text_of(param);
@@ -31,6 +31,7 @@ impl Evaluator<'_> {
             AggregateOp::Quantile => {
                 let input = self.vector(&node.expr, steps)?;
                 self.check_quantiles(param, &params);
+                aggregate::note_ignored(node, &input, &self.annotations);
                 Ok(aggregate::quantiles(node, &params, &input))
             }
             AggregateOp::LimitRatio => {
@@ -59,6 +60,7 @@ impl Evaluator<'_> {
             | AggregateOp::TopK => {
                 let counts = aggregate::counts(&params)?;
                 let input = self.vector(&node.expr, steps)?;
+                aggregate::note_ignored(node, &input, &self.annotations);
                 Ok(aggregate::extremes(node, &counts, input))
             }
         }

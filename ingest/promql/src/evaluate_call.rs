@@ -16,8 +16,8 @@ use crate::info;
 use crate::label_functions;
 use crate::number_functions::{self, larger, smaller};
 use crate::quantile::ascending;
-use crate::selection::instant_values;
-use crate::table::{ABSENT, Steps, Table, is_absent};
+use crate::selection::Wanted;
+use crate::table::{ABSENT, Cell, Steps, Table, is_absent};
 
 impl Evaluator<'_> {
     pub(crate) fn call(&self, node: &Call, steps: Steps) -> Result<Value, EvalError> {
@@ -66,7 +66,7 @@ impl Evaluator<'_> {
             FunctionKind::Absent => {
                 let input = self.vector(&node.args[0], steps)?;
                 let present: Vec<bool> = (0..steps.count)
-                    .map(|step| (0..input.rows.len()).any(|row| !is_absent(input.value(row, step))))
+                    .map(|step| (0..input.rows.len()).any(|row| input.holds(row, step)))
                     .collect();
                 Ok(absent(&node.args[0], &present))
             }
@@ -100,15 +100,34 @@ impl Evaluator<'_> {
                 )
             }
             FunctionKind::HistogramQuantiles => self.histogram_quantiles(node, steps),
-            // Floats are no histograms.
             FunctionKind::HistogramAvg
             | FunctionKind::HistogramCount
             | FunctionKind::HistogramStdDev
             | FunctionKind::HistogramStdVar
-            | FunctionKind::HistogramSum
-            | FunctionKind::StartTimestamp => {
-                self.vector(&node.args[0], steps)?;
-                Ok(Table::new(steps.count))
+            | FunctionKind::HistogramSum => {
+                let mut table = self.vector(&node.args[0], steps)?;
+                // Floats are no histograms.
+                table.map_cells(|_, cell| match cell {
+                    Cell::Absent | Cell::Float(_) => Cell::Absent,
+                    Cell::Histogram(histogram) => {
+                        Cell::float(histogram_functions::number_of(kind, histogram))
+                    }
+                });
+                table.prune();
+                table.drop_names(self.delayed)?;
+                Ok(table)
+            }
+            FunctionKind::StartTimestamp => {
+                // Only a selector's samples know when they began.
+                let Expr::Selector(selector) = node.args[0].unwrapped() else {
+                    self.vector(&node.args[0], steps)?;
+                    return Ok(Table::new(steps.count));
+                };
+                let series = self.sources.of(selector);
+                let wanted = Wanted::StartSeconds;
+                let mut table = self.instant_values(&series, selector, steps, wanted)?;
+                table.drop_names(self.delayed)?;
+                Ok(table)
             }
             FunctionKind::Info => {
                 let base = self.vector(&node.args[0], steps)?;
@@ -118,6 +137,7 @@ impl Evaluator<'_> {
                 };
                 info::join(
                     &self.context,
+                    &self.annotations,
                     self.reader,
                     base,
                     &node.args[0],
@@ -185,6 +205,7 @@ impl Evaluator<'_> {
                 .get(index)
                 .map_or(1.0, |values: &Vec<f64>| values[step])
         };
+        table.drop_histograms();
         table.map(|step, value| {
             let (first, second) = (at(0, step), at(1, step));
             if kind == FunctionKind::Clamp && second < first {
@@ -216,12 +237,12 @@ impl Evaluator<'_> {
     fn timestamps(&self, node: &Call, steps: Steps) -> Result<Table, EvalError> {
         let mut table = if let Expr::Selector(selector) = node.args[0].unwrapped() {
             let series = self.sources.of(selector);
-            instant_values(&self.context, &series, selector, steps, |sample| {
-                sample.timestamp.as_secs_f64()
-            })?
+            self.instant_values(&series, selector, steps, Wanted::Seconds)?
         } else {
             let mut table = self.vector(&node.args[0], steps)?;
-            table.map(|step, _| Timestamp::from_millis(steps.at(step)).as_secs_f64());
+            table.map_cells(|step, _| {
+                Cell::Float(Timestamp::from_millis(steps.at(step)).as_secs_f64())
+            });
             table
         };
         table.drop_names(self.delayed)?;
@@ -229,13 +250,18 @@ impl Evaluator<'_> {
     }
 
     fn sort(&self, node: &Call, kind: FunctionKind, steps: Steps) -> Result<Table, EvalError> {
-        let input = self.vector(&node.args[0], steps)?;
+        let mut input = self.vector(&node.args[0], steps)?;
         if steps.count != 1 {
             self.annotations.borrow_mut().warn(
                 node.span,
                 "sort is ineffective for range queries since results are always ordered by labels",
             );
             return Ok(input);
+        }
+        let by_value = matches!(kind, FunctionKind::Sort | FunctionKind::SortDesc);
+        if by_value {
+            input.drop_histograms();
+            input.prune();
         }
         let names: Vec<&str> = node.args[1..].iter().map(text_of).collect();
         let mut order: Vec<usize> = (0..input.rows.len()).collect();
@@ -266,7 +292,7 @@ impl Evaluator<'_> {
         for row in order {
             let meta = &input.rows[row];
             let out = sorted.add_row(meta.labels.clone(), meta.drop_name);
-            sorted.set(out, 0, input.value(row, 0));
+            sorted.set_cell(out, 0, input.cell(row, 0));
         }
         Ok(sorted)
     }

@@ -5,25 +5,29 @@
 )]
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use model::{Labels, Sample};
+use model::Timestamp;
+use model::histogram::ResetHint;
 
 use crate::absence::absent;
 use crate::answer::EvalError;
 use crate::ast::{Boundary, Call, Expr, ValueType};
 use crate::boundary_functions;
-use crate::evaluator::{Evaluator, mistyped, samples_of};
+use crate::evaluator::{Evaluator, mistyped, series_of};
 use crate::function::FunctionKind;
+use crate::histogram_boundary;
+use crate::histogram_window::{self, Notes};
 use crate::reader::Series;
-use crate::selection::without_stale;
-use crate::table::{ABSENT, SAME_LABELS, Steps, Table, is_absent, without_metadata};
-use crate::window_functions::{self, Window};
+use crate::selection::fresh;
+use crate::table::{ABSENT, Cell, SAME_LABELS, Steps, Table, is_absent, weight, without_metadata};
+use crate::window_functions::{self, Window, overlaps};
 
 /// One series of a range vector.
 struct RangeSeries<'a> {
-    labels: &'a Labels,
+    /// Without stale marks.
+    series: Cow<'a, Series>,
     drop_name: bool,
-    samples: Cow<'a, [Sample]>,
     /// Where the windows end.
     ends: Steps,
     /// How long the windows are.
@@ -72,22 +76,46 @@ impl Evaluator<'_> {
         let mut scratch = Vec::new();
         let mut values = Vec::with_capacity(steps.count);
         let mut not_counters: Vec<String> = Vec::new();
+        let is_rate = matches!(kind, FunctionKind::Rate | FunctionKind::Increase);
         self.each_range(matrix, steps, |range| {
-            self.slide(range, kind, &scalars, steps, &mut scratch, &mut values);
-            if values.iter().all(|value| is_absent(*value)) {
-                return Ok(());
+            let labels = &range.series.labels;
+            let notes = Notes {
+                annotations: &self.annotations,
+                metric: labels.metric_name().unwrap_or_default(),
+                span: matrix.span(),
+            };
+            self.check_starts(range, kind, notes);
+            if range.series.histograms.is_empty() {
+                self.float_values(range, kind, &scalars, steps, &mut scratch, &mut values);
+                if values.iter().all(|value| is_absent(*value)) {
+                    return Ok(());
+                }
+                self.context.charge(steps.count)?;
+                let row = table.add_row(labels.clone(), range.drop_name);
+                let begin = row * steps.count;
+                table.values[begin..].copy_from_slice(&values);
+            } else {
+                let cells = self.cells(range, kind, &scalars, steps, &mut scratch, notes);
+                if cells.iter().all(Cell::is_absent) {
+                    return Ok(());
+                }
+                self.context.charge(steps.count)?;
+                let row = table.add_row(labels.clone(), range.drop_name);
+                for (step, cell) in cells.into_iter().enumerate() {
+                    if let Cell::Histogram(histogram) = &cell {
+                        self.context.charge(weight(histogram))?;
+                    }
+                    table.set_cell(row, step, cell);
+                }
             }
-            self.context.charge(steps.count)?;
-            if matches!(kind, FunctionKind::Rate | FunctionKind::Increase)
-                && let Some(name) = range.labels.metric_name()
+            if is_rate
+                && !range.series.samples.is_empty()
+                && let Some(name) = labels.metric_name()
                 && !is_counter_name(name)
                 && not_counters.last().is_none_or(|last| last != name)
             {
                 not_counters.push(name.to_owned());
             }
-            let row = table.add_row(range.labels.clone(), range.drop_name);
-            let begin = row * steps.count;
-            table.values[begin..].copy_from_slice(&values);
             Ok(())
         })?;
         for name in not_counters {
@@ -97,15 +125,15 @@ impl Evaluator<'_> {
         }
         if kind == FunctionKind::AbsentOverTime {
             let present: Vec<bool> = (0..steps.count)
-                .map(|step| (0..table.rows.len()).any(|row| !is_absent(table.value(row, step))))
+                .map(|step| (0..table.rows.len()).any(|row| table.holds(row, step)))
                 .collect();
             return Ok(absent(matrix, &present));
         }
         Ok(table)
     }
 
-    /// The function's values over one series, step by step.
-    fn slide(
+    /// The function's values over a series of floats, step by step.
+    fn float_values(
         &self,
         range: &RangeSeries<'_>,
         kind: FunctionKind,
@@ -115,36 +143,123 @@ impl Evaluator<'_> {
         values: &mut Vec<f64>,
     ) {
         values.clear();
+        self.slide(range, steps, |step, window| {
+            let value = match range.boundary {
+                _ if window.samples.is_empty() => None,
+                Boundary::Plain => {
+                    window_functions::compute(kind, window, scalars_at(scalars, step), scratch)
+                }
+                boundary => boundary_functions::compute(kind, boundary, window),
+            };
+            values.push(value.unwrap_or(ABSENT));
+        });
+    }
+
+    /// The function's values over a series with histograms, step by step.
+    fn cells(
+        &self,
+        range: &RangeSeries<'_>,
+        kind: FunctionKind,
+        scalars: &[Vec<f64>],
+        steps: Steps,
+        scratch: &mut Vec<f64>,
+        notes: Notes<'_, '_>,
+    ) -> Vec<Cell> {
+        let mut cells = Vec::with_capacity(steps.count);
+        self.slide(range, steps, |step, window| {
+            let scalars = scalars_at(scalars, step);
+            cells.push(match (range.boundary, window.samples, window.histograms) {
+                (_, [], []) => Cell::Absent,
+                (Boundary::Plain, _, []) => {
+                    Cell::float(window_functions::compute(kind, window, scalars, scratch))
+                }
+                (Boundary::Plain, _, _) => {
+                    histogram_window::compute(kind, window, scalars, scratch, notes)
+                }
+                (boundary, _, []) => {
+                    Cell::float(boundary_functions::compute(kind, boundary, window))
+                }
+                (boundary, _, _) => histogram_boundary::compute(kind, boundary, window, notes),
+            });
+        });
+        cells
+    }
+
+    /// Calls `each` with the window of every step.
+    fn slide(
+        &self,
+        range: &RangeSeries<'_>,
+        steps: Steps,
+        mut each: impl FnMut(usize, &Window<'_>),
+    ) {
         // Edges that are made of neighbours need those that the lookback reaches.
         let (before, behind) = match range.boundary {
             Boundary::Plain => (0, 0),
             Boundary::Anchored => (self.context.lookback, 0),
             Boundary::Smoothed => (self.context.lookback, self.context.lookback),
         };
-        let scalar =
-            |index: usize, step: usize| scalars.get(index).map_or(0.0, |values| values[step]);
-        let samples = range.samples.as_ref();
+        let Series {
+            samples,
+            starts,
+            histograms,
+            ..
+        } = range.series.as_ref();
         let (mut low, mut high) = (0, 0);
+        let (mut low_histogram, mut high_histogram) = (0, 0);
         for step in 0..steps.count {
             let end = range.ends.at(step);
             let start = end.saturating_sub(range.millis);
-            low = advanced(samples, low, start.saturating_sub(before), steps);
-            high = advanced(samples, high.max(low), end.saturating_add(behind), steps);
+            let (from, until) = (start.saturating_sub(before), end.saturating_add(behind));
+            low = advanced(samples, low, from, steps, |sample| sample.timestamp);
+            high = advanced(samples, high.max(low), until, steps, |sample| {
+                sample.timestamp
+            });
+            if !histograms.is_empty() {
+                let time = |sample: &model::HistogramSample| sample.timestamp;
+                low_histogram = advanced(histograms, low_histogram, from, steps, time);
+                let known = high_histogram.max(low_histogram);
+                high_histogram = advanced(histograms, known, until, steps, time);
+            }
             let window = Window {
                 samples: &samples[low..high],
+                starts: if self.heeds_starts {
+                    starts.get(low..high).unwrap_or_default()
+                } else {
+                    &[]
+                },
+                histograms: &histograms[low_histogram..high_histogram],
+                heeds_starts: self.heeds_starts,
                 start,
                 end,
                 at: steps.at(step),
             };
-            let value = match range.boundary {
-                _ if window.samples.is_empty() => None,
-                Boundary::Plain => {
-                    let scalars = [scalar(0, step), scalar(1, step)];
-                    window_functions::compute(kind, &window, scalars, scratch)
-                }
-                boundary => boundary_functions::compute(kind, boundary, &window),
-            };
-            values.push(value.unwrap_or(ABSENT));
+            each(step, &window);
+        }
+    }
+
+    /// Says where a counter's sample began before the sample before it, but not with it.
+    fn check_starts(&self, range: &RangeSeries<'_>, kind: FunctionKind, notes: Notes<'_, '_>) {
+        let heeding = matches!(
+            kind,
+            FunctionKind::Increase | FunctionKind::Irate | FunctionKind::Rate
+        );
+        if !self.heeds_starts || !heeding {
+            return;
+        }
+        let series = range.series.as_ref();
+        let floats: Vec<(Timestamp, Timestamp)> = (series.starts.iter().copied())
+            .zip(series.samples.iter().map(|sample| sample.timestamp))
+            .collect();
+        let histograms: Vec<(Timestamp, Timestamp)> = (series.histograms.iter())
+            .map(|sample| (sample.start, sample.timestamp))
+            .collect();
+        let found = [floats, histograms]
+            .iter()
+            .any(|samples| samples.windows(2).any(|pair| overlaps(pair[0], pair[1].0)));
+        if found {
+            self.annotations
+                .borrow_mut()
+                .overlapping_start(notes.span, notes.metric);
         }
     }
 
@@ -190,9 +305,8 @@ impl Evaluator<'_> {
                 for series in self.sources.of(selector).iter() {
                     self.context.check_cancelled()?;
                     each(&RangeSeries {
-                        labels: &series.labels,
+                        series: fresh(series),
                         drop_name: false,
-                        samples: without_stale(&series.samples),
                         ends,
                         millis,
                         boundary: selector.boundary,
@@ -208,10 +322,11 @@ impl Evaluator<'_> {
                 let table = self.vector(&node.expr, inner)?;
                 for (row, meta) in table.rows.iter().enumerate() {
                     self.context.check_cancelled()?;
+                    let mut series = series_of(&table, row, inner);
+                    forget_hints(&mut series);
                     each(&RangeSeries {
-                        labels: &meta.labels,
+                        series: Cow::Owned(series),
                         drop_name: meta.drop_name,
-                        samples: Cow::Owned(samples_of(table.row_values(row), inner)),
                         ends,
                         millis,
                         boundary: Boundary::Plain,
@@ -228,18 +343,27 @@ impl Evaluator<'_> {
         let mut found = Vec::new();
         self.each_range(expr, steps, |range| {
             let end = range.ends.at(0);
-            let inside = |sample: &&Sample| {
-                let at = sample.timestamp.as_millis();
+            let inside = |at: Timestamp| {
+                let at = at.as_millis();
                 at > end.saturating_sub(range.millis) && at <= end
             };
-            let samples: Vec<Sample> = range.samples.iter().filter(inside).copied().collect();
-            if !samples.is_empty() {
-                let labels = if range.drop_name {
-                    without_metadata(range.labels)
+            let series = range.series.as_ref();
+            let samples = series.samples.iter().copied();
+            let histograms = series.histograms.iter();
+            let cut = Series {
+                labels: if range.drop_name {
+                    without_metadata(&series.labels)
                 } else {
-                    range.labels.clone()
-                };
-                found.push(Series { labels, samples });
+                    series.labels.clone()
+                },
+                samples: samples.filter(|sample| inside(sample.timestamp)).collect(),
+                starts: Vec::new(),
+                histograms: (histograms.filter(|sample| inside(sample.timestamp)))
+                    .cloned()
+                    .collect(),
+            };
+            if !cut.is_empty() {
+                found.push(cut);
             }
             Ok(())
         })?;
@@ -254,6 +378,19 @@ impl Evaluator<'_> {
     }
 }
 
+/// Between the steps of a subquery samples are left out: what a histogram says about the one before it does not hold
+/// for the one before it here.
+fn forget_hints(series: &mut Series) {
+    for sample in &mut series.histograms {
+        if matches!(
+            sample.histogram.reset_hint,
+            ResetHint::NotReset | ResetHint::Reset
+        ) {
+            Arc::make_mut(&mut sample.histogram).reset_hint = ResetHint::Unknown;
+        }
+    }
+}
+
 /// Whether the function's values mean something else than the series' samples.
 pub(crate) fn drops_name(kind: FunctionKind) -> bool {
     !matches!(
@@ -264,8 +401,14 @@ pub(crate) fn drops_name(kind: FunctionKind) -> bool {
 
 /// How many samples are not later than `until`, of which there are `known` at least. From step to step it is a short
 /// walk, at the first a bisection.
-fn advanced(samples: &[Sample], known: usize, until: i64, steps: Steps) -> usize {
-    let reached = |sample: &Sample| sample.timestamp.as_millis() <= until;
+fn advanced<T>(
+    samples: &[T],
+    known: usize,
+    until: i64,
+    steps: Steps,
+    time: impl Fn(&T) -> Timestamp,
+) -> usize {
+    let reached = |sample: &T| time(sample).as_millis() <= until;
     if steps.count == 1 {
         return known + samples[known..].partition_point(reached);
     }
@@ -274,6 +417,10 @@ fn advanced(samples: &[Sample], known: usize, until: i64, steps: Steps) -> usize
             .iter()
             .take_while(|sample| reached(sample))
             .count()
+}
+
+fn scalars_at(scalars: &[Vec<f64>], step: usize) -> [f64; 2] {
+    [0, 1].map(|index| scalars.get(index).map_or(0.0, |values| values[step]))
 }
 
 fn is_counter_name(name: &str) -> bool {

@@ -9,18 +9,19 @@
 use std::cell::RefCell;
 
 use model::go_quote::quote;
-use model::{Sample, Timestamp};
+use model::{HistogramSample, Sample, Timestamp};
 
 use crate::annotations::Annotations;
 use crate::answer::{Answer, EvalError, QueryValue};
 use crate::arithmetic::{Computed, compute, scalar, truth};
-use crate::ast::{Binary, BinaryOp, Expr, Unary};
+use crate::ast::{Binary, BinaryOp, Expr, Unary, VectorSelector};
 use crate::context::Context;
+use crate::histogram_binary::{self, BinaryNotes, Outcome};
 use crate::invariance::is_invariant;
 use crate::query::Query;
 use crate::reader::{Series, SeriesReader};
-use crate::selection::{Sources, instant_values};
-use crate::table::{ABSENT, Steps, Table, is_absent};
+use crate::selection::{Sources, Wanted, instant_values, size};
+use crate::table::{ABSENT, Cell, Steps, Table, is_absent};
 use crate::vector_matching;
 
 /// What an expression comes to at the steps asked for.
@@ -39,6 +40,7 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) sources: Sources,
     pub(crate) annotations: RefCell<Annotations<'a>>,
     pub(crate) delayed: bool,
+    pub(crate) heeds_starts: bool,
 }
 
 impl<'a> Evaluator<'a> {
@@ -55,6 +57,7 @@ impl<'a> Evaluator<'a> {
             sources,
             annotations: RefCell::new(Annotations::new(query.text())),
             delayed: query.options().delayed_name_removal,
+            heeds_starts: query.options().start_timestamps,
         })
     }
 
@@ -78,7 +81,7 @@ impl<'a> Evaluator<'a> {
             self.computed(expr, steps)?
         };
         let kept = match &value {
-            Value::Ranges(series) => series.iter().map(|series| series.samples.len()).sum(),
+            Value::Ranges(series) => series.iter().map(size).sum(),
             Value::Scalar(values) => values.len(),
             Value::Text(_) => 0,
             Value::Vector(table) => table.cells(),
@@ -101,13 +104,29 @@ impl<'a> Evaluator<'a> {
             Expr::Paren(node) => self.computed(&node.expr, steps),
             Expr::Selector(node) => {
                 let series = self.sources.of(node);
-                let table =
-                    instant_values(&self.context, &series, node, steps, |sample| sample.value)?;
-                Ok(Value::Vector(table))
+                self.instant_values(&series, node, steps, Wanted::Value)
+                    .map(Value::Vector)
             }
             Expr::Text(node) => Ok(Value::Text(node.value.clone())),
             Expr::Unary(node) => self.unary(node, steps),
         }
+    }
+
+    pub(crate) fn instant_values(
+        &self,
+        series: &[Series],
+        selector: &VectorSelector,
+        steps: Steps,
+        wanted: Wanted,
+    ) -> Result<Table, EvalError> {
+        instant_values(
+            &self.context,
+            &self.annotations,
+            series,
+            selector,
+            steps,
+            wanted,
+        )
     }
 
     pub(crate) fn vector(&self, expr: &Expr, steps: Steps) -> Result<Table, EvalError> {
@@ -137,7 +156,17 @@ impl<'a> Evaluator<'a> {
                 Ok(Value::Scalar(values))
             }
             Value::Vector(mut table) => {
-                table.map(|_, value| -value);
+                if table.has_histograms() {
+                    table.map_cells(|_, cell| match cell {
+                        Cell::Absent => Cell::Absent,
+                        Cell::Float(value) => Cell::Float(-value),
+                        Cell::Histogram(histogram) => {
+                            Cell::histogram(Some((**histogram).clone().scaled(-1.0)))
+                        }
+                    });
+                } else {
+                    table.map(|_, value| -value);
+                }
                 table.drop_names(self.delayed)?;
                 Ok(Value::Vector(table))
             }
@@ -148,8 +177,11 @@ impl<'a> Evaluator<'a> {
     fn binary(&self, node: &Binary, steps: Steps) -> Result<Value, EvalError> {
         let left = self.value(&node.lhs, steps)?;
         let right = self.value(&node.rhs, steps)?;
-        if matches!(node.op, BinaryOp::TrimLower | BinaryOp::TrimUpper) {
-            self.check_trim(node, &left, &right)?;
+        if is_trim(node.op) && matches!((&left, &right), (Value::Scalar(_), Value::Scalar(_))) {
+            return Err(EvalError::Execution(format!(
+                "operator {} not allowed for Scalar operations",
+                quote(node.op.as_str())
+            )));
         }
         match (left, right) {
             (Value::Scalar(mut left), Value::Scalar(right)) => {
@@ -166,7 +198,8 @@ impl<'a> Evaluator<'a> {
                 .map(Value::Vector),
             (Value::Vector(left), Value::Vector(right)) => {
                 let matching = node.matching.clone().unwrap_or_default();
-                vector_matching::combine(node, &matching, left, right, self.delayed)
+                let notes = self.binary_notes(node);
+                vector_matching::combine(node, &matching, left, right, self.delayed, notes)
                     .map(Value::Vector)
             }
             (Value::Ranges(_) | Value::Text(_), _) | (_, Value::Ranges(_) | Value::Text(_)) => {
@@ -175,26 +208,12 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// Trimming is for histograms: between scalars it is an error, on floats of a vector it comes to nothing.
-    fn check_trim(&self, node: &Binary, left: &Value, right: &Value) -> Result<(), EvalError> {
-        let op = node.op.as_str();
-        let has_floats = |value: &Value| matches!(value, Value::Vector(table) if table.cells() > 0);
-        if matches!((left, right), (Value::Scalar(_), Value::Scalar(_))) {
-            return Err(EvalError::Execution(format!(
-                "operator {} not allowed for Scalar operations",
-                quote(op)
-            )));
+    /// What an operator says is about the whole of it, which begins where its left side does.
+    fn binary_notes(&self, node: &Binary) -> BinaryNotes<'_, 'a> {
+        BinaryNotes {
+            annotations: &self.annotations,
+            span: node.lhs.span(),
         }
-        if has_floats(left) || has_floats(right) {
-            self.annotations.borrow_mut().inform(
-                node.lhs.span(),
-                &format!(
-                    "incompatible sample types encountered for binary operator {}: float {op} float",
-                    quote(op)
-                ),
-            );
-        }
-        Ok(())
     }
 
     /// A comparison keeps the vector's value, on whichever side it stands.
@@ -205,6 +224,24 @@ impl<'a> Evaluator<'a> {
         scalars: &[f64],
         scalar_first: bool,
     ) -> Result<Table, EvalError> {
+        if table.has_histograms() || is_trim(node.op) {
+            let notes = self.binary_notes(node);
+            table.map_cells(|step, cell| {
+                let scalar = Cell::Float(scalars[step]);
+                let outcome = if scalar_first {
+                    histogram_binary::combine(node.op, &scalar, cell, notes)
+                } else {
+                    histogram_binary::combine(node.op, cell, &scalar, notes)
+                };
+                match outcome {
+                    Outcome::Holds(holds) if node.return_bool => Cell::Float(truth(holds)),
+                    Outcome::Holds(true) => cell.clone(),
+                    Outcome::Holds(false) | Outcome::Nothing => Cell::Absent,
+                    Outcome::Value(value) => value,
+                }
+            });
+            return self.with_scalar_done(node, table);
+        }
         table.map(|step, value| {
             let computed = if scalar_first {
                 compute(node.op, scalars[step], value)
@@ -218,8 +255,12 @@ impl<'a> Evaluator<'a> {
                 Computed::Value(value) => value,
             }
         });
+        self.with_scalar_done(node, table)
+    }
+
+    fn with_scalar_done(&self, node: &Binary, mut table: Table) -> Result<Table, EvalError> {
         table.prune();
-        if node.return_bool || !node.op.is_comparison() {
+        if node.return_bool || !(node.op.is_comparison() || is_trim(node.op)) {
             table.drop_names(self.delayed)?;
         }
         Ok(table)
@@ -231,7 +272,32 @@ pub(crate) fn mistyped() -> EvalError {
     EvalError::Execution("expression has an unexpected type".to_owned())
 }
 
-pub(crate) fn samples_of(values: &[f64], steps: Steps) -> Vec<Sample> {
+fn is_trim(op: BinaryOp) -> bool {
+    matches!(op, BinaryOp::TrimLower | BinaryOp::TrimUpper)
+}
+
+/// A row as a series with a sample a step.
+pub(crate) fn series_of(table: &Table, row: usize, steps: Steps) -> Series {
+    let mut series = Series {
+        labels: table.rows[row].labels.clone(),
+        samples: samples_of(table.row_values(row), steps),
+        ..Series::default()
+    };
+    if table.row_has_histograms(row) {
+        for step in 0..steps.count {
+            if let Some(histogram) = table.histogram(row, step) {
+                series.histograms.push(HistogramSample {
+                    timestamp: Timestamp::from_millis(steps.at(step)),
+                    start: Timestamp::default(),
+                    histogram: histogram.clone(),
+                });
+            }
+        }
+    }
+    series
+}
+
+fn samples_of(values: &[f64], steps: Steps) -> Vec<Sample> {
     values
         .iter()
         .enumerate()
@@ -248,16 +314,8 @@ fn repeated(value: Value, count: usize, context: &Context<'_>) -> Result<Value, 
     Ok(match value {
         Value::Scalar(values) => Value::Scalar(vec![values[0]; count]),
         Value::Vector(table) => {
-            context.charge(table.rows.len().saturating_mul(count))?;
-            let mut values = Vec::with_capacity(table.rows.len() * count);
-            for value in table.values {
-                values.resize(values.len() + count, value);
-            }
-            Value::Vector(Table {
-                steps: count,
-                rows: table.rows,
-                values,
-            })
+            context.charge(table.cells().saturating_mul(count))?;
+            Value::Vector(table.repeated(count))
         }
         value @ (Value::Ranges(_) | Value::Text(_)) => value,
     })

@@ -4,15 +4,17 @@
     reason = "a match names the kinds of expression that it is about"
 )]
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{LabelsBuilder, METRIC_NAME, MatchOp, Matcher, MatcherDialect, Timestamp};
 
+use crate::annotations::Annotations;
 use crate::answer::EvalError;
 use crate::ast::{Boundary, Expr, VectorSelector};
 use crate::context::Context;
 use crate::reader::SeriesReader;
-use crate::selection::{instant_values, read};
+use crate::selection::{Wanted, instant_values, read};
 use crate::span::Span;
 use crate::table::{Steps, Table, is_absent};
 
@@ -25,6 +27,7 @@ type Signature = (String, [String; 2]);
 
 pub(crate) fn join(
     context: &Context<'_>,
+    annotations: &RefCell<Annotations<'_>>,
     reader: &dyn SeriesReader,
     base: Table,
     of: &Expr,
@@ -55,13 +58,24 @@ pub(crate) fn join(
         })
         .collect();
     let times = reference_times(context, of, steps)?;
-    let infos = read_infos(context, reader, &base, &is_info, &names, &data, times)?;
+    let infos = read_infos(
+        context,
+        annotations,
+        reader,
+        &base,
+        &is_info,
+        &names,
+        &data,
+        times,
+    )?;
     combine(&base, &is_info, &infos, &data)
 }
 
 /// For every info series the times of its samples, at each step.
+#[expect(clippy::too_many_arguments, reason = "a run's parts, each used once")]
 fn read_infos(
     context: &Context<'_>,
+    annotations: &RefCell<Annotations<'_>>,
     reader: &dyn SeriesReader,
     base: &Table,
     is_info: &[bool],
@@ -98,9 +112,14 @@ fn read_infos(
     };
     let after = times.start.saturating_sub(context.lookback);
     let series = read(context, reader, &wanted.matchers, after, times.last())?;
-    instant_values(context, &series, &wanted, times, |sample| {
-        sample.timestamp.as_millis() as f64
-    })
+    instant_values(
+        context,
+        annotations,
+        &series,
+        &wanted,
+        times,
+        Wanted::Millis,
+    )
 }
 
 /// The times at which the first selector of the series that are enriched looks, however deep it stands in subqueries.
@@ -170,8 +189,7 @@ fn combine(
             newest.insert(key, row);
         }
         for (row, meta) in base.rows.iter().enumerate() {
-            let value = base.value(row, step);
-            if is_absent(value) {
+            if !base.holds(row, step) {
                 continue;
             }
             let mut builder = LabelsBuilder::new(&meta.labels);
@@ -189,10 +207,10 @@ fn combine(
             let out_row = *out_rows
                 .entry((labels.clone(), meta.drop_name))
                 .or_insert_with(|| out.add_row(labels, meta.drop_name));
-            if !is_absent(out.value(out_row, step)) {
+            if out.holds(out_row, step) {
                 return Err(EvalError::Execution(crate::table::SAME_LABELS.to_owned()));
             }
-            out.set(out_row, step, value);
+            out.set_cell(out_row, step, base.cell(row, step));
         }
     }
     out.prune();

@@ -15,6 +15,8 @@ pub struct ParserOptions {
     pub fill_modifiers: bool,
     /// `promql-delayed-name-removal`: a metric name is dropped when all is computed instead of at each step.
     pub delayed_name_removal: bool,
+    /// `use-start-timestamps`: `rate`, `irate`, `increase` and `resets` heed when a sample's counter began.
+    pub start_timestamps: bool,
 }
 
 impl Default for ParserOptions {
@@ -25,6 +27,7 @@ impl Default for ParserOptions {
             extended_range_selectors: false,
             fill_modifiers: false,
             delayed_name_removal: false,
+            start_timestamps: false,
         }
     }
 }
@@ -39,6 +42,7 @@ impl ParserOptions {
             extended_range_selectors: true,
             fill_modifiers: true,
             delayed_name_removal: true,
+            start_timestamps: true,
         }
     }
 }

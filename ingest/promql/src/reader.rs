@@ -1,5 +1,5 @@
 //! What the evaluator reads through: the head, blocks, both merged, or a test's table.
-use model::{Labels, Matcher, Sample, Timestamp};
+use model::{HistogramSample, Labels, Matcher, Sample, Timestamp};
 
 /// Which samples a query asks for.
 #[derive(Clone, Copy, Debug)]
@@ -13,10 +13,28 @@ pub struct Selection<'a> {
 }
 
 /// One series and its samples in the order of time, each time at most once. Stale marks are among the samples.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Series {
     pub labels: Labels,
     pub samples: Vec<Sample>,
+    /// When what each of `samples` counts began; the epoch where that is unknown. Empty where it is known of none.
+    pub starts: Vec<Timestamp>,
+    /// At other times than `samples`.
+    pub histograms: Vec<HistogramSample>,
+}
+
+impl Series {
+    /// Neither floats nor histograms.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty() && self.histograms.is_empty()
+    }
+
+    /// When what the sample counts began.
+    #[must_use]
+    pub fn start_of(&self, sample: usize) -> Timestamp {
+        self.starts.get(sample).copied().unwrap_or_default()
+    }
 }
 
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]

@@ -1,18 +1,18 @@
 //! Runs a query and shapes its answer.
 use std::time::Duration;
 
+use model::Timestamp;
 use model::go_quote::quote;
-use model::{Labels, Timestamp};
 
-use crate::answer::{Answer, EvalError, QueryValue, VectorSample};
+use crate::answer::{Answer, EvalError, QueryValue, SampleValue, VectorSample};
 use crate::ast::{AggregateOp, Expr, ValueType};
 use crate::context::Context;
-use crate::evaluator::{Evaluator, Value, samples_of};
+use crate::evaluator::{Evaluator, Value, series_of};
 use crate::function::FunctionKind;
 use crate::options::QueryLimits;
 use crate::query::Query;
 use crate::reader::{Series, SeriesReader};
-use crate::table::{Row, Steps, Table};
+use crate::table::{Cell, Steps, Table};
 
 pub(crate) fn instant(
     query: &Query,
@@ -31,16 +31,19 @@ pub(crate) fn instant(
         Value::Text(value) => QueryValue::Text { at, value },
         Value::Vector(mut table) => {
             table.settle_names()?;
-            let mut vector: Vec<VectorSample> = table
-                .rows
-                .into_iter()
-                .zip(table.values)
-                .map(|(row, value)| VectorSample {
-                    labels: row.labels,
+            let mut vector: Vec<VectorSample> = Vec::with_capacity(table.rows.len());
+            for (row, meta) in table.rows.iter().enumerate() {
+                let value = match table.cell(row, 0) {
+                    Cell::Absent => continue,
+                    Cell::Float(value) => SampleValue::Float(value),
+                    Cell::Histogram(histogram) => SampleValue::Histogram(histogram),
+                };
+                vector.push(VectorSample {
+                    labels: meta.labels.clone(),
                     at,
                     value,
-                })
-                .collect();
+                });
+            }
             if !keeps_order(query.expr()) {
                 vector.sort_by(|left, right| left.labels.cmp(&right.labels));
             }
@@ -79,19 +82,14 @@ pub(crate) fn range(
     context.charge(steps.count)?;
     let evaluator = Evaluator::new(query, reader, context, steps)?;
     let mut table = match evaluator.value(query.expr(), steps)? {
-        Value::Scalar(values) => Table {
-            steps: steps.count,
-            rows: vec![Row {
-                labels: Labels::default(),
-                drop_name: false,
-            }],
-            values,
-        },
+        Value::Scalar(values) => Table::of_scalars(values),
         Value::Vector(table) => table,
         Value::Ranges(_) | Value::Text(_) => Table::new(steps.count),
     };
     table.settle_names()?;
-    let mut matrix = series(&table, steps);
+    let mut matrix: Vec<Series> = (0..table.rows.len())
+        .map(|row| series_of(&table, row, steps))
+        .collect();
     matrix.sort_by(|left, right| left.labels.cmp(&right.labels));
     Ok(evaluator.answer(QueryValue::Matrix(matrix)))
 }
@@ -116,16 +114,4 @@ fn keeps_order(expr: &Expr) -> bool {
         | Expr::Text(_)
         | Expr::Unary(_) => false,
     }
-}
-
-fn series(table: &Table, steps: Steps) -> Vec<Series> {
-    table
-        .rows
-        .iter()
-        .enumerate()
-        .map(|(row, meta)| Series {
-            labels: meta.labels.clone(),
-            samples: samples_of(table.row_values(row), steps),
-        })
-        .collect()
 }

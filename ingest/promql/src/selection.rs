@@ -1,16 +1,30 @@
 //! Which samples the selectors of a query need, fetched once before anything is computed.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a match names the kinds of expression that it is about"
+)]
+
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use model::{Labels, Matcher, Sample, Timestamp, is_stale_nan};
+use model::histogram::ResetHint;
+use model::{HistogramSample, Labels, Matcher, Sample, Timestamp, is_stale_nan};
+
+use crate::annotations::Annotations;
 
 use crate::answer::EvalError;
 use crate::ast::{Boundary, Expr, VectorSelector};
 use crate::boundary_functions::smoothed_value;
 use crate::context::Context;
+use crate::function::FunctionKind;
+use crate::histogram_boundary;
+use crate::histogram_window::Notes;
+use crate::points::{Point, latest};
 use crate::reader::{ReadError, Selection, Series, SeriesReader};
-use crate::table::{ABSENT, Steps, Table, is_absent};
+use crate::table::{ABSENT, Cell, Steps, Table, is_absent, weight};
 
 /// What was read, by the place of the selector in the text.
 #[derive(Default)]
@@ -35,10 +49,16 @@ impl Sources {
         steps: Steps,
     ) -> Result<Self, EvalError> {
         let mut wanted = Vec::new();
-        collect(context, expr, steps, &mut wanted)?;
+        collect(context, expr, steps, false, &mut wanted)?;
         let mut sources = Self::default();
         let mut readings: Vec<Reading<'_>> = Vec::new();
-        for (selector, after, until) in wanted {
+        for Want {
+            selector,
+            after,
+            until,
+            compares_histograms,
+        } in wanted
+        {
             context.check_cancelled()?;
             let known = readings.iter().find(|reading| {
                 reading.matchers == selector.matchers
@@ -57,6 +77,11 @@ impl Sources {
                     });
                     series
                 }
+            };
+            let series = if compares_histograms && has_unknown_hints(&series) {
+                Rc::new(with_hints(&series))
+            } else {
+                series
             };
             sources.by_place.insert(selector.span.start, series);
         }
@@ -91,19 +116,56 @@ pub(crate) fn read(
                 ReadError::TooManySamples => EvalError::TooManySamples,
                 error @ ReadError::Storage(_) => EvalError::Read(error),
             })?;
-    context.charge(series.iter().map(|series| series.samples.len()).sum())?;
+    context.charge(series.iter().map(size).sum())?;
     if !series.is_sorted_by(|left, right| left.labels <= right.labels) {
         series.sort_by(|left, right| left.labels.cmp(&right.labels));
     }
     Ok(series)
 }
 
-/// The windows of time that the selectors below `expr` look into.
+/// A selector, and the window of time that it looks into.
+struct Want<'a> {
+    selector: &'a VectorSelector,
+    after: i64,
+    until: i64,
+    /// Neighbouring histograms are compared where nobody has: only their counts and sums are asked for.
+    compares_histograms: bool,
+}
+
+fn has_unknown_hints(series: &[Series]) -> bool {
+    series
+        .iter()
+        .flat_map(|series| &series.histograms)
+        .any(|sample| sample.histogram.reset_hint == ResetHint::Unknown)
+}
+
+/// Each histogram says whether its counter began anew since the one before it.
+fn with_hints(series: &[Series]) -> Vec<Series> {
+    let mut hinted = series.to_vec();
+    for series in &mut hinted {
+        for index in 1..series.histograms.len() {
+            let (known, rest) = series.histograms.split_at_mut(index);
+            let (before, sample) = (&known[index - 1].histogram, &mut rest[0]);
+            if sample.histogram.reset_hint == ResetHint::Unknown {
+                let hint = if sample.histogram.is_reset_since(before) {
+                    ResetHint::Reset
+                } else {
+                    ResetHint::NotReset
+                };
+                Arc::make_mut(&mut sample.histogram).reset_hint = hint;
+            }
+        }
+    }
+    hinted
+}
+
+/// What the selectors below `expr` need.
 fn collect<'a>(
     context: &Context<'_>,
     expr: &'a Expr,
     steps: Steps,
-    wanted: &mut Vec<(&'a VectorSelector, i64, i64)>,
+    compares_histograms: bool,
+    wanted: &mut Vec<Want<'a>>,
 ) -> Result<(), EvalError> {
     if steps.count == 0 {
         return Ok(());
@@ -113,7 +175,12 @@ fn collect<'a>(
             let moved = context.moved(selector.at, &selector.offset, steps)?;
             let ahead = ahead(context, selector);
             let after = moved.start.saturating_sub(context.lookback);
-            wanted.push((selector, after, moved.last().saturating_add(ahead)));
+            wanted.push(Want {
+                selector,
+                after,
+                until: moved.last().saturating_add(ahead),
+                compares_histograms,
+            });
         }
         Expr::Matrix(matrix) => {
             let selector = &matrix.selector;
@@ -124,15 +191,21 @@ fn collect<'a>(
                 Boundary::Anchored | Boundary::Smoothed => range.saturating_add(context.lookback),
             };
             let until = moved.last().saturating_add(ahead(context, selector));
-            wanted.push((selector, moved.start.saturating_sub(before), until));
+            wanted.push(Want {
+                selector,
+                after: moved.start.saturating_sub(before),
+                until,
+                compares_histograms,
+            });
         }
         Expr::Subquery(subquery) => {
             let inner = context.subquery_steps(subquery, steps)?;
-            collect(context, &subquery.expr, inner, wanted)?;
+            // Its steps leave samples out.
+            collect(context, &subquery.expr, inner, false, wanted)?;
         }
         // The second argument of `info` is read when the first is known.
-        Expr::Call(call) if call.function.kind == crate::function::FunctionKind::Info => {
-            collect(context, &call.args[0], steps, wanted)?;
+        Expr::Call(call) if call.function.kind == FunctionKind::Info => {
+            collect(context, &call.args[0], steps, compares_histograms, wanted)?;
         }
         Expr::Aggregate(_)
         | Expr::Binary(_)
@@ -141,8 +214,20 @@ fn collect<'a>(
         | Expr::Paren(_)
         | Expr::Text(_)
         | Expr::Unary(_) => {
+            let compares_histograms = match expr {
+                Expr::Call(call) => match call.function.kind {
+                    FunctionKind::HistogramAvg
+                    | FunctionKind::HistogramCount
+                    | FunctionKind::HistogramSum => true,
+                    FunctionKind::HistogramFraction
+                    | FunctionKind::HistogramQuantile
+                    | FunctionKind::HistogramQuantiles => false,
+                    _ => compares_histograms,
+                },
+                _ => compares_histograms,
+            };
             for child in expr.children() {
-                collect(context, child, steps, wanted)?;
+                collect(context, child, steps, compares_histograms, wanted)?;
             }
         }
     }
@@ -157,13 +242,35 @@ fn ahead(context: &Context<'_>, selector: &VectorSelector) -> i64 {
     }
 }
 
+/// What a series holds, counted in floats with their times.
+pub(crate) fn size(series: &Series) -> usize {
+    let histograms = series.histograms.iter();
+    series.samples.len()
+        + histograms
+            .map(|sample| 1 + weight(&sample.histogram))
+            .sum::<usize>()
+}
+
+/// What of the latest sample is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// When it was taken, in milliseconds.
+    Millis,
+    /// When it was taken, in seconds.
+    Seconds,
+    /// When its counter began, in seconds.
+    StartSeconds,
+    Value,
+}
+
 /// At each step the latest sample that is not older than the lookback; none where that is a stale mark.
 pub(crate) fn instant_values(
     context: &Context<'_>,
+    annotations: &RefCell<Annotations<'_>>,
     series: &[Series],
     selector: &VectorSelector,
     steps: Steps,
-    value_of: impl Fn(&Sample) -> f64,
+    wanted: Wanted,
 ) -> Result<Table, EvalError> {
     let times = context.moved(selector.at, &selector.offset, steps)?;
     let mut table = Table::new(steps.count);
@@ -173,36 +280,125 @@ pub(crate) fn instant_values(
         context.charge(steps.count)?;
         values.clear();
         if selector.boundary == Boundary::Smoothed {
-            let fresh = without_stale(&one.samples);
-            for step in 0..steps.count {
-                let near = near(context, &fresh, times.at(step));
-                values.push(smoothed_value(near, times.at(step)).unwrap_or(ABSENT));
-            }
-            add_values(&mut table, &one.labels, &values);
+            let fresh = fresh(one);
+            let notes = Notes {
+                annotations,
+                metric: one.labels.metric_name().unwrap_or_default(),
+                span: selector.span,
+            };
+            let cells =
+                (0..steps.count).map(|step| smoothed(context, &fresh, times.at(step), notes));
+            add_cells(&mut table, &one.labels, cells);
             continue;
         }
-        let mut next = 0;
+        let mut floats = Walk::default();
+        let mut histograms = Walk::default();
+        if !one.histograms.is_empty() {
+            let cells = (0..steps.count).map(|step| {
+                let at = times.at(step);
+                let float = floats.latest(&one.samples, at, steps, |sample| sample.timestamp);
+                let histogram =
+                    histograms.latest(&one.histograms, at, steps, |sample| sample.timestamp);
+                latest_cell(context, one, (float, histogram), at, wanted)
+            });
+            add_cells(&mut table, &one.labels, cells);
+            continue;
+        }
         for step in 0..steps.count {
             let at = times.at(step);
-            if steps.count == 1 {
-                next = one
-                    .samples
-                    .partition_point(|sample| sample.timestamp.as_millis() <= at);
-            } else {
-                while next < one.samples.len() && one.samples[next].timestamp.as_millis() <= at {
-                    next += 1;
-                }
-            }
-            let fresh = next
-                .checked_sub(1)
-                .map(|latest| &one.samples[latest])
-                .filter(|sample| sample.timestamp.as_millis() > at.saturating_sub(context.lookback))
-                .filter(|sample| !is_stale_nan(sample.value));
-            values.push(fresh.map_or(ABSENT, &value_of));
+            let latest = floats
+                .latest(&one.samples, at, steps, |sample| sample.timestamp)
+                .map(|index| (index, &one.samples[index]))
+                .filter(|(_, sample)| {
+                    sample.timestamp.as_millis() > at.saturating_sub(context.lookback)
+                        && !is_stale_nan(sample.value)
+                });
+            values.push(latest.map_or(ABSENT, |(index, sample)| match wanted {
+                Wanted::Millis => sample.timestamp.as_millis() as f64,
+                Wanted::Seconds => sample.timestamp.as_secs_f64(),
+                Wanted::StartSeconds => one.start_of(index).as_secs_f64(),
+                Wanted::Value => sample.value,
+            }));
         }
         add_values(&mut table, &one.labels, &values);
     }
     Ok(table)
+}
+
+/// A place in the samples of a series that moves on from step to step.
+#[derive(Default)]
+struct Walk {
+    next: usize,
+}
+
+impl Walk {
+    /// The latest sample that is not later than `at`.
+    fn latest<T>(
+        &mut self,
+        samples: &[T],
+        at: i64,
+        steps: Steps,
+        time: impl Fn(&T) -> Timestamp,
+    ) -> Option<usize> {
+        if steps.count == 1 {
+            self.next = samples.partition_point(|sample| time(sample).as_millis() <= at);
+        } else {
+            while self.next < samples.len() && time(&samples[self.next]).as_millis() <= at {
+                self.next += 1;
+            }
+        }
+        self.next.checked_sub(1)
+    }
+}
+
+/// What is wanted of the latest of a float and a histogram, unless it is a stale mark or too old.
+fn latest_cell(
+    context: &Context<'_>,
+    series: &Series,
+    (float, histogram): (Option<usize>, Option<usize>),
+    at: i64,
+    wanted: Wanted,
+) -> Cell {
+    let Some(point) = latest(
+        float.map(|index| &series.samples[index]),
+        histogram.map(|index| &series.histograms[index]),
+    ) else {
+        return Cell::Absent;
+    };
+    let (is_stale, start) = match point {
+        Point::Float(sample) => (
+            is_stale_nan(sample.value),
+            float.map_or(Timestamp::default(), |index| series.start_of(index)),
+        ),
+        Point::Histogram(sample) => (sample.histogram.is_stale(), sample.start),
+    };
+    if is_stale || point.at().as_millis() <= at.saturating_sub(context.lookback) {
+        return Cell::Absent;
+    }
+    match wanted {
+        Wanted::Millis => Cell::Float(point.at().as_millis() as f64),
+        Wanted::Seconds => Cell::Float(point.at().as_secs_f64()),
+        Wanted::StartSeconds => Cell::Float(start.as_secs_f64()),
+        Wanted::Value => point.cell(),
+    }
+}
+
+fn smoothed(context: &Context<'_>, series: &Series, at: i64, notes: Notes<'_, '_>) -> Cell {
+    let samples = near(context, &series.samples, at, |sample| sample.timestamp);
+    let histograms = near(context, &series.histograms, at, |sample| sample.timestamp);
+    match (samples, histograms) {
+        (samples, []) => Cell::float(smoothed_value(samples, at)),
+        ([], histograms) => {
+            histogram_boundary::smoothed_value(histograms, at).unwrap_or_else(|_| {
+                notes.mixed_buckets();
+                Cell::Absent
+            })
+        }
+        _ => {
+            notes.mixed_kinds();
+            Cell::Absent
+        }
+    }
 }
 
 /// A row, unless it would be empty.
@@ -215,18 +411,50 @@ fn add_values(table: &mut Table, labels: &Labels, values: &[f64]) {
     table.values[begin..].copy_from_slice(values);
 }
 
+/// A row, unless it would be empty.
+fn add_cells(table: &mut Table, labels: &Labels, cells: impl Iterator<Item = Cell>) {
+    let mut row = None;
+    for (step, cell) in cells.enumerate() {
+        if !cell.is_absent() {
+            let row = *row.get_or_insert_with(|| table.add_row(labels.clone(), false));
+            table.set_cell(row, step, cell);
+        }
+    }
+}
+
 /// The samples that the lookback reaches, before and behind.
-fn near<'a>(context: &Context<'_>, samples: &'a [Sample], at: i64) -> &'a [Sample] {
-    let up_to =
-        |limit: i64| samples.partition_point(|sample| sample.timestamp.as_millis() <= limit);
+fn near<'a, T>(
+    context: &Context<'_>,
+    samples: &'a [T],
+    at: i64,
+    time: impl Fn(&T) -> Timestamp,
+) -> &'a [T] {
+    let up_to = |limit: i64| samples.partition_point(|sample| time(sample).as_millis() <= limit);
     &samples[up_to(at.saturating_sub(context.lookback))..up_to(at.saturating_add(context.lookback))]
 }
 
-pub(crate) fn without_stale(samples: &[Sample]) -> Cow<'_, [Sample]> {
-    let fresh = |sample: &&Sample| !is_stale_nan(sample.value);
-    if samples.iter().all(|sample| fresh(&sample)) {
-        Cow::Borrowed(samples)
-    } else {
-        Cow::Owned(samples.iter().filter(fresh).copied().collect())
+/// The series without stale marks.
+pub(crate) fn fresh(series: &Series) -> Cow<'_, Series> {
+    let is_fresh = |sample: &Sample| !is_stale_nan(sample.value);
+    let is_fresh_histogram = |sample: &HistogramSample| !sample.histogram.is_stale();
+    if series.samples.iter().all(is_fresh) && series.histograms.iter().all(is_fresh_histogram) {
+        return Cow::Borrowed(series);
     }
+    let mut fresh = Series {
+        labels: series.labels.clone(),
+        ..Series::default()
+    };
+    for (index, sample) in series.samples.iter().enumerate() {
+        if is_fresh(sample) {
+            fresh.samples.push(*sample);
+            fresh.starts.extend(series.starts.get(index));
+        }
+    }
+    let histograms = series.histograms.iter();
+    fresh.histograms.extend(
+        histograms
+            .filter(|sample| is_fresh_histogram(sample))
+            .cloned(),
+    );
+    Cow::Owned(fresh)
 }

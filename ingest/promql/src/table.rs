@@ -1,9 +1,10 @@
 //! Intermediate results: rows of labels, columns of steps.
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
-use model::{Labels, METRIC_NAME, STALE_NAN};
+use model::{Histogram, Labels, METRIC_NAME, STALE_NAN};
 
 use crate::answer::EvalError;
 
@@ -68,20 +69,153 @@ pub(crate) struct Row {
     pub(crate) drop_name: bool,
 }
 
+/// What a row holds at a step.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Cell {
+    Absent,
+    Float(f64),
+    Histogram(Arc<Histogram>),
+}
+
+impl Cell {
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
+    pub(crate) fn float(value: Option<f64>) -> Self {
+        value.map_or(Self::Absent, Self::Float)
+    }
+
+    pub(crate) fn histogram(histogram: Option<Histogram>) -> Self {
+        histogram.map_or(Self::Absent, |histogram| {
+            Self::Histogram(Arc::new(histogram))
+        })
+    }
+}
+
 /// Values row by row, `steps` of them in each.
+///
+/// A cell that holds a histogram has [`ABSENT`] among the floats, so that what is only for floats passes it by; such
+/// operations end with [`Table::drop_histograms`] where they change the table in place.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Table {
     pub(crate) steps: usize,
     pub(crate) rows: Vec<Row>,
     pub(crate) values: Vec<f64>,
+    /// As long as `values`, or empty where no cell holds a histogram.
+    histograms: Vec<Option<Arc<Histogram>>>,
 }
 
 impl Table {
     pub(crate) fn new(steps: usize) -> Self {
         Self {
             steps,
-            rows: Vec::new(),
-            values: Vec::new(),
+            ..Self::default()
+        }
+    }
+
+    /// One row without labels.
+    pub(crate) fn of_scalars(values: Vec<f64>) -> Self {
+        Self {
+            steps: values.len(),
+            rows: vec![Row {
+                labels: Labels::default(),
+                drop_name: false,
+            }],
+            values,
+            histograms: Vec::new(),
+        }
+    }
+
+    pub(crate) fn has_histograms(&self) -> bool {
+        !self.histograms.is_empty()
+    }
+
+    pub(crate) fn drop_histograms(&mut self) {
+        self.histograms = Vec::new();
+    }
+
+    pub(crate) fn histogram(&self, row: usize, step: usize) -> Option<&Arc<Histogram>> {
+        self.histograms.get(row * self.steps + step)?.as_ref()
+    }
+
+    pub(crate) fn cell(&self, row: usize, step: usize) -> Cell {
+        if let Some(histogram) = self.histogram(row, step) {
+            return Cell::Histogram(Arc::clone(histogram));
+        }
+        let value = self.value(row, step);
+        if is_absent(value) {
+            Cell::Absent
+        } else {
+            Cell::Float(value)
+        }
+    }
+
+    /// Whether there is a value, float or histogram.
+    pub(crate) fn holds(&self, row: usize, step: usize) -> bool {
+        !is_absent(self.value(row, step)) || self.histogram(row, step).is_some()
+    }
+
+    pub(crate) fn set_cell(&mut self, row: usize, step: usize, cell: Cell) {
+        let at = row * self.steps + step;
+        let (value, histogram) = match cell {
+            Cell::Absent => (ABSENT, None),
+            Cell::Float(value) => (value, None),
+            Cell::Histogram(histogram) => (ABSENT, Some(histogram)),
+        };
+        self.values[at] = value;
+        if self.histograms.is_empty() {
+            if histogram.is_none() {
+                return;
+            }
+            self.histograms.resize(self.values.len(), None);
+        }
+        self.histograms[at] = histogram;
+    }
+
+    pub(crate) fn clear(&mut self, row: usize, step: usize) {
+        self.set_cell(row, step, Cell::Absent);
+    }
+
+    /// Applies `compute` to every value there is, floats and histograms.
+    pub(crate) fn map_cells(&mut self, mut compute: impl FnMut(usize, &Cell) -> Cell) {
+        for row in 0..self.rows.len() {
+            for step in 0..self.steps {
+                let cell = self.cell(row, step);
+                if !cell.is_absent() {
+                    let computed = compute(step, &cell);
+                    self.set_cell(row, step, computed);
+                }
+            }
+        }
+    }
+
+    /// The rows of `other` behind the own ones.
+    pub(crate) fn append(&mut self, mut other: Self) {
+        if self.has_histograms() || other.has_histograms() {
+            self.histograms.resize(self.values.len(), None);
+            other.histograms.resize(other.values.len(), None);
+            self.histograms.append(&mut other.histograms);
+        }
+        self.rows.append(&mut other.rows);
+        self.values.append(&mut other.values);
+    }
+
+    /// The one step of this table `count` times.
+    pub(crate) fn repeated(self, count: usize) -> Self {
+        let mut values = Vec::with_capacity(self.values.len() * count);
+        for value in self.values {
+            values.resize(values.len() + count, value);
+        }
+        let mut histograms = Vec::with_capacity(self.histograms.len() * count);
+        for histogram in self.histograms {
+            histograms.resize(histograms.len() + count, histogram);
+        }
+        Self {
+            steps: count,
+            rows: self.rows,
+            values,
+            histograms,
         }
     }
 
@@ -89,11 +223,16 @@ impl Table {
     pub(crate) fn add_row(&mut self, labels: Labels, drop_name: bool) -> usize {
         self.rows.push(Row { labels, drop_name });
         self.values.resize(self.rows.len() * self.steps, ABSENT);
+        if self.has_histograms() {
+            self.histograms.resize(self.values.len(), None);
+        }
         self.rows.len() - 1
     }
 
+    /// What the table holds, counted in floats with their times.
     pub(crate) fn cells(&self) -> usize {
-        self.values.len()
+        let histograms = self.histograms.iter().flatten();
+        self.values.len() + histograms.map(|one| weight(one)).sum::<usize>()
     }
 
     pub(crate) fn value(&self, row: usize, step: usize) -> f64 {
@@ -108,7 +247,7 @@ impl Table {
         &self.values[row * self.steps..][..self.steps]
     }
 
-    /// Applies `compute` to every value there is; an absent answer removes the value.
+    /// Applies `compute` to every float there is; an absent answer removes the value.
     pub(crate) fn map(&mut self, compute: impl Fn(usize, f64) -> f64) {
         let steps = self.steps.max(1);
         for row in self.values.chunks_mut(steps) {
@@ -125,18 +264,34 @@ impl Table {
         let steps = self.steps;
         let mut kept = 0;
         for row in 0..self.rows.len() {
-            if self.row_values(row).iter().all(|value| is_absent(*value)) {
+            if self.row_values(row).iter().all(|value| is_absent(*value))
+                && !self.row_has_histograms(row)
+            {
                 continue;
             }
             if kept != row {
                 self.rows.swap(kept, row);
                 self.values
                     .copy_within(row * steps..(row + 1) * steps, kept * steps);
+                if self.has_histograms() {
+                    for step in 0..steps {
+                        self.histograms
+                            .swap(kept * steps + step, row * steps + step);
+                    }
+                }
             }
             kept += 1;
         }
         self.rows.truncate(kept);
         self.values.truncate(kept * steps);
+        self.histograms.truncate(kept * steps);
+    }
+
+    pub(crate) fn row_has_histograms(&self, row: usize) -> bool {
+        self.has_histograms()
+            && self.histograms[row * self.steps..][..self.steps]
+                .iter()
+                .any(Option::is_some)
     }
 
     /// The value of each row changes its meaning: names go, at once or, where removal is delayed, when all is computed.
@@ -191,15 +346,15 @@ impl Table {
 
     fn move_values(&mut self, from: usize, to: usize) -> Result<(), EvalError> {
         for step in 0..self.steps {
-            let value = self.value(from, step);
-            if is_absent(value) {
+            if !self.holds(from, step) {
                 continue;
             }
-            if !is_absent(self.value(to, step)) {
+            if self.holds(to, step) {
                 return Err(EvalError::Execution(SAME_LABELS.to_owned()));
             }
-            self.set(to, step, value);
-            self.set(from, step, ABSENT);
+            let cell = self.cell(from, step);
+            self.set_cell(to, step, cell);
+            self.clear(from, step);
         }
         if self.rows[from].drop_name {
             self.rows[to].drop_name = true;
@@ -217,6 +372,11 @@ impl Table {
             .iter()
             .all(|row| row.labels.metric_name() == first.labels.metric_name() && plain(&row.labels))
     }
+}
+
+/// What a histogram takes in memory beside its place in a table, counted in floats with their times.
+pub(crate) fn weight(histogram: &Histogram) -> usize {
+    histogram.size() / (2 * size_of::<f64>())
 }
 
 pub(crate) fn without_metadata(labels: &Labels) -> Labels {

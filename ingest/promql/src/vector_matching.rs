@@ -13,7 +13,8 @@ use crate::answer::EvalError;
 use crate::arithmetic::{Computed, compute, truth};
 use crate::ast::{Binary, BinaryOp, Cardinality, VectorMatching};
 use crate::grouping::{GroupIndex, LabelChoice};
-use crate::table::{ABSENT, METADATA, Table, is_absent};
+use crate::histogram_binary::{self, BinaryNotes, Outcome};
+use crate::table::{Cell, METADATA, Table};
 
 /// Applies `node`'s operator to the vectors of its sides. `delayed` says that names are dropped when all is computed.
 pub(crate) fn combine(
@@ -22,6 +23,7 @@ pub(crate) fn combine(
     left: Table,
     right: Table,
     delayed: bool,
+    notes: BinaryNotes<'_, '_>,
 ) -> Result<Table, EvalError> {
     let choice = if matching.on {
         LabelChoice::only(&matching.labels)
@@ -49,6 +51,7 @@ pub(crate) fn combine(
         )?,
         _ => {
             let swapped = matching.cardinality == Cardinality::OneToMany;
+            let is_trim = matches!(node.op, BinaryOp::TrimLower | BinaryOp::TrimUpper);
             let (many, one, many_groups, one_groups) = if swapped {
                 (right, left, right_groups, left_groups)
             } else {
@@ -57,6 +60,8 @@ pub(crate) fn combine(
             Join {
                 node,
                 matching,
+                notes,
+                only_floats: !many.has_histograms() && !one.has_histograms() && !is_trim,
                 choice: &choice,
                 groups: &groups,
                 swapped,
@@ -90,7 +95,7 @@ fn combine_sets(
         let mut present = vec![false; groups * steps];
         for (row, group) in numbers.iter().enumerate() {
             for step in 0..steps {
-                if !is_absent(table.value(row, step)) {
+                if table.holds(row, step) {
                     present[group * steps + step] = true;
                 }
             }
@@ -101,7 +106,7 @@ fn combine_sets(
         for (row, group) in numbers.iter().enumerate() {
             for step in 0..steps {
                 if present[group * steps + step] == when {
-                    table.set(row, step, ABSENT);
+                    table.clear(row, step);
                 }
             }
         }
@@ -119,8 +124,7 @@ fn combine_sets(
             let present = present(&left, left_groups);
             clear(&mut right, right_groups, &present, true);
             right.prune();
-            left.rows.append(&mut right.rows);
-            left.values.append(&mut right.values);
+            left.append(right);
             left.merge()?;
         }
     }
@@ -128,9 +132,12 @@ fn combine_sets(
 }
 
 /// The side of which there may be many meets the side of which there is one. One to one is a case of it.
-struct Join<'a> {
+struct Join<'a, 'b> {
     node: &'a Binary,
     matching: &'a VectorMatching,
+    notes: BinaryNotes<'a, 'b>,
+    /// Nothing but numbers is combined by an operator for numbers.
+    only_floats: bool,
     choice: &'a LabelChoice,
     groups: &'a GroupIndex<'a>,
     /// The left side is the one of which there is one.
@@ -168,7 +175,7 @@ const ONE_TO_ONE: &str =
     "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)";
 const NOT_UNIQUE: &str = "multiple matches for labels: grouping labels must ensure unique matches";
 
-impl Join<'_> {
+impl Join<'_, '_> {
     fn run(mut self) -> Result<Table, EvalError> {
         let fill = self.matching.fill;
         // As upstream has it: with `group_right` too, `fill_left` fills in on the side of many.
@@ -176,7 +183,7 @@ impl Join<'_> {
         for step in 0..self.many.steps {
             self.begin(step)?;
             for row in 0..self.many.rows.len() {
-                if is_absent(self.many.value(row, step)) {
+                if !self.many.holds(row, step) {
                     continue;
                 }
                 let group = self.many_groups[row];
@@ -190,7 +197,7 @@ impl Join<'_> {
             if let Some(value) = fill_many {
                 for row in 0..self.one.rows.len() {
                     let group = self.one_groups[row];
-                    if !is_absent(self.one.value(row, step)) && !self.met[group].matched {
+                    if self.one.holds(row, step) && !self.met[group].matched {
                         self.meet(step, group, Side::Filled(value), Side::Row(row))?;
                     }
                 }
@@ -208,13 +215,12 @@ impl Join<'_> {
         }
         // Where nothing can match nothing is wrong.
         let fill = self.matching.fill;
-        let empty =
-            |table: &Table| (0..table.rows.len()).all(|row| is_absent(table.value(row, step)));
+        let empty = |table: &Table| (0..table.rows.len()).all(|row| !table.holds(row, step));
         if fill.left.is_none() && fill.right.is_none() && empty(&self.many) {
             return Ok(());
         }
         for row in 0..self.one.rows.len() {
-            if is_absent(self.one.value(row, step)) {
+            if !self.one.holds(row, step) {
                 continue;
             }
             let group = self.one_groups[row];
@@ -242,30 +248,14 @@ impl Join<'_> {
     }
 
     fn meet(&mut self, step: usize, group: usize, many: Side, one: Side) -> Result<(), EvalError> {
-        let value = |table: &Table, side: Side| match side {
-            Side::Filled(value) => value,
-            Side::Row(row) => table.value(row, step),
-        };
-        let (many_value, one_value) = (value(&self.many, many), value(&self.one, one));
-        let (left, right) = if self.swapped {
-            (one_value, many_value)
-        } else {
-            (many_value, one_value)
-        };
-        let computed = match compute(self.node.op, left, right) {
-            Computed::Holds(holds) if self.node.return_bool => truth(holds),
-            // A comparison keeps the value of the left side.
-            Computed::Holds(true) => left,
-            Computed::Holds(false) | Computed::Undefined => ABSENT,
-            Computed::Value(value) => value,
-        };
+        let computed = self.computed(step, many, one);
         let one_to_one = self.matching.cardinality == Cardinality::OneToOne;
         if one_to_one && self.met[group].matched {
             return Err(EvalError::Execution(ONE_TO_ONE.to_owned()));
         }
         self.met[group].matched = true;
         // Between one and one a value that is filtered away needs no labels.
-        if one_to_one && is_absent(computed) {
+        if one_to_one && computed.is_absent() {
             return Ok(());
         }
         let out = self.out_row(group, many, one);
@@ -275,14 +265,52 @@ impl Join<'_> {
             }
             self.met[group].filled.push(out);
         }
-        if is_absent(computed) {
+        if computed.is_absent() {
             return Ok(());
         }
-        if !is_absent(self.out.value(out, step)) {
+        if self.out.holds(out, step) {
             return Err(EvalError::Execution(crate::table::SAME_LABELS.to_owned()));
         }
-        self.out.set(out, step, computed);
+        self.out.set_cell(out, step, computed);
         Ok(())
+    }
+
+    /// What the operator makes of a meeting. A comparison keeps the value of the left side.
+    fn computed(&self, step: usize, many: Side, one: Side) -> Cell {
+        if self.only_floats {
+            let value = |table: &Table, side: Side| match side {
+                Side::Filled(value) => value,
+                Side::Row(row) => table.value(row, step),
+            };
+            let (many_value, one_value) = (value(&self.many, many), value(&self.one, one));
+            let (left, right) = if self.swapped {
+                (one_value, many_value)
+            } else {
+                (many_value, one_value)
+            };
+            return match compute(self.node.op, left, right) {
+                Computed::Holds(holds) if self.node.return_bool => Cell::Float(truth(holds)),
+                Computed::Holds(true) => Cell::Float(left),
+                Computed::Holds(false) | Computed::Undefined => Cell::Absent,
+                Computed::Value(value) => Cell::Float(value),
+            };
+        }
+        let cell = |table: &Table, side: Side| match side {
+            Side::Filled(value) => Cell::Float(value),
+            Side::Row(row) => table.cell(row, step),
+        };
+        let (many_cell, one_cell) = (cell(&self.many, many), cell(&self.one, one));
+        let (left, right) = if self.swapped {
+            (one_cell, many_cell)
+        } else {
+            (many_cell, one_cell)
+        };
+        match histogram_binary::combine(self.node.op, &left, &right, self.notes) {
+            Outcome::Holds(holds) if self.node.return_bool => Cell::Float(truth(holds)),
+            Outcome::Holds(true) => left,
+            Outcome::Holds(false) | Outcome::Nothing => Cell::Absent,
+            Outcome::Value(value) => value,
+        }
     }
 
     /// The row of the answer that this pair makes, in most steps the same as in the step before.
@@ -311,8 +339,9 @@ impl Join<'_> {
     }
 
     fn result_labels(&self, group: usize, many: Side, one: Side) -> Labels {
-        // A comparison keeps the metadata.
-        let keeps_metadata = self.node.op.is_comparison() && !self.drop_now;
+        // A comparison keeps the metadata, and so does what leaves a part of a histogram.
+        let is_trim = matches!(self.node.op, BinaryOp::TrimLower | BinaryOp::TrimUpper);
+        let keeps_metadata = (self.node.op.is_comparison() || is_trim) && !self.drop_now;
         let kept = |name: &str| keeps_metadata || !METADATA.contains(&name);
         let matched = |side: Side, table: &Table| match side {
             Side::Filled(_) => self.groups.labels(group),

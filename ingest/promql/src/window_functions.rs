@@ -4,7 +4,7 @@
     reason = "a match names the few of ninety functions that it is about"
 )]
 
-use model::Sample;
+use model::{HistogramSample, Sample, Timestamp};
 
 use crate::function::FunctionKind;
 use crate::kahan::{KahanMean, KahanSum};
@@ -14,6 +14,11 @@ use crate::quantile::quantile;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window<'a> {
     pub(crate) samples: &'a [Sample],
+    /// When what each of `samples` counts began, or empty.
+    pub(crate) starts: &'a [Timestamp],
+    pub(crate) histograms: &'a [HistogramSample],
+    /// Counters are known to begin where the samples say so.
+    pub(crate) heeds_starts: bool,
     pub(crate) start: i64,
     pub(crate) end: i64,
     /// When the query looks, which offsets do not change.
@@ -21,6 +26,27 @@ pub(crate) struct Window<'a> {
 }
 
 impl Window<'_> {
+    /// The counter of the first sample began inside the window, before that sample.
+    pub(crate) fn began_inside(&self, start: Timestamp, first: Timestamp) -> Option<Timestamp> {
+        let inside = self.heeds_starts
+            && start != Timestamp::default()
+            && start.as_millis() > self.start
+            && start < first;
+        inside.then_some(start)
+    }
+
+    /// The counter began anew between a float and the one before it.
+    fn is_reset(&self, index: usize) -> bool {
+        let (before, after) = (&self.samples[index - 1], &self.samples[index]);
+        let began = || {
+            counter_began(
+                (self.starts[index - 1], before.timestamp),
+                (self.starts[index], after.timestamp),
+            )
+        };
+        after.value < before.value || (!self.starts.is_empty() && began())
+    }
+
     fn values(&self) -> impl Iterator<Item = f64> {
         self.samples.iter().map(|sample| sample.value)
     }
@@ -85,23 +111,46 @@ pub(crate) fn compute(
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Extrapolation {
+pub(crate) enum Extrapolation {
     Delta,
     Increase,
     Rate,
 }
 
-/// Last minus first (a counter's resets added), stretched to the window's edges: by the whole gap where it is not
-/// much longer than the samples' average distance, else by half that distance; and not to before a counter was zero.
+/// Whether a counter began between two samples, each with when its counter began (the epoch where that is unknown) and
+/// its own time. A counter that says that it began just when the sample before was taken either counts from there, or
+/// never knew when it began: then the sample before knows nothing either.
+pub(crate) fn counter_began(
+    (start_before, before): (Timestamp, Timestamp),
+    (start, at): (Timestamp, Timestamp),
+) -> bool {
+    let unknown = Timestamp::default();
+    if start == unknown || start >= at {
+        return false;
+    }
+    start > before || (start == before && start_before != unknown && start_before < before)
+}
+
+/// Whether a sample counts from a time before the sample before it, but not from where that one does.
+pub(crate) fn overlaps((start_before, before): (Timestamp, Timestamp), start: Timestamp) -> bool {
+    start != Timestamp::default() && start < before && start != start_before
+}
+
+/// Last minus first (a counter's resets added), stretched to the window's edges.
 fn extrapolated(window: &Window<'_>, what: Extrapolation) -> Option<f64> {
     let count = window.samples.len();
-    if count < 2 {
-        return None;
-    }
     let (first, last) = (window.first(), window.last());
     let counter = what != Extrapolation::Delta;
+    let began = window
+        .starts
+        .first()
+        .filter(|_| counter)
+        .and_then(|start| window.began_inside(*start, first.timestamp));
+    if count < 2 && began.is_none() {
+        return None;
+    }
     let mut difference = last.value - first.value;
-    if counter {
+    if counter && window.starts.is_empty() {
         let mut previous = first.value;
         for value in window.values() {
             if value < previous {
@@ -109,27 +158,59 @@ fn extrapolated(window: &Window<'_>, what: Extrapolation) -> Option<f64> {
             }
             previous = value;
         }
+    } else if counter {
+        for index in 1..count {
+            if window.is_reset(index) {
+                difference += window.samples[index - 1].value;
+            }
+        }
     }
+    if began.is_some() {
+        difference += first.value;
+    }
+    let factor = stretch(
+        window,
+        what,
+        (first.timestamp, last.timestamp, count),
+        began,
+        (first.value, difference),
+    );
+    Some(difference * factor)
+}
+
+/// By what a change between the first and the last of `count` samples is multiplied to be one over the whole window:
+/// by the whole gap at its edges where that is not much longer than the samples' average distance, else by half that
+/// distance; and not to before a counter was zero. Where it is known when the counter `began`, it is taken from there.
+pub(crate) fn stretch(
+    window: &Window<'_>,
+    what: Extrapolation,
+    (first, last, count): (Timestamp, Timestamp, usize),
+    began: Option<Timestamp>,
+    (first_value, difference): (f64, f64),
+) -> f64 {
     let seconds = |from: i64, to: i64| (to - from) as f64 / 1000.0;
-    let (first_at, last_at) = (first.timestamp.as_millis(), last.timestamp.as_millis());
-    let sampled = seconds(first_at, last_at);
-    let average = sampled / (count - 1) as f64;
+    let (first_at, last_at) = (first.as_millis(), last.as_millis());
+    let mut sampled = seconds(first_at, last_at);
+    let average = sampled / count.saturating_sub(1).max(1) as f64;
     let threshold = average * 1.1;
     let reach = |gap: f64| if gap >= threshold { average / 2.0 } else { gap };
     let mut to_start = reach(seconds(window.start, first_at));
     let to_end = reach(seconds(last_at, window.end));
-    if counter && difference > 0.0 && first.value >= 0.0 {
-        to_start = to_start.min(sampled * (first.value / difference));
+    if let Some(began) = began {
+        to_start = 0.0;
+        sampled = seconds(began.as_millis(), last_at);
+    } else if what != Extrapolation::Delta && difference > 0.0 && first_value >= 0.0 {
+        to_start = to_start.min(sampled * (first_value / difference));
     }
     let mut factor = (sampled + to_start + to_end) / sampled;
     if what == Extrapolation::Rate {
         factor /= seconds(window.start, window.end);
     }
-    Some(difference * factor)
+    factor
 }
 
 /// Between the last two samples: how fast a counter grows, or by how much a gauge changed.
-fn last_step(window: &Window<'_>, per_second: bool) -> Option<f64> {
+pub(crate) fn last_step(window: &Window<'_>, per_second: bool) -> Option<f64> {
     let [.., before, last] = window.samples else {
         return None;
     };
@@ -140,7 +221,7 @@ fn last_step(window: &Window<'_>, per_second: bool) -> Option<f64> {
     if !per_second {
         return Some(last.value - before.value);
     }
-    let reset = last.value < before.value;
+    let reset = window.is_reset(window.samples.len() - 1);
     let difference = if reset {
         last.value
     } else {
@@ -213,10 +294,8 @@ pub(crate) fn changes(window: &Window<'_>) -> f64 {
 }
 
 pub(crate) fn resets(window: &Window<'_>) -> f64 {
-    window
-        .samples
-        .windows(2)
-        .filter(|pair| pair[1].value < pair[0].value)
+    (1..window.samples.len())
+        .filter(|index| window.is_reset(*index))
         .count() as f64
 }
 

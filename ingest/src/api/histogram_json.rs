@@ -1,15 +1,20 @@
 //! A native histogram as the API writes it.
-use model::{Histogram, go_number};
+use model::{Histogram, Timestamp, go_number};
 
-use crate::api::json::push_list;
+use crate::api::json::{push_list, push_time};
+
+/// `[1435781451.781,{"count":"3","sum":"2.5"}]`
+pub(crate) fn push_histogram_point(json: &mut String, at: Timestamp, histogram: &Histogram) {
+    json.push('[');
+    push_time(json, at);
+    json.push(',');
+    push_histogram(json, histogram);
+    json.push(']');
+}
 
 /// `{"count":"3","sum":"2.5","buckets":[[0,"0.5","1","3"]]}`: of each bucket that holds anything which of its bounds
 /// belong to it, the bounds, and the count. Where no bucket does, there is no list.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "answers hold no histograms yet")
-)]
-pub(crate) fn push_histogram(json: &mut String, histogram: &Histogram) {
+fn push_histogram(json: &mut String, histogram: &Histogram) {
     let number = go_number::format_json;
     json.push_str(&format!(
         "{{\"count\":\"{}\",\"sum\":\"{}\"",

@@ -6,12 +6,14 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use model::{Labels, Sample, go_json, go_number};
 use promql::{
-    Answer, EvalError, ParserOptions, Query, QueryValue, ReadError, Series, VectorSample,
+    Answer, EvalError, ParserOptions, Query, QueryValue, ReadError, SampleValue, Series,
+    VectorSample,
 };
 use runtime::Tenant;
 
 use crate::api::ast_json::tree;
 use crate::api::envelope::{ApiError, Success, TRUNCATED, respond};
+use crate::api::histogram_json::push_histogram_point;
 use crate::api::json::{push_labels, push_list, push_point, push_sample, push_text, push_time};
 use crate::api::params::Params;
 use crate::api::pretty::pretty;
@@ -224,14 +226,20 @@ fn value_json(value: &QueryValue) -> String {
 
 fn push_element(json: &mut String, element: &VectorSample) {
     push_metric(json, &element.labels);
-    json.push_str(",\"value\":");
-    push_sample(
-        json,
-        Sample {
-            timestamp: element.at,
-            value: element.value,
-        },
-    );
+    match &element.value {
+        SampleValue::Float(value) => {
+            json.push_str(",\"value\":");
+            let sample = Sample {
+                timestamp: element.at,
+                value: *value,
+            };
+            push_sample(json, sample);
+        }
+        SampleValue::Histogram(histogram) => {
+            json.push_str(",\"histogram\":");
+            push_histogram_point(json, element.at, histogram);
+        }
+    }
     json.push('}');
 }
 
@@ -240,6 +248,13 @@ fn push_series(json: &mut String, series: &Series) {
     if !series.samples.is_empty() {
         json.push_str(",\"values\":[");
         push_list(json, series.samples.iter().copied(), push_sample);
+        json.push(']');
+    }
+    if !series.histograms.is_empty() {
+        json.push_str(",\"histograms\":[");
+        push_list(json, &series.histograms, |json, sample| {
+            push_histogram_point(json, sample.timestamp, &sample.histogram);
+        });
         json.push(']');
     }
     json.push('}');
@@ -253,7 +268,7 @@ fn push_metric(json: &mut String, labels: &Labels) {
 #[cfg(test)]
 mod tests {
     use model::{Labels, Sample, Timestamp};
-    use promql::{Answer, QueryValue, Series, VectorSample};
+    use promql::{Answer, QueryValue, SampleValue, Series, VectorSample};
 
     use super::{success, value_json};
 
@@ -269,7 +284,7 @@ mod tests {
                 QueryValue::Vector(vec![VectorSample {
                     labels: up.clone(),
                     at: at(1_435_781_451_781),
-                    value: 1e21,
+                    value: SampleValue::Float(1e21),
                 }]),
                 r#"{"resultType":"vector","result":[{"metric":{"__name__":"up","job":"\u003cx\u003e"},"value":[1435781451.781,"1e+21"]}]}"#,
             ),
@@ -290,6 +305,7 @@ mod tests {
                             value: -0.5,
                         },
                     ],
+                    ..Series::default()
                 }]),
                 r#"{"resultType":"matrix","result":[{"metric":{},"values":[[1,"NaN"],[2.100,"-0.5"]]}]}"#,
             ),
@@ -320,7 +336,7 @@ mod tests {
                     .map(|index| VectorSample {
                         labels: Labels::default(),
                         at: at(index),
-                        value: 0.0,
+                        value: SampleValue::Float(0.0),
                     })
                     .collect(),
             ),

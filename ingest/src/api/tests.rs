@@ -44,6 +44,7 @@ fn settings(folder: &Path) -> IngestSettings {
             concurrency_max: 2,
             ..IngestSettings::new(&config, Build::default()).query
         },
+        retention_bytes_max: None,
         limits: Limits::default(),
         build: Build {
             version: "1.2.3".to_owned(),

@@ -68,14 +68,26 @@ impl HistogramSum {
         self.total
     }
 
+    /// Every number times `factor`.
+    #[must_use]
+    pub fn scaled(self, factor: f64) -> Self {
+        Self {
+            total: self.total.scaled(factor),
+            lost: self.lost.scaled(factor),
+        }
+    }
+
     /// Whether any number grew beyond what a float can hold.
     #[must_use]
     pub fn has_overflown(&self) -> bool {
-        let buckets = self.total.positive.iter().chain(&self.total.negative);
-        self.total.count.is_infinite()
-            || self.total.sum.is_infinite()
-            || self.total.zero_count.is_infinite()
-            || buckets.into_iter().any(|bucket| bucket.count.is_infinite())
+        self.total.has_number(f64::is_infinite)
+    }
+
+    /// Whether any number could grow beyond what a float can hold when `other` is added.
+    #[must_use]
+    pub fn may_overflow(&self, other: &Histogram) -> bool {
+        let is_huge = |number: f64| number.abs() > f64::MAX / 4.0;
+        self.total.has_number(is_huge) || other.has_number(is_huge)
     }
 }
 

@@ -6,6 +6,8 @@ use model::histogram::{Bucket, CUSTOM_BUCKETS, ResetHint, SCHEMA_MAX, SCHEMA_MIN
 use model::protobuf::{BYTES, FIXED64, Fields, VARINT, WireError, unzigzag};
 use model::{Histogram, Timestamp};
 
+use crate::histogram_chunk::BUCKETS_MAX;
+
 /// Finer schemas up to this one are brought to [`SCHEMA_MAX`], as Prometheus does.
 const SCHEMA_SENT_MAX: i32 = 52;
 /// A shift that a bucket's index can take.
@@ -42,6 +44,8 @@ pub enum HistogramError {
     SpanOffset,
     #[error("histogram spans specify different number of buckets than provided")]
     SpanLength,
+    #[error("histogram has more than {BUCKETS_MAX} buckets")]
+    TooManyBuckets,
     #[error("histogram has a bucket whose index is out of range")]
     Index,
     #[error("histogram has a bucket whose observation count is negative")]
@@ -168,6 +172,12 @@ impl Raw {
         }
         let negative = self.negative.buckets(self.form)?;
         let positive = self.positive.buckets(self.form)?;
+        if [positive.len(), negative.len(), self.custom_values.len()]
+            .iter()
+            .any(|buckets| *buckets > BUCKETS_MAX)
+        {
+            return Err(HistogramError::TooManyBuckets);
+        }
         if self.form == HistogramForm::Integer {
             self.check_count()?;
         }

@@ -2,7 +2,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use model::protobuf::push_varint;
+use model::protobuf::{push_varint, zigzag};
 use model::{Labels, MatchOp, Matcher, MatcherDialect, STALE_NAN, Sample, Timestamp};
 use proptest::prelude::*;
 
@@ -34,6 +34,24 @@ fn message(number: u64, content: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// From here on a value stands for a histogram of as many observations as it is larger.
+const HISTOGRAM: f64 = 1e6;
+
+/// All observations are in one bucket.
+fn histogram_message(observations: u64, at: i64) -> Vec<u8> {
+    let mut histogram = vec![0x08];
+    push_varint(&mut histogram, observations);
+    if observations > 0 {
+        histogram.extend(message(11, &[0x10, 1]));
+        let mut deltas = Vec::new();
+        push_varint(&mut deltas, zigzag(observations.cast_signed()));
+        histogram.extend(message(12, &deltas));
+    }
+    histogram.push(15 << 3);
+    push_varint(&mut histogram, at as u64);
+    histogram
+}
+
 /// A request of series and their samples `(seconds before NOW, value)`.
 fn request(series: &[(&str, &[(i64, f64)])]) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -41,10 +59,16 @@ fn request(series: &[(&str, &[(i64, f64)])]) -> Vec<u8> {
         let mut content = Vec::new();
         push_labels(&mut content, &labels(text));
         for (ago, value) in *samples {
+            let at = NOW.as_millis() - ago * 1000;
+            if *value >= HISTOGRAM {
+                let histogram = histogram_message((value - HISTOGRAM) as u64, at);
+                content.extend(message(4, &histogram));
+                continue;
+            }
             let mut sample = vec![0x09];
             sample.extend_from_slice(&value.to_bits().to_le_bytes());
             sample.push(0x10);
-            push_varint(&mut sample, (NOW.as_millis() - ago * 1000) as u64);
+            push_varint(&mut sample, at as u64);
             content.extend(message(2, &sample));
         }
         bytes.extend(message(1, &content));
@@ -76,13 +100,16 @@ fn seen(head: &Head) -> BTreeMap<String, Vec<(i64, u64)>> {
     head.select(&[], Timestamp::MIN, Timestamp::MAX)
         .into_iter()
         .map(|view| {
-            let samples = view
+            let ago = |at: Timestamp| (NOW.as_millis() - at.as_millis()) / 1000;
+            let floats = view
                 .samples()
-                .map(|sample| {
-                    let ago = (NOW.as_millis() - sample.timestamp.as_millis()) / 1000;
-                    (ago, sample.value.to_bits())
-                })
-                .collect();
+                .map(|sample| (ago(sample.timestamp), sample.value.to_bits()));
+            let histograms = view.histograms().map(|sample| {
+                let value = HISTOGRAM + sample.histogram.count;
+                (ago(sample.timestamp), value.to_bits())
+            });
+            let mut samples: Vec<(i64, u64)> = floats.chain(histograms).collect();
+            samples.sort_by_key(|(ago, _)| std::cmp::Reverse(*ago));
             (view.labels.to_string(), samples)
         })
         .collect()
@@ -248,17 +275,39 @@ fn impossible_series_are_left_out_and_counted_with_their_reason() {
 }
 
 #[test]
-fn histograms_are_refused_with_a_reason_and_the_rest_is_kept() {
+fn histograms_and_floats_of_one_series_keep_their_order() {
     let mut head = head(Limits::default());
-    let mut bytes = request(&[("up", &[(1, 1.0)])]);
-    let mut histogram = Vec::new();
-    push_labels(&mut histogram, &labels("latency"));
-    histogram.extend(message(4, &[]));
-    bytes.extend(message(1, &histogram));
-    let (staged, _) = stage(&mut head, &bytes).unwrap();
-    assert_eq!(staged.report.refused[&Reason::NativeHistogram].samples, 1);
+    let staged = write(
+        &mut head,
+        &[
+            ("a", &[(9, 1.0), (8, HISTOGRAM + 1.0)]),
+            ("a", &[(7, 2.0)]),
+            ("a", &[(6, HISTOGRAM + 5.0), (5, HISTOGRAM + 4.0)]),
+            ("b", &[(9, HISTOGRAM)]),
+        ],
+    )
+    .unwrap();
+    assert_eq!(
+        (staged.report.accepted, staged.report.accepted_histograms),
+        (2, 4)
+    );
     head.commit(staged);
-    assert_eq!(ages(&head, "up"), [1]);
+    assert_eq!(ages(&head, "a"), [9, 8, 7, 6, 5]);
+    // A chunk for each kind in turn, and another where the counter began anew.
+    assert_eq!(head.stats().chunks, 6);
+    let again = [("a", &[(5, HISTOGRAM + 4.0)][..])];
+    let staged = write(&mut head, &again).unwrap();
+    assert_eq!(staged.report.repeated_histograms, 1);
+    head.commit(staged);
+    for (value, reason) in [
+        (HISTOGRAM + 3.0, "duplicate sample for timestamp"),
+        (4.0, "duplicate sample for timestamp"),
+    ] {
+        let error = write(&mut head, &[("a", &[(5, value)])]).unwrap_err();
+        assert!(error.starts_with(reason), "{error}");
+    }
+    let error = write(&mut head, &[("a", &[(6, HISTOGRAM + 9.0)])]).unwrap_err();
+    assert!(error.starts_with("out of order sample"), "{error}");
 }
 
 #[test]
@@ -426,10 +475,10 @@ fn a_snapshot_comes_in_parts_whatever_their_size() {
         let mut from = Some(SnapshotCursor::START);
         while let Some(start) = from {
             let (part, next) = head.snapshot(start, bytes_max);
-            disk.snapshot.push(part.into_payload());
+            disk.snapshot.push(part.into_record());
             from = next;
         }
-        let largest = disk.snapshot.iter().map(Vec::len).max();
+        let largest = disk.snapshot.iter().map(|(_, payload)| payload.len()).max();
         assert!(
             largest.unwrap() < bytes_max + 1500,
             "{bytes_max}: {largest:?}"
@@ -443,17 +492,14 @@ fn a_snapshot_comes_in_parts_whatever_their_size() {
 /// Everything the log and the newest snapshot hold.
 #[derive(Default)]
 struct Disk {
-    snapshot: Vec<Vec<u8>>,
+    snapshot: Vec<(RecordKind, Vec<u8>)>,
     log: Vec<(RecordKind, Vec<u8>)>,
 }
 
 impl Disk {
     fn restart(&self) -> Head {
         let mut head = head(Limits::default());
-        for payload in &self.snapshot {
-            assert_eq!(head.replay(RecordKind::Chunks, payload), Ok(0));
-        }
-        for (kind, payload) in &self.log {
+        for (kind, payload) in self.snapshot.iter().chain(&self.log) {
             assert_eq!(head.replay(*kind, payload), Ok(0));
         }
         head.end_replay();
@@ -475,7 +521,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => prop::collection::vec((0..4_u8, any::<u8>(), 0..3_u8), 1..5).prop_map(Step::Stage),
+        4 => prop::collection::vec((0..4_u8, any::<u8>(), 0..6_u8), 1..5).prop_map(Step::Stage),
         4 => prop::bool::weighted(0.8).prop_map(Step::Logged),
         1 => Just(Step::CollectGarbage),
         1 => Just(Step::Snapshot),
@@ -505,7 +551,11 @@ proptest! {
                     let series: Vec<(String, [(i64, f64); 1])> = samples
                         .iter()
                         .map(|(name, at, value)| {
-                            (format!("s{name}"), [(1000 - i64::from(*at), f64::from(*value))])
+                            let value = match value {
+                                0..3 => f64::from(*value),
+                                _ => HISTOGRAM + f64::from(*value),
+                            };
+                            (format!("s{name}"), [(1000 - i64::from(*at), value)])
                         })
                         .collect();
                     let series: Vec<(&str, &[(i64, f64)])> =
@@ -530,7 +580,7 @@ proptest! {
                     let mut from = Some(SnapshotCursor::START);
                     while let Some(start) = from {
                         let (part, next) = head.snapshot(start, 100);
-                        disk.snapshot.push(part.into_payload());
+                        disk.snapshot.push(part.into_record());
                         from = next;
                     }
                 }
@@ -544,4 +594,133 @@ proptest! {
         }
         prop_assert_eq!(seen(&disk.restart()), seen(&head));
     }
+}
+
+const HOUR: i64 = 3600;
+
+fn at(secs: i64) -> Timestamp {
+    Timestamp::from_secs(secs)
+}
+
+/// One sample for each of these series at a time in seconds, each judged for itself; how many were refused.
+fn append(head: &mut Head, series: impl Iterator<Item = Labels>, secs: i64) -> usize {
+    let sample = Sample {
+        timestamp: at(secs),
+        // The same each hour, so that bytes can be compared.
+        value: (secs % HOUR) as f64,
+    };
+    let series: Vec<Labels> = series.collect();
+    let samples = series.iter().map(|labels| (labels, sample));
+    let (staged, _) = head.stage_samples(samples, at(secs)).unwrap();
+    let refused = staged.report.refused_samples.len();
+    head.commit(staged);
+    refused
+}
+
+#[test]
+fn the_oldest_range_leaves_when_the_head_spans_one_and_a_half() {
+    for (first, last, end) in [
+        (0, 3 * HOUR, None),
+        (0, 3 * HOUR + 1, Some(2 * HOUR)),
+        (HOUR, 4 * HOUR, None),
+        (HOUR, 4 * HOUR + 1, Some(2 * HOUR)),
+        (2 * HOUR - 1, 9 * HOUR, Some(2 * HOUR)),
+        (2 * HOUR, 9 * HOUR, Some(4 * HOUR)),
+    ] {
+        let mut head = head(Limits::default());
+        assert_eq!(head.cut_due(), None);
+        append(&mut head, [labels("old")].into_iter(), first);
+        append(&mut head, [labels("new")].into_iter(), last);
+        assert_eq!(head.cut_due(), end.map(at), "{first} to {last}");
+    }
+}
+
+#[test]
+fn what_is_cut_off_is_forgotten_and_does_not_come_again() {
+    let mut head = head(Limits::default());
+    let both = || [labels("old"), labels("both")].into_iter();
+    for secs in [0, HOUR, 2 * HOUR - 1] {
+        append(&mut head, both(), secs);
+    }
+    for secs in [2 * HOUR, 4 * HOUR] {
+        append(&mut head, [labels("both")].into_iter(), secs);
+    }
+    let end = at(2 * HOUR);
+    head.refuse_before(end);
+    head.refuse_before(at(0));
+    assert_eq!(
+        append(&mut head, [labels("late")].into_iter(), 2 * HOUR - 1),
+        1
+    );
+    assert_eq!(append(&mut head, [labels("late")].into_iter(), 2 * HOUR), 0);
+    let mut leaving = head.series_before(end);
+    leaving.sort();
+    let found: Vec<(String, Vec<i64>)> = leaving
+        .into_iter()
+        .map(|(labels, id)| {
+            let chunks = head.chunks_before(id, end);
+            let samples = chunks.iter().flat_map(|chunk| chunk.samples());
+            let secs = samples.map(|sample| sample.timestamp.as_millis() / 1000);
+            (labels.value("__name__").to_owned(), secs.collect())
+        })
+        .collect();
+    let all = vec![0, HOUR, 2 * HOUR - 1];
+    assert_eq!(
+        found,
+        [("both".to_owned(), all.clone()), ("old".to_owned(), all)]
+    );
+    assert_eq!(head.drop_before(end), 1);
+    assert_eq!(head.label_values("__name__"), ["both", "late"]);
+    assert_eq!(head.stats().min_time, Some(end));
+    // A repetition of what is in the block is judged by what the series still has.
+    assert_eq!(append(&mut head, both(), 2 * HOUR - 1), 2);
+}
+
+/// A thousand series, of which a hundred are replaced each hour, for a day: what the head holds stays the same.
+#[test]
+fn a_day_of_churn_leaves_memory_flat() {
+    const SERIES: i64 = 1000;
+    let mut head = head(Limits::default());
+    let mut held = Vec::new();
+    for hour in 0..24 {
+        for minute in 0..60 {
+            let alive = (hour * SERIES / 10)..(hour * SERIES / 10 + SERIES);
+            let series = alive.map(|number| labels(&format!("up{{pod=p{number},job=j}}")));
+            append(&mut head, series, hour * HOUR + minute * 60);
+        }
+        if let Some(end) = head.cut_due() {
+            head.refuse_before(end);
+            head.drop_before(end);
+        }
+        let index = head.series.index();
+        let postings: usize = index
+            .names()
+            .iter()
+            .flat_map(|name| index.values(name))
+            .map(|(_, list)| list.len())
+            .sum();
+        let chunk_bytes: usize = head
+            .series_before(Timestamp::MAX)
+            .into_iter()
+            .flat_map(|(_, id)| head.chunks_before(id, Timestamp::MAX))
+            .map(|chunk| chunk.bytes().len())
+            .sum();
+        held.push([
+            head.series_len(),
+            head.stats().label_pairs,
+            postings,
+            chunk_bytes,
+        ]);
+    }
+    // By then the first cuts were made; from there on the two hours between two cuts repeat themselves.
+    for hour in 6..24 {
+        let (now, before) = (held[hour], held[hour - 2]);
+        let flat = now
+            .iter()
+            .zip(before)
+            .all(|(now, before)| *now <= before + before / 50);
+        assert!(flat, "hour {hour}: {now:?} after {before:?}");
+    }
+    assert!(held[23][0] <= 1400, "{:?}", held[23]);
+    assert_eq!(held[23][2], 3 * held[23][0]);
 }

@@ -8,6 +8,10 @@
     reason = "the runner is shared with the tests, where a broken script may panic"
 )]
 
+#[path = "../../tests/conformance/histogram_text.rs"]
+mod histogram_text;
+#[path = "../../tests/conformance/nhcb.rs"]
+mod nhcb;
 #[path = "../../tests/conformance/run.rs"]
 mod run;
 #[path = "../../tests/conformance/script.rs"]

@@ -1,11 +1,13 @@
 //! Runs a script, each eval in all the ways that must agree.
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use model::{Labels, Sample, Timestamp};
+use model::histogram::{Bucket, ResetHint};
+use model::{Histogram, Labels, Timestamp};
 use watchbell_promql::ast::AtModifier;
 use watchbell_promql::function::FunctionKind;
 use watchbell_promql::{
-    Answer, Expr, ParserOptions, Query, QueryLimits, QueryValue, Series, parse,
+    Answer, Expr, ParserOptions, Query, QueryLimits, QueryValue, SampleValue, Series, parse,
 };
 
 use crate::script::{Cell, Command, Eval, Expected, TextRule, Times, commands};
@@ -24,12 +26,8 @@ pub(crate) fn run(script: &str, options: &ParserOptions) -> Vec<Outcome> {
         match command {
             Command::Clear => storage = Storage::default(),
             Command::Load(series) => {
-                for (labels, samples) in series {
-                    for (millis, cell) in samples {
-                        if let Cell::Value(value) = cell {
-                            storage.insert(&labels, millis, value);
-                        }
-                    }
+                for loaded in series {
+                    storage.insert(loaded);
                 }
             }
             Command::Eval(eval) => outcomes.push(Outcome {
@@ -116,19 +114,16 @@ fn check_one_instant(
     let QueryValue::Matrix(matrix) = ranged.value else {
         return Err("a range query gave no matrix".to_owned());
     };
-    let middle: Vec<(Labels, f64)> = matrix
+    let middle: Vec<(Labels, Cell)> = matrix
         .into_iter()
         .filter_map(|series| {
-            let sample = series
-                .samples
-                .iter()
-                .find(|sample| sample.timestamp.as_millis() == at)?;
-            Some((series.labels.clone(), sample.value))
+            let found = cells_of(&series).remove(&at)?;
+            Some((series.labels.clone(), found))
         })
         .collect();
     let compared = match &eval.expected {
         Expected::Scalar(expected) => match middle.as_slice() {
-            [(_, value)] if same(*expected, *value) => Ok(()),
+            [(_, Cell::Value(value))] if same(*expected, *value) => Ok(()),
             _ => Err(format!("expected {expected}, got {middle:?}")),
         },
         Expected::Series(expected) => compare_vector(expected, &middle, false),
@@ -205,9 +200,15 @@ fn compare_value(eval: &Eval, value: &QueryValue, ordered: bool) -> Result<(), S
         }
         (Expected::Text(expected), QueryValue::Text { value, .. }) if expected == value => Ok(()),
         (Expected::Series(expected), QueryValue::Vector(vector)) => {
-            let got: Vec<(Labels, f64)> = vector
+            let got: Vec<(Labels, Cell)> = vector
                 .iter()
-                .map(|sample| (sample.labels.clone(), sample.value))
+                .map(|sample| {
+                    let cell = match &sample.value {
+                        SampleValue::Float(value) => Cell::Value(*value),
+                        SampleValue::Histogram(histogram) => Cell::Histogram(histogram.clone()),
+                    };
+                    (sample.labels.clone(), cell)
+                })
                 .collect();
             compare_vector(expected, &got, ordered)
         }
@@ -217,7 +218,7 @@ fn compare_value(eval: &Eval, value: &QueryValue, ordered: bool) -> Result<(), S
 
 fn compare_vector(
     expected: &[(Labels, Vec<Cell>)],
-    got: &[(Labels, f64)],
+    got: &[(Labels, Cell)],
     ordered: bool,
 ) -> Result<(), String> {
     let wrong = |reason: &str| Err(format!("{reason}: expected {expected:?}, got {got:?}"));
@@ -231,7 +232,7 @@ fn compare_vector(
             got.iter().find(|(own, _)| own == labels)
         };
         match (found, cells.as_slice()) {
-            (Some((_, value)), [Cell::Value(wanted)]) if same(*wanted, *value) => {}
+            (Some((_, value)), [wanted]) if same_cell(wanted, value) => {}
             (Some(_), _) => return wrong("another value"),
             (None, _) => return wrong("missing element"),
         }
@@ -253,7 +254,7 @@ fn compare_matrix(
                 let timed = cells
                     .iter()
                     .enumerate()
-                    .map(|(index, cell)| (start + step * index as i64, *cell))
+                    .map(|(index, cell)| (start + step * index as i64, cell.clone()))
                     .filter(|(_, cell)| *cell != Cell::Gap)
                     .collect();
                 (labels.clone(), timed)
@@ -264,14 +265,7 @@ fn compare_matrix(
     let wrong = |reason: &str| {
         let shown: Vec<String> = got
             .iter()
-            .map(|series| {
-                let values: Vec<(i64, f64)> = series
-                    .samples
-                    .iter()
-                    .map(|sample| (sample.timestamp.as_millis(), sample.value))
-                    .collect();
-                format!("{} {values:?}", series.labels)
-            })
+            .map(|series| format!("{} {:?}", series.labels, cells_of(series)))
             .collect();
         Err(format!(
             "{reason}: expected {expected:?}, got {shown:?} (to {end})"
@@ -287,17 +281,59 @@ fn compare_matrix(
         let Some(series) = got.iter().find(|series| series.labels == *labels) else {
             return wrong("missing series");
         };
-        if series.samples.len() != cells.len() {
+        let found = cells_of(series);
+        if found.len() != cells.len() {
             return wrong("other samples");
         }
-        for (Sample { timestamp, value }, (at, cell)) in series.samples.iter().zip(cells) {
-            let equal = matches!(cell, Cell::Value(wanted) if same(*wanted, *value));
-            if timestamp.as_millis() != *at || !equal {
+        for ((at, found), (wanted_at, wanted)) in found.iter().zip(cells) {
+            if at != wanted_at || !same_cell(wanted, found) {
                 return wrong("another value");
             }
         }
     }
     Ok(())
+}
+
+/// Floats and histograms by their time.
+fn cells_of(series: &Series) -> BTreeMap<i64, Cell> {
+    let floats = series
+        .samples
+        .iter()
+        .map(|sample| (sample.timestamp.as_millis(), Cell::Value(sample.value)));
+    let histograms = series.histograms.iter().map(|sample| {
+        let cell = Cell::Histogram(sample.histogram.clone());
+        (sample.timestamp.as_millis(), cell)
+    });
+    floats.chain(histograms).collect()
+}
+
+fn same_cell(wanted: &Cell, got: &Cell) -> bool {
+    match (wanted, got) {
+        (Cell::Value(wanted), Cell::Value(got)) => same(*wanted, *got),
+        (Cell::Histogram(wanted), Cell::Histogram(got)) => same_histogram(wanted, got),
+        _ => false,
+    }
+}
+
+/// In the same buckets, each count equal but for a millionth; the hint where one is expected.
+fn same_histogram(wanted: &Histogram, got: &Histogram) -> bool {
+    let (wanted, got) = (wanted.clone().compacted(), got.clone().compacted());
+    let buckets = |wanted: &[Bucket], got: &[Bucket]| {
+        wanted.len() == got.len()
+            && wanted
+                .iter()
+                .zip(got)
+                .all(|(wanted, got)| wanted.index == got.index && same(wanted.count, got.count))
+    };
+    (wanted.reset_hint == ResetHint::Unknown || wanted.reset_hint == got.reset_hint)
+        && wanted.schema == got.schema
+        && same(wanted.count, got.count)
+        && same(wanted.sum, got.sum)
+        && wanted.zero_threshold == got.zero_threshold
+        && same(wanted.zero_count, got.zero_count)
+        && wanted.custom_values == got.custom_values
+        && buckets(&wanted.positive, &got.positive)
+        && buckets(&wanted.negative, &got.negative)
 }
 
 /// Equal but for a millionth.

@@ -1,11 +1,16 @@
 //! The language of Prometheus' own PromQL test scripts.
-use model::{Labels, METRIC_NAME, duration, stale_nan};
+use std::sync::Arc;
+
+use model::{Histogram, Labels, METRIC_NAME, duration, stale_nan};
 use watchbell_promql::{Expr, ParserOptions, parse};
+
+use crate::histogram_text;
+use crate::nhcb;
 
 pub(crate) enum Command {
     Clear,
     Eval(Box<Eval>),
-    Load(Vec<(Labels, Vec<(i64, Cell)>)>),
+    Load(Vec<Loaded>),
 }
 
 pub(crate) struct Eval {
@@ -35,11 +40,20 @@ pub(crate) enum Expected {
     Text(String),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Cell {
     Gap,
-    Histogram,
+    Histogram(Arc<Histogram>),
     Value(f64),
+}
+
+/// A series of a `load` command: values at their times in milliseconds, each with when its counter began.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    pub(crate) labels: Labels,
+    pub(crate) cells: Vec<(i64, Cell)>,
+    /// Offsets from the samples' times; as long as `cells`, or empty.
+    pub(crate) starts: Vec<Option<i64>>,
 }
 
 pub(crate) enum TextRule {
@@ -100,11 +114,16 @@ pub(crate) fn commands(script: &str) -> Vec<Command> {
 }
 
 fn load(block: &[&str]) -> Command {
-    let step = millis(block[0].split_whitespace().nth(1).unwrap());
-    let mut series: Vec<(Labels, Vec<(i64, Cell)>)> = Vec::new();
+    let mut words = block[0].split_whitespace();
+    let converts = words.next() == Some("load_with_nhcb");
+    let step = millis(words.next().unwrap());
+    let mut series: Vec<Loaded> = Vec::new();
+    let mut starts: Vec<Option<i64>> = Vec::new();
     for line in &block[1..] {
         let (metric, values) = metric_and_rest(line);
-        if metric.ends_with("@st") {
+        if let Some(metric) = metric.strip_suffix("@st") {
+            assert!(!metric.is_empty());
+            starts = start_offsets(values);
             continue;
         }
         let labels = labels(metric);
@@ -113,12 +132,45 @@ fn load(block: &[&str]) -> Command {
             .enumerate()
             .map(|(index, cell)| (step * index as i64, cell))
             .collect();
-        match series.iter_mut().find(|(own, _)| *own == labels) {
-            Some((_, own)) => *own = timed,
-            None => series.push((labels, timed)),
-        }
+        series.retain(|own| own.labels != labels);
+        series.push(Loaded {
+            labels,
+            cells: timed,
+            starts: std::mem::take(&mut starts),
+        });
+    }
+    if converts {
+        let converted = nhcb::converted(&series);
+        series.extend(converted);
     }
     Command::Load(series)
+}
+
+/// `_`, `_x3`, `-1m`, `-1mx3`, `-30s-1mx2`: when counters began, from the samples' times.
+fn start_offsets(text: &str) -> Vec<Option<i64>> {
+    let mut offsets = Vec::new();
+    for word in text.split_whitespace() {
+        let (word, count) = match word.rsplit_once('x') {
+            Some((word, count)) => (word, count.parse::<usize>().unwrap()),
+            None => (word, 0),
+        };
+        if word == "_" {
+            offsets.extend(std::iter::repeat_n(None, count.max(1)));
+            continue;
+        }
+        let second = word[1..].find(['+', '-']).map(|at| at + 1);
+        let (first, step) = word.split_at(second.unwrap_or(word.len()));
+        let signed = |text: &str| match text {
+            "" => 0,
+            text => millis(text.strip_prefix('+').unwrap_or(text)),
+        };
+        let (mut offset, step) = (signed(first), signed(step));
+        for _ in 0..=count {
+            offsets.push(Some(offset));
+            offset += step;
+        }
+    }
+    offsets
 }
 
 fn eval(block: &[&str], line: usize) -> (Eval, usize) {
@@ -291,15 +343,30 @@ fn cell<'a>(text: &'a str, cells: &mut Vec<Cell>) -> &'a str {
         return rest;
     }
     if text.starts_with("{{") {
-        let mut rest = after_histogram(text);
-        if rest.starts_with("+{{") || rest.starts_with("-{{") {
-            rest = after_histogram(&rest[1..]);
+        let (mut histogram, mut rest) = histogram_text::parse(text);
+        let mut step = None;
+        for (sign, factor) in [('+', 1.0), ('-', -1.0)] {
+            if let Some(text) = rest
+                .strip_prefix(sign)
+                .filter(|text| text.starts_with("{{"))
+            {
+                let (parsed, behind) = histogram_text::parse(text);
+                step = Some((parsed, factor));
+                rest = behind;
+            }
         }
         let (count, rest) = times(rest);
-        cells.extend(std::iter::repeat_n(
-            Cell::Histogram,
-            count.map_or(1, |count| count + 1),
-        ));
+        for _ in 0..count.map_or(1, |count| count + 1) {
+            cells.push(Cell::Histogram(Arc::new(histogram.clone())));
+            if let Some((step, factor)) = &step {
+                let changed = if *factor > 0.0 {
+                    histogram.add(step)
+                } else {
+                    histogram.subtract(step)
+                };
+                changed.unwrap();
+            }
+        }
         return rest;
     }
     let (mut value, rest) = number(text).unwrap_or_else(|| panic!("not a value: {text:?}"));
@@ -319,11 +386,6 @@ fn cell<'a>(text: &'a str, cells: &mut Vec<Cell>) -> &'a str {
     rest
 }
 
-fn after_histogram(text: &str) -> &str {
-    let end = text.find("}}").expect("a histogram ends");
-    &text[end + 2..]
-}
-
 /// `x7`
 fn times(text: &str) -> (Option<usize>, &str) {
     let Some(rest) = text.strip_prefix('x') else {
@@ -336,7 +398,7 @@ fn times(text: &str) -> (Option<usize>, &str) {
 }
 
 /// A number at the beginning of the text, and what follows it.
-fn number(text: &str) -> Option<(f64, &str)> {
+pub(crate) fn number(text: &str) -> Option<(f64, &str)> {
     let unsigned = text.trim_start_matches(['+', '-']);
     let signs = text.len() - unsigned.len();
     if signs > 1 {

@@ -162,7 +162,7 @@ async fn of_2_0_limits_are_told_with_what_was_written() {
 }
 
 #[tokio::test]
-async fn histograms_are_refused_while_floats_are_kept() {
+async fn histograms_are_kept_beside_floats() {
     let site = site();
     let labels = [("__name__", "h")];
     let sound = [
@@ -178,13 +178,20 @@ async fn histograms_are_refused_while_floats_are_kept() {
     let version_1 = Message1::default()
         .series(&up("a"), &floats)
         .series(&labels, &sound);
+    assert_eq!(site.push(&[], version_1.body()).await, (204, String::new()));
     assert_eq!(
-        site.push(&[], version_1.body()).await,
-        (
-            400,
-            "native histograms are not supported: 2 refused, first series {__name__=\"h\"} (1 samples kept)\n"
-                .to_owned()
+        site.data("/api/v1/query?query=h")
+            .await
+            .split_once("\"count\"")
+            .map(|(_, rest)| rest),
+        Some(
+            r#":"6","sum":"18.4","buckets":[[3,"-Inf","1","1"],[0,"1","5","2"],[0,"5","+Inf","3"]]}]}]}"#
         )
+    );
+    assert!(
+        site.data("/api/v1/query?query=h[1m]")
+            .await
+            .contains(r#""histograms":[["#)
     );
     // What is no histogram refuses a request of 1.0 whole, and is left out of one of 2.0.
     let wrong = "histogram custom bounds must be finite, and each greater than the one before for series {__name__=\"h\"}\n";
@@ -203,9 +210,11 @@ async fn histograms_are_refused_while_floats_are_kept() {
         push_2(&site, &version_2).await,
         (
             400,
-            "1 0 0".to_owned(),
+            // Of the sound ones the newer is there already, and the other is older than it.
+            "1 1 0".to_owned(),
             format!(
-                "{wrong}native histograms are not supported for series {{__name__=\"h\"}} (and 1 more)\n"
+                "{wrong}out of order sample for series {{__name__=\"h\"}}
+"
             )
         )
     );

@@ -1,0 +1,246 @@
+//! From the head to blocks, from small blocks to large ones, and from there out of the house.
+//!
+//! The head is cut in this order: nothing before the end of the range is admitted any more; what is on its way to the log
+//! has its outcome; the block is written, synced and renamed; queries see it; the head forgets what it holds. A crash
+//! before the rename leaves everything in log and snapshots, and one behind it is noticed at the start: the head then
+//! forgets what the newest cut took, which its block says.
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use ingest_core::{
+    Block, BlockMeta, ChunkToWrite, Head, MergeError, MergedSeries, Ulid, plan_compaction,
+};
+use model::Timestamp;
+use runtime::log::Log;
+use tracing::{debug, error, info};
+
+use crate::block_files::{ReadBlockError, WriteError, write_block};
+use crate::tenant_blocks::DiskBlock;
+use crate::tenant_store::TenantStore;
+
+/// Why a block was not made. Nothing is lost: what it was to hold stays where it is.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UpkeepError {
+    #[error("block could not be written")]
+    Write(#[source] io::Error),
+    #[error("block could not be made")]
+    Format(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("block could not be read")]
+    Read(#[from] ReadBlockError),
+    #[error(transparent)]
+    Merge(#[from] MergeError),
+    #[error("server is ending")]
+    Stopping,
+}
+
+impl From<WriteError<Infallible>> for UpkeepError {
+    fn from(error: WriteError<Infallible>) -> Self {
+        match error {
+            WriteError::Io(error) => Self::Write(error),
+            WriteError::Format(error) => Self::Format(error.into()),
+            WriteError::Content(never) => match never {},
+        }
+    }
+}
+
+impl From<WriteError<Self>> for UpkeepError {
+    fn from(error: WriteError<Self>) -> Self {
+        match error {
+            WriteError::Io(error) => Self::Write(error),
+            WriteError::Format(error) => Self::Format(error.into()),
+            WriteError::Content(error) => error,
+        }
+    }
+}
+
+/// Cuts the oldest range out of a tenant's head where that is due. Answers whether it did. Blocks.
+pub(crate) fn cut_head(
+    store: &TenantStore,
+    log: &Log,
+    now: Timestamp,
+) -> Result<bool, UpkeepError> {
+    let Some(end) = store.read(Head::cut_due) else {
+        return Ok(false);
+    };
+    // The disk does not answer, so that what waits for the log would be waited for without end.
+    if log.hangs() {
+        return Ok(false);
+    }
+    if let Some(last) = store.refuse_before(end) {
+        // Whether it was written or not: afterwards that is known of it and of all before it.
+        let _ = last.wait_blocking();
+        store.settle();
+    }
+    let mut series = store.read(|head| head.series_before(end));
+    series.sort_unstable();
+    let symbols: HashSet<&str> = series
+        .iter()
+        .flat_map(|(labels, _)| labels.iter())
+        .flat_map(|(name, value)| [name, value])
+        .collect();
+    let symbols = symbols.into_iter().map(Box::from).collect();
+    let ulid = new_ulid(now);
+    let min_time = Cell::new(end);
+    let folder = write_block::<Infallible>(
+        store.blocks().folder(),
+        ulid,
+        symbols,
+        |writer| {
+            for (labels, id) in &series {
+                let chunks = store.read(|head| head.chunks_before(*id, end));
+                if let Some(first) = chunks.first() {
+                    min_time.set(min_time.get().min(first.min_time));
+                }
+                let chunks = chunks.iter().map(|chunk| ChunkToWrite {
+                    min_time: chunk.min_time,
+                    max_time: chunk.max_time,
+                    encoding: chunk.encoding,
+                    bytes: chunk.bytes(),
+                });
+                writer.series(labels, chunks).map_err(WriteError::Format)?;
+            }
+            Ok(())
+        },
+        |stats| BlockMeta {
+            ulid,
+            min_time: min_time.get(),
+            max_time: end,
+            stats,
+            level: 1,
+            sources: vec![ulid],
+            parents: Vec::new(),
+            failed: false,
+            cut_before: Some(end),
+        },
+    )?;
+    let Some(folder) = folder else {
+        return Ok(false);
+    };
+    let block = Arc::new(DiskBlock::read(folder)?);
+    let (samples, bytes) = (block.meta.stats.num_samples, block.bytes);
+    // The block first: a query looks at the head and then at the blocks, and so misses nothing.
+    store.blocks().change(vec![block], &[]);
+    let gone = store.write(|head| head.drop_before(end));
+    // The next snapshot is smaller.
+    store.mark_changed();
+    info!(tenant = %store.tenant(), block = %ulid, samples, bytes, series_gone = gone, "samples left memory for a block");
+    Ok(true)
+}
+
+/// Makes larger blocks of smaller ones as long as that is due. Answers how many were made. Blocks.
+pub(crate) fn compact(
+    store: &TenantStore,
+    ranges: &[i64],
+    now: Timestamp,
+    is_stopping: &dyn Fn() -> bool,
+) -> Result<u64, UpkeepError> {
+    let mut made = 0;
+    loop {
+        let blocks = store.blocks().all();
+        let metas: Vec<BlockMeta> = blocks
+            .iter()
+            .map(|block| BlockMeta {
+                failed: block.meta.failed || block.cannot_merge.load(Ordering::Relaxed),
+                ..block.meta.clone()
+            })
+            .collect();
+        let planned = plan_compaction(&metas, ranges);
+        if planned.is_empty() {
+            return Ok(made);
+        }
+        let parents: Vec<Arc<DiskBlock>> = blocks
+            .into_iter()
+            .filter(|block| planned.contains(&block.meta.ulid))
+            .collect();
+        match merge(store, &parents, now, is_stopping) {
+            Ok(()) => made += 1,
+            Err(problem @ (UpkeepError::Merge(_) | UpkeepError::Read(_))) => {
+                error!(tenant = %store.tenant(), blocks = ?planned, error = %problem, cause = ?std::error::Error::source(&problem), "blocks cannot be merged; they stay as they are until the next start");
+                for block in &parents {
+                    block.cannot_merge.store(true, Ordering::Relaxed);
+                }
+                return Err(problem);
+            }
+            Err(problem) => return Err(problem),
+        }
+    }
+}
+
+/// `parents` in the order of time: of two samples of one time that of the first one stays, as in a query.
+fn merge(
+    store: &TenantStore,
+    parents: &[Arc<DiskBlock>],
+    now: Timestamp,
+    is_stopping: &dyn Fn() -> bool,
+) -> Result<(), UpkeepError> {
+    let opened: Vec<Arc<Block>> = parents
+        .iter()
+        .map(|block| block.open())
+        .collect::<Result<_, _>>()?;
+    let mut symbols = Vec::new();
+    let mut walks = Vec::new();
+    for block in &opened {
+        symbols.extend(block.symbols().map_err(MergeError::from)?);
+        walks.push(block.walk().map_err(MergeError::from)?);
+    }
+    let ulid = new_ulid(now);
+    let folder = write_block(
+        store.blocks().folder(),
+        ulid,
+        symbols,
+        |writer| {
+            for series in MergedSeries::new(walks) {
+                if is_stopping() {
+                    return Err(WriteError::Content(UpkeepError::Stopping));
+                }
+                let (labels, chunks) =
+                    series.map_err(|error| WriteError::Content(UpkeepError::Merge(error)))?;
+                let chunks = chunks.iter().map(|chunk| ChunkToWrite {
+                    min_time: chunk.min_time,
+                    max_time: chunk.max_time,
+                    encoding: chunk.encoding,
+                    bytes: &chunk.bytes,
+                });
+                writer.series(&labels, chunks).map_err(WriteError::Format)?;
+            }
+            Ok(())
+        },
+        |stats| {
+            let metas = || parents.iter().map(|block| &block.meta);
+            let mut sources: Vec<Ulid> = metas().flat_map(|meta| meta.sources.clone()).collect();
+            sources.sort_unstable();
+            sources.dedup();
+            BlockMeta {
+                ulid,
+                min_time: metas().map(|meta| meta.min_time).min().unwrap_or(now),
+                max_time: metas().map(|meta| meta.max_time).max().unwrap_or(now),
+                stats,
+                level: metas().map(|meta| meta.level).max().unwrap_or(0) + 1,
+                sources,
+                parents: metas().map(BlockMeta::as_parent).collect(),
+                failed: false,
+                cut_before: metas().filter_map(|meta| meta.cut_before).max(),
+            }
+        },
+    )?;
+    let come = match folder {
+        Some(folder) => vec![Arc::new(DiskBlock::read(folder)?)],
+        None => Vec::new(),
+    };
+    let gone: Vec<Ulid> = parents.iter().map(|block| block.meta.ulid).collect();
+    debug!(tenant = %store.tenant(), block = %ulid, of = ?gone, "blocks were merged");
+    store.blocks().change(come, &gone);
+    Ok(())
+}
+
+fn new_ulid(now: Timestamp) -> Ulid {
+    // Random bits come from the operating system by the standard library's map seed.
+    let random = RandomState::new();
+    let bits = |half: u8| u128::from(random.hash_one(half));
+    Ulid::new(now, bits(0) << 64 | bits(1))
+}
