@@ -10,7 +10,7 @@ use ingest_core::{
     StoredBlock, Ulid, WriteError, WriteRequest, block_ranges, expand, past_retention, past_size,
     take_exemplars,
 };
-use model::{Labels, Sample, TenantId, Timestamp};
+use model::{Labels, Sample, SampleValue, TenantId, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use runtime::log::{AppendError, Log, Receipt};
 use runtime::{BudgetSpent, Clock, MemoryBudget, Metrics, Reserved, Stop};
@@ -236,6 +236,23 @@ impl Engine {
         let staged = store.stage(&self.0.log, |head| {
             let samples = samples.iter().map(|(labels, sample)| (labels, *sample));
             head.stage_samples(samples, now)
+        });
+        self.finish(&store, staged, |_| {}).await
+    }
+
+    /// The same for floats and histograms.
+    pub async fn append_values(
+        &self,
+        tenant: &TenantId,
+        values: &[(Labels, Timestamp, SampleValue)],
+    ) -> Result<Report, IngestError> {
+        let now = self.0.clock.now();
+        let store = self.store_for(tenant)?;
+        let staged = store.stage(&self.0.log, |head| {
+            let values = values
+                .iter()
+                .map(|(labels, at, value)| (labels, *at, value.clone()));
+            head.stage_values(values, now)
         });
         self.finish(&store, staged, |_| {}).await
     }

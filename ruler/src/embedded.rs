@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use ingest::{Engine, QueryTimes};
-use model::{Labels, Sample, TenantId, Timestamp, stale_nan};
+use model::{Labels, SampleValue, TenantId, Timestamp, stale_nan};
 use promql::{EvalError, Query, VectorSample};
 use ruler_core::{AppendReport, RefusedSample, SampleBatch};
 use tokio::time::Instant;
@@ -42,19 +42,18 @@ impl Embedded {
     }
 
     async fn write(&self, tenant: &TenantId, batch: &SampleBatch) -> Result<AppendReport, String> {
-        let sample = |labels: &Labels, value| {
-            let timestamp = batch.at;
-            (labels.clone(), Sample { timestamp, value })
-        };
-        let samples: Vec<(Labels, Sample)> = batch
-            .samples
-            .iter()
-            .map(|series| sample(&series.labels, series.value))
-            .chain(batch.ended.iter().map(|labels| sample(labels, stale_nan())))
+        let ended = batch.ended.iter().map(|labels| {
+            let mark = SampleValue::Float(stale_nan());
+            (labels.clone(), batch.at, mark)
+        });
+        let samples = batch.samples.iter();
+        let values: Vec<(Labels, Timestamp, SampleValue)> = samples
+            .map(|series| (series.labels.clone(), batch.at, series.value.clone()))
+            .chain(ended)
             .collect();
         let report = self
             .engine
-            .append(tenant, &samples)
+            .append_values(tenant, &values)
             .await
             .map_err(|error| with_cause(&error))?;
         Ok(AppendReport {

@@ -43,16 +43,11 @@ pub(crate) fn evaluate(
         RuleKind::Recording => RuleResult::Recording(
             vector
                 .into_iter()
-                .map(|sample| match sample.value {
-                    SampleValue::Float(value) => Ok(RecordedElement {
-                        series: sample.labels,
-                        value,
-                    }),
-                    SampleValue::Histogram(_) => {
-                        Err("native histograms are not recorded by this version".to_owned())
-                    }
+                .map(|sample| RecordedElement {
+                    series: sample.labels,
+                    value: sample.value,
                 })
-                .collect::<Result<_, String>>()?,
+                .collect(),
         ),
         RuleKind::Alerting { .. } => {
             let host = RuleHost {

@@ -2,8 +2,8 @@
 use std::time::Duration;
 
 use model::protobuf::push_time_series;
-use model::{Labels, Sample, TenantId, Timestamp, go_number, stale_nan};
-use promql::{Query, SampleValue, VectorSample};
+use model::{Labels, SampleValue, TenantId, Timestamp, go_number, stale_nan};
+use promql::{Query, VectorSample};
 use reqwest::{Client, RequestBuilder};
 use ruler_core::{AppendReport, SampleBatch};
 use serde::Deserialize;
@@ -181,15 +181,13 @@ fn vector(data: QueryData) -> Result<Vec<VectorSample>, String> {
 
 /// `prometheus.WriteRequest` as one snappy block.
 fn write_request(batch: &SampleBatch) -> Result<Vec<u8>, String> {
-    let samples = batch
-        .samples
-        .iter()
-        .map(|series| (&series.labels, series.value));
-    let ended = batch.ended.iter().map(|labels| (labels, stale_nan()));
     let mut request = Vec::new();
-    for (labels, value) in samples.chain(ended) {
-        let timestamp = batch.at;
-        push_time_series(&mut request, labels, Sample { timestamp, value });
+    for series in &batch.samples {
+        push_time_series(&mut request, &series.labels, batch.at, &series.value);
+    }
+    let mark = SampleValue::Float(stale_nan());
+    for labels in &batch.ended {
+        push_time_series(&mut request, labels, batch.at, &mark);
     }
     let compressed = snap::raw::Encoder::new().compress_vec(&request);
     compressed.map_err(|error| format!("the samples cannot be compressed: {error}"))

@@ -10,9 +10,10 @@ use axum::routing::post;
 use axum::{Json, Router};
 use config::{Problems, PrometheusConfig, RelabelConfig, RuleFile, RuleFilesPattern};
 use ingest::{Build, Engine, IngestSettings};
-use model::{Labels, Sample, TenantId, Timestamp};
+use model::histogram::Bucket;
+use model::{Histogram, Labels, Sample, SampleValue, TenantId, Timestamp};
 use parking_lot::Mutex;
-use promql::{ParserOptions, Query, SampleValue, VectorSample};
+use promql::{ParserOptions, Query, VectorSample};
 use ruler_core::{AppendReport, Group, GroupDefaults, SampleBatch, compile_groups};
 use runtime::log::{HangingLog, Log, LogSettings, SyncPolicy, shorten};
 use runtime::{Clock, Metrics, Server, Stop, Stopper, SystemClock};
@@ -629,6 +630,20 @@ async fn on_the_embedded_engine_a_later_rule_sees_what_the_earlier_one_wrote() {
         (labels, sample)
     };
     engine.append(&team(), &[up("a"), up("b")]).await.unwrap();
+    let latency = Histogram {
+        count: 2.0,
+        positive: vec![Bucket {
+            index: 1,
+            count: 2.0,
+        }],
+        ..Histogram::default()
+    };
+    let latency = (
+        Labels::from_pairs([("__name__", "latency")]),
+        now,
+        SampleValue::Histogram(Arc::new(latency)),
+    );
+    engine.append_values(&team(), &[latency]).await.unwrap();
     let embedded = Embedded::new(engine.clone(), Duration::from_secs(10));
     let house = House::start_on(
         Arc::new(embedded),
@@ -647,6 +662,10 @@ groups:
   - alert: BothDown
     expr: sum(ALERTS{alertname="Down", alertstate="firing"}) == 2
     annotations: {summary: '{{ $value }} at {{ (query "time()" | first | value) }} of {{ now }}'}
+  - record: latency:doubled
+    expr: latency * 2
+  - alert: Slow
+    expr: histogram_count(latency:doubled) == 4
 "#;
     house.service.load(&team(), groups(rules)).await;
     let (_, first) = alertmanager.alert("Down").await;
@@ -658,6 +677,7 @@ groups:
         .and_then(|times| times.split_once(" of "))
         .unwrap();
     assert_eq!(asked, told);
+    alertmanager.alert("Slow").await;
     house.stopper.stop();
     assert!(house.service.join(Duration::from_secs(5)).await);
 }

@@ -30,6 +30,6 @@ pub use label_name::{is_classic_label_name, is_classic_metric_name, is_label_nam
 pub use labels::{ALERT_NAME, Labels, LabelsBuilder, METRIC_NAME};
 pub use machine::Machine;
 pub use matcher::{MatchOp, Matcher, MatcherDialect, match_all};
-pub use sample::{STALE_NAN, Sample, is_stale_nan, stale_nan};
+pub use sample::{STALE_NAN, Sample, SampleValue, is_stale_nan, stale_nan};
 pub use tenant::{TenantId, TenantIdError};
 pub use time::{TimeError, Timestamp};

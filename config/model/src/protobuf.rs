@@ -1,13 +1,16 @@
 //! The wire form of protocol buffers, as much of it as messages of samples and snapshots need. Reading borrows, is
 //! bounded, and takes one pass.
-use crate::sample::Sample;
+use crate::histogram::{Histogram, ResetHint};
+use crate::sample::SampleValue;
+use crate::time::Timestamp;
 
-/// Appends one `prometheus.TimeSeries` to a `prometheus.WriteRequest` (remote write 1.0). Labels keep their order; a
-/// receiver wants them sorted.
+/// Appends one `prometheus.TimeSeries` with one value to a `prometheus.WriteRequest` (remote write 1.0). Labels keep
+/// their order; a receiver wants them sorted.
 pub fn push_time_series<'l>(
     request: &mut Vec<u8>,
     labels: impl IntoIterator<Item = (&'l str, &'l str)>,
-    sample: Sample,
+    at: Timestamp,
+    value: &SampleValue,
 ) {
     let mut series = Vec::new();
     for (name, value) in labels {
@@ -16,13 +19,77 @@ pub fn push_time_series<'l>(
         push_bytes(&mut label, 2, value.as_bytes());
         push_bytes(&mut series, 1, &label);
     }
-    // The value is a fixed64, the time a varint of its two's complement.
-    let mut point = vec![0x09];
-    point.extend_from_slice(&sample.value.to_le_bytes());
-    point.push(0x10);
-    push_varint(&mut point, sample.timestamp.as_millis().cast_unsigned());
-    push_bytes(&mut series, 2, &point);
+    match value {
+        SampleValue::Float(value) => {
+            let mut point = Vec::new();
+            push_double(&mut point, 1, *value);
+            push_number(&mut point, 2, at.as_millis().cast_unsigned());
+            push_bytes(&mut series, 2, &point);
+        }
+        SampleValue::Histogram(histogram) => {
+            push_bytes(&mut series, 4, &histogram_message(histogram, at));
+        }
+    }
     push_bytes(request, 1, &series);
+}
+
+/// A `prometheus.Histogram` of floats.
+fn histogram_message(histogram: &Histogram, at: Timestamp) -> Vec<u8> {
+    let mut message = Vec::new();
+    push_double(&mut message, 2, histogram.count);
+    push_double(&mut message, 3, histogram.sum);
+    push_number(&mut message, 4, zigzag(i64::from(histogram.schema)));
+    push_double(&mut message, 5, histogram.zero_threshold);
+    push_double(&mut message, 7, histogram.zero_count);
+    for (buckets, spans, counts) in [(&histogram.negative, 8, 10), (&histogram.positive, 11, 13)] {
+        let mut next = 0;
+        let mut packed = Vec::with_capacity(buckets.len() * 8);
+        let runs = buckets.chunk_by(|left, right| left.index.checked_add(1) == Some(right.index));
+        for run in runs {
+            let first = i64::from(run[0].index);
+            let mut span = Vec::new();
+            push_number(&mut span, 1, zigzag(first - next));
+            push_number(&mut span, 2, run.len() as u64);
+            push_bytes(&mut message, spans, &span);
+            next = first + run.len() as i64;
+            for bucket in run {
+                packed.extend_from_slice(&bucket.count.to_le_bytes());
+            }
+        }
+        push_bytes(&mut message, counts, &packed);
+    }
+    push_number(
+        &mut message,
+        14,
+        match histogram.reset_hint {
+            ResetHint::Unknown => 0,
+            ResetHint::Reset => 1,
+            ResetHint::NotReset => 2,
+            ResetHint::Gauge => 3,
+        },
+    );
+    push_number(&mut message, 15, at.as_millis().cast_unsigned());
+    if !histogram.custom_values.is_empty() {
+        // The field's number is 16, so that its tag takes two bytes.
+        push_varint(&mut message, 16 << 3 | u64::from(BYTES));
+        push_varint(&mut message, histogram.custom_values.len() as u64 * 8);
+        for bound in histogram.custom_values.iter() {
+            message.extend_from_slice(&bound.to_le_bytes());
+        }
+    }
+    message
+}
+
+/// A field below 16 that holds a varint.
+fn push_number(message: &mut Vec<u8>, field: u8, number: u64) {
+    message.push(field << 3 | VARINT);
+    push_varint(message, number);
+}
+
+/// A field below 16 that holds a double.
+fn push_double(message: &mut Vec<u8>, field: u8, number: f64) {
+    message.push(field << 3 | FIXED64);
+    message.extend_from_slice(&number.to_le_bytes());
 }
 
 /// A field below 16 that holds bytes, text or a message.
@@ -187,22 +254,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{Fields, WireError, push_time_series, push_varint, unzigzag, zigzag};
-    use crate::sample::Sample;
+    use crate::sample::SampleValue;
     use crate::time::Timestamp;
 
     #[test]
     fn a_series_is_written_as_the_protocol_says() {
         let mut request = vec![0xff];
-        let sample = |millis| Sample {
-            timestamp: Timestamp::from_millis(millis),
-            value: 1.0,
-        };
+        let one = SampleValue::Float(1.0);
+        let at = Timestamp::from_millis;
         push_time_series(
             &mut request,
             [("__name__", "up"), ("job", "a")],
-            sample(300),
+            at(300),
+            &one,
         );
-        push_time_series(&mut request, [], sample(-1));
+        push_time_series(&mut request, [], at(-1), &one);
         let value = &1.0_f64.to_le_bytes()[..];
         let minus_one = [&[0xff; 9][..], &[0x01]].concat();
         let expected = [

@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use model::{HistogramSample, Labels, Matcher, Sample, Timestamp};
+use model::{HistogramSample, Labels, Matcher, Sample, SampleValue, Timestamp};
 
 use crate::admission::{Admission, OnRefusal, Reason, WriteError};
 use crate::chunk::Chunk;
@@ -120,9 +120,22 @@ impl Head {
         samples: impl IntoIterator<Item = (&'s Labels, Sample)>,
         now: Timestamp,
     ) -> Result<(Staged, Records), WriteError> {
-        let samples = samples.into_iter();
+        let values = samples.into_iter().map(|(labels, sample)| {
+            let value = SampleValue::Float(sample.value);
+            (labels, sample.timestamp, value)
+        });
+        self.stage_values(values, now)
+    }
+
+    /// The same for floats and histograms.
+    pub fn stage_values<'s>(
+        &mut self,
+        values: impl IntoIterator<Item = (&'s Labels, Timestamp, SampleValue)>,
+        now: Timestamp,
+    ) -> Result<(Staged, Records), WriteError> {
+        let values = values.into_iter();
         let first_new = self.next_id;
-        let at_least = samples.size_hint().0;
+        let at_least = values.size_hint().0;
         let mut stage = Stage::new(
             at_least,
             OnRefusal::Sample,
@@ -131,12 +144,15 @@ impl Head {
         );
         let mut label_bytes = Vec::new();
         let mut outcome = Ok(());
-        for (place, (labels, sample)) in samples.enumerate() {
+        for (place, (labels, timestamp, value)) in values.enumerate() {
             stage.place = place;
             label_bytes.clear();
             push_labels(&mut label_bytes, labels);
             outcome = match self.find_or_create(&label_bytes) {
-                Ok(id) => self.admit(&mut stage, id, &[sample]),
+                Ok(id) => match self.series.get_mut(id) {
+                    Some(series) => stage.admit_value(id, series, timestamp, &value),
+                    None => Ok(()),
+                },
                 Err(reason) => {
                     stage.refuse_sample(reason, labels);
                     Ok(())
@@ -530,19 +546,6 @@ impl Head {
                 self.series
                     .insert(id, Series::restored(labels, hash, chunks));
             }
-        }
-    }
-
-    #[inline]
-    fn admit(
-        &mut self,
-        stage: &mut Stage,
-        id: SeriesId,
-        samples: &[Sample],
-    ) -> Result<(), WriteError> {
-        match self.series.get_mut(id) {
-            Some(series) => stage.admit(id, series, samples),
-            None => Ok(()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! A request on its way into the head: what of it is admitted so far, and how to take it back.
 use std::sync::Arc;
 
-use model::{Histogram, HistogramSample, Labels, Sample, Timestamp};
+use model::{Histogram, HistogramSample, Labels, Sample, SampleValue, Timestamp};
 
 use crate::admission::{Admission, OnRefusal, Reason, Report, SampleError, WriteError};
 use crate::decode::{HistogramError, SentHistogram};
@@ -132,29 +132,60 @@ impl Stage {
                     continue;
                 }
             };
-            let newest = Newest::histogram(sent.timestamp, histogram);
-            let problem = match (self.admission.check(sent.timestamp), series.place(newest)) {
-                (Some(problem), _) => problem,
-                (None, Place::Newer) if sent.timestamp < self.not_before => SampleError::OutOfOrder,
-                (None, Place::Newer) => {
-                    self.take_histogram(id, series, newest, histogram);
-                    continue;
-                }
-                // A repetition of what is not in the log yet must reach the log itself before it is answered.
-                (None, Place::Repeated) if series.pending > 0 => {
-                    self.take_histogram(id, series, newest, histogram);
-                    continue;
-                }
-                (None, Place::Repeated) => {
-                    self.report.repeated_histograms += 1;
-                    continue;
-                }
-                (None, Place::Conflicting) => SampleError::Duplicate,
-                (None, Place::Older) => SampleError::OutOfOrder,
-            };
-            self.refuse(problem, series, sent.timestamp)?;
+            self.admit_histogram(id, series, sent.timestamp, histogram)?;
         }
         Ok(())
+    }
+
+    /// [`Self::before`] knows what the series was.
+    fn admit_histogram(
+        &mut self,
+        id: SeriesId,
+        series: &mut Series,
+        timestamp: Timestamp,
+        histogram: &Histogram,
+    ) -> Result<(), WriteError> {
+        let newest = Newest::histogram(timestamp, histogram);
+        let problem = match (self.admission.check(timestamp), series.place(newest)) {
+            (Some(problem), _) => problem,
+            (None, Place::Newer) if timestamp < self.not_before => SampleError::OutOfOrder,
+            (None, Place::Newer) => {
+                self.take_histogram(id, series, newest, histogram);
+                return Ok(());
+            }
+            // A repetition of what is not in the log yet must reach the log itself before it is answered.
+            (None, Place::Repeated) if series.pending > 0 => {
+                self.take_histogram(id, series, newest, histogram);
+                return Ok(());
+            }
+            (None, Place::Repeated) => {
+                self.report.repeated_histograms += 1;
+                return Ok(());
+            }
+            (None, Place::Conflicting) => SampleError::Duplicate,
+            (None, Place::Older) => SampleError::OutOfOrder,
+        };
+        self.refuse(problem, series, timestamp)
+    }
+
+    /// One value of either kind.
+    pub(crate) fn admit_value(
+        &mut self,
+        id: SeriesId,
+        series: &mut Series,
+        timestamp: Timestamp,
+        value: &SampleValue,
+    ) -> Result<(), WriteError> {
+        match value {
+            SampleValue::Float(value) => {
+                let value = *value;
+                self.admit(id, series, &[Sample { timestamp, value }])
+            }
+            SampleValue::Histogram(histogram) => {
+                self.before.push((id, series.newest));
+                self.admit_histogram(id, series, timestamp, histogram)
+            }
+        }
     }
 
     fn refuse(

@@ -1,7 +1,5 @@
 //! What a query answers.
-use std::sync::Arc;
-
-use model::{Histogram, Labels, Timestamp};
+use model::{Labels, SampleValue, Timestamp};
 
 use crate::reader::{ReadError, Series};
 
@@ -35,23 +33,6 @@ pub struct VectorSample {
     pub labels: Labels,
     pub at: Timestamp,
     pub value: SampleValue,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub enum SampleValue {
-    Float(f64),
-    Histogram(Arc<Histogram>),
-}
-
-impl SampleValue {
-    /// The number, where it is one.
-    #[must_use]
-    pub fn as_float(&self) -> Option<f64> {
-        match self {
-            Self::Float(value) => Some(*value),
-            Self::Histogram(_) => None,
-        }
-    }
 }
 
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]

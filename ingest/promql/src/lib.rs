@@ -55,9 +55,10 @@ mod token;
 mod vector_matching;
 mod window_functions;
 
-pub use answer::{Answer, EvalError, QueryValue, SampleValue, VectorSample};
+pub use answer::{Answer, EvalError, QueryValue, VectorSample};
 pub use ast::{Expr, ValueType, VectorSelector};
 pub use cursor::{DEPTH_MAX, HEIGHT_MAX};
+pub use model::SampleValue;
 pub use options::{ParserOptions, QueryLimits};
 pub use parse_error::ParseError;
 pub use parser::parse;

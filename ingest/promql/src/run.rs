@@ -1,10 +1,10 @@
 //! Runs a query and shapes its answer.
 use std::time::Duration;
 
-use model::Timestamp;
 use model::go_quote::quote;
+use model::{SampleValue, Timestamp};
 
-use crate::answer::{Answer, EvalError, QueryValue, SampleValue, VectorSample};
+use crate::answer::{Answer, EvalError, QueryValue, VectorSample};
 use crate::ast::{AggregateOp, Expr, ValueType};
 use crate::context::Context;
 use crate::evaluator::{Evaluator, Value, series_of};

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::time::Duration;
 
-use model::{ALERT_NAME, AlertStatus, Labels, LabelsBuilder, METRIC_NAME, Timestamp};
+use model::{ALERT_NAME, AlertStatus, Labels, LabelsBuilder, METRIC_NAME, SampleValue, Timestamp};
 
 use crate::alert::{ActiveAlert, AlertState, AlertTiming};
 use crate::refusal::ResultRefused;
@@ -352,13 +352,13 @@ impl Tracked {
         }
         samples.push(SeriesValue {
             labels: self.series.alerts.clone(),
-            value: 1.0,
+            value: SampleValue::Float(1.0),
         });
         // Whole seconds, as Prometheus writes them.
         let active_at = self.alert.state.active_at().as_millis().div_euclid(1000);
         samples.push(SeriesValue {
             labels: self.series.for_state.clone(),
-            value: active_at as f64,
+            value: SampleValue::Float(active_at as f64),
         });
     }
 }

@@ -1,5 +1,5 @@
 //! Recording rules: a result under another name.
-use model::{Labels, METRIC_NAME};
+use model::{Labels, METRIC_NAME, SampleValue};
 
 use crate::refusal::ResultRefused;
 use crate::series::{SeriesValue, WrittenSeries};
@@ -8,7 +8,7 @@ use crate::series::{SeriesValue, WrittenSeries};
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecordedElement {
     pub series: Labels,
-    pub value: f64,
+    pub value: SampleValue,
 }
 
 /// The series that a result becomes: the rule's name and labels laid over each element's own; an empty label of the
@@ -64,7 +64,7 @@ mod tests {
             .iter()
             .map(|series| RecordedElement {
                 series: series.clone(),
-                value: 1.0,
+                value: 1.0.into(),
             })
             .collect();
         let answer = match record("job:up", &labels(rule_labels), limit, elements) {

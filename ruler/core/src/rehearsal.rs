@@ -281,7 +281,10 @@ impl Rehearsal {
             RuleKind::Recording => RuleResult::Recording(
                 vector
                     .into_iter()
-                    .map(|(series, value)| RecordedElement { series, value })
+                    .map(|(series, value)| RecordedElement {
+                        series,
+                        value: value.into(),
+                    })
                     .collect(),
             ),
         });
@@ -310,8 +313,10 @@ impl Rehearsal {
 
     fn write(&mut self, batch: &SampleBatch) {
         for sample in &batch.samples {
-            self.written
-                .insert(sample.labels.clone(), (batch.at, sample.value));
+            self.written.insert(
+                sample.labels.clone(),
+                (batch.at, sample.value.as_float().unwrap_or(f64::NAN)),
+            );
         }
         for labels in &batch.ended {
             self.written

@@ -1,11 +1,11 @@
 //! What a rule writes, and which of its series have ended.
-use model::{Labels, Timestamp};
+use model::{Labels, SampleValue, Timestamp};
 
 /// One series' value at the time of the batch that it is part of.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeriesValue {
     pub labels: Labels,
-    pub value: f64,
+    pub value: SampleValue,
 }
 
 /// What one evaluation of a rule writes, all at one time.

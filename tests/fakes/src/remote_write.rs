@@ -1,6 +1,6 @@
 //! A sender of samples: what a Prometheus' remote write puts on the wire (version 1.0, snappy).
 use model::protobuf::push_time_series;
-use model::{Sample, Timestamp};
+use model::{SampleValue, Timestamp};
 
 /// One sample of one series; labels in any order.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,11 +43,8 @@ pub fn write_request(samples: &[SentSample]) -> Vec<u8> {
     for sent in samples {
         let labels = sent.labels.iter();
         let labels = labels.map(|(name, value)| (name.as_str(), value.as_str()));
-        let sample = Sample {
-            timestamp: Timestamp::from_millis(sent.timestamp_millis),
-            value: sent.value,
-        };
-        push_time_series(&mut request, labels, sample);
+        let at = Timestamp::from_millis(sent.timestamp_millis);
+        push_time_series(&mut request, labels, at, &SampleValue::Float(sent.value));
     }
     snap::raw::Encoder::new()
         .compress_vec(&request)

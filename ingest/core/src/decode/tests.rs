@@ -1,5 +1,8 @@
-use model::protobuf::{WireError, push_varint, zigzag};
-use model::{Labels, STALE_NAN};
+use std::sync::Arc;
+
+use model::histogram::{Bucket, CUSTOM_BUCKETS, ResetHint};
+use model::protobuf::{WireError, push_time_series, push_varint, zigzag};
+use model::{Histogram, Labels, STALE_NAN, SampleValue, Timestamp};
 use proptest::prelude::*;
 
 use super::{
@@ -431,4 +434,44 @@ fn few_bytes_do_not_become_many() {
     let request = WriteRequest::read_within(Protocol::V1, &series, &bounds).unwrap();
     assert_eq!(request.samples_len(), 1000, "so that it is refused");
     assert_eq!(request.series().next().unwrap().samples.len(), 11);
+}
+
+#[test]
+fn what_we_send_ourselves_is_what_we_read() {
+    let bucket = |index, count| Bucket { index, count };
+    let exponential = Histogram {
+        reset_hint: ResetHint::Gauge,
+        schema: 3,
+        zero_threshold: 0.25,
+        zero_count: 0.5,
+        count: 9.5,
+        sum: -7.25,
+        positive: vec![bucket(-4, 1.0), bucket(-3, 2.0), bucket(9, 1.5)],
+        negative: vec![bucket(0, 4.5)],
+        ..Histogram::default()
+    };
+    let custom = Histogram {
+        schema: CUSTOM_BUCKETS,
+        count: 3.5,
+        sum: 1.0,
+        positive: vec![bucket(1, 3.5)],
+        custom_values: [0.1, 2.5].into(),
+        ..Histogram::default()
+    };
+    let mut bytes = Vec::new();
+    let at = Timestamp::from_millis(1234);
+    for histogram in [&exponential, &custom] {
+        let value = SampleValue::Histogram(Arc::new(histogram.clone()));
+        push_time_series(&mut bytes, [("__name__", "h")], at, &value);
+    }
+    let request = WriteRequest::read(&bytes).unwrap();
+    let read: Vec<&Histogram> = request
+        .series()
+        .flat_map(|series| series.histograms)
+        .map(|sent| {
+            assert_eq!(sent.timestamp, at);
+            sent.histogram.as_ref().unwrap()
+        })
+        .collect();
+    assert_eq!(read, [&exponential, &custom]);
 }
