@@ -12,13 +12,14 @@ mod pretty;
 mod query;
 mod series;
 mod status;
+mod targets;
 mod transport;
 
 use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use runtime::{Right, Routes};
 
-use crate::api::transport::transport;
+use crate::api::transport::{across_origins, compression};
 use crate::engine::Engine;
 use crate::push::push;
 
@@ -104,12 +105,20 @@ pub fn routes(engine: &Engine) -> Routes {
             get(status::runtime).with_state(state()),
         )
         .route(Right::Read, "/api/v1/status/walreplay", get(status::replay))
+        .route(Right::Read, "/api/v1/scrape_pools", get(targets::pools))
+        .route(Right::Read, "/api/v1/targets", get(targets::targets))
+        .route(
+            Right::Read,
+            "/api/v1/targets/metadata",
+            get(targets::metadata),
+        )
+        .layer(from_fn(across_origins))
         .route(
             Right::Read,
             "/federate",
             get(federate::federate).with_state(state()),
         )
-        .layer(from_fn(transport));
+        .layer(from_fn(compression));
     writing.merge(reading)
 }
 

@@ -69,7 +69,10 @@ impl SeriesReader for MeasuredReader<'_> {
         let found = self.reader.select(selection, samples_max)?;
         let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.reading_micros.fetch_add(micros, Ordering::Relaxed);
-        let samples = found.iter().map(|series| series.samples.len()).sum();
+        let samples = found
+            .iter()
+            .map(|series| series.samples.len() + series.histograms.len())
+            .sum();
         self.samples.fetch_add(samples, Ordering::Relaxed);
         Ok(found)
     }

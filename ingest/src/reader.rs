@@ -48,7 +48,7 @@ impl StoreReader {
         Ok(sets.into_iter().collect())
     }
 
-    /// The names of all labels of the head and of the blocks in the window, sorted.
+    /// The names of all labels of the head, if it has samples in the window, and of the blocks in the window, sorted.
     pub fn label_names(
         &self,
         after: Timestamp,
@@ -57,6 +57,7 @@ impl StoreReader {
         let mut names = BTreeSet::new();
         self.look(after, until, |part| {
             names.extend(match part {
+                Part::Head(head) if !head.has_samples(after, until) => Vec::new(),
                 Part::Head(head) => head.label_names(),
                 Part::Block(block) => block.label_names(),
             });
@@ -65,7 +66,7 @@ impl StoreReader {
         Ok(names.into_iter().collect())
     }
 
-    /// The values of a label in the head and in the blocks of the window, sorted.
+    /// The values of a label in the head, if it has samples in the window, and in the blocks of the window, sorted.
     pub fn label_values(
         &self,
         name: &str,
@@ -75,6 +76,7 @@ impl StoreReader {
         let mut values = BTreeSet::new();
         self.look(after, until, |part| {
             values.extend(match part {
+                Part::Head(head) if !head.has_samples(after, until) => Vec::new(),
                 Part::Head(head) => head.label_values(name),
                 Part::Block(block) => block.label_values(name).map_err(Failed::Block)?,
             });

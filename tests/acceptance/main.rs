@@ -2,6 +2,7 @@
 mod activation;
 mod alertmanager;
 mod amtool;
+mod api_differential;
 mod bad_input;
 mod cadence;
 mod damage;

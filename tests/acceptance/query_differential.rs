@@ -7,7 +7,7 @@
 //! multiples of 10 s).
 use std::collections::{BTreeMap, BTreeSet};
 
-use fakes::{REMOTE_WRITE_HEADERS, SentSample, write_request};
+use fakes::{Message1, Part, REMOTE_WRITE_HEADERS, SentSample, integer_histogram, write_request};
 use model::stale_nan;
 use runtime::{Clock, SystemClock};
 use serde_json::Value as Json;
@@ -19,13 +19,31 @@ use crate::watchbell::Watchbell;
 
 /// Sums are compensated in another order, and powers differ in the last bit.
 const TOLERANCE: f64 = 1e-9;
+/// The metric of native histograms.
+const NATIVE: &str = "demo_native_seconds";
 /// Samples of each series.
 const SAMPLES: i64 = 160;
 const SECONDS_BETWEEN: i64 = 15;
 const COMPARED_MIN: usize = 500;
 
 /// Templates of which one of the two knows nothing, or something else on purpose.
-const EXCLUDED: [(&str, &str); 10] = [
+const EXCLUDED: [(&str, &str); 14] = [
+    (
+        "last_over_time(demo_native_seconds",
+        "2.42 makes zeros of native histograms there",
+    ),
+    (
+        "label_replace(demo_native_seconds",
+        "2.42 makes zeros of native histograms there",
+    ),
+    (
+        "histogram_quantile(0.9, demo_native_seconds",
+        "2.42 interpolates native buckets linearly, 3.0 exponentially",
+    ),
+    (
+        "histogram_fraction(",
+        "2.42 interpolates native buckets linearly, 3.0 exponentially",
+    ),
     (
         "demo_num_cpus atan2 3",
         "atan2 kept the metric's name until 3.0; its values are compared inside `sum without ()`",
@@ -416,6 +434,31 @@ fn queries() -> Vec<String> {
     ] {
         all.insert(query.to_owned());
     }
+    for query in [
+        NATIVE.to_owned(),
+        format!("{NATIVE}{{instance=\"demo:1\"}}"),
+        format!("{NATIVE} offset 5m"),
+        format!("{NATIVE}[1m]"),
+        format!("rate({NATIVE}[5m])"),
+        format!("increase({NATIVE}[2m])"),
+        format!("sum({NATIVE})"),
+        format!("sum by (instance) ({NATIVE})"),
+        format!("sum(rate({NATIVE}[5m]))"),
+        format!("count({NATIVE})"),
+        format!("group({NATIVE})"),
+        format!("histogram_count({NATIVE})"),
+        format!("histogram_sum(rate({NATIVE}[5m]))"),
+        format!("histogram_count(sum(rate({NATIVE}[5m])))"),
+        format!("count_over_time({NATIVE}[5m])"),
+        format!("present_over_time({NATIVE}[5m])"),
+        format!("absent({NATIVE})"),
+        format!("timestamp({NATIVE})"),
+        format!("{NATIVE} and on (instance) demo_num_cpus"),
+        format!("{NATIVE} or demo_num_cpus"),
+        format!("{NATIVE} + {NATIVE}"),
+    ] {
+        all.insert(query);
+    }
     for (template, _) in EXCLUDED {
         let is_there = all
             .iter()
@@ -480,10 +523,14 @@ async fn ask(client: &reqwest::Client, base: &str, query: &str, times: Times) ->
             .expect("a list")
             .iter()
             .map(|series| {
-                let points = match series["values"].as_array() {
-                    Some(values) => values.iter().map(point).collect(),
-                    None => vec![point(&series["value"])],
+                let all = |one: &str, many: &str| match series[many].as_array() {
+                    Some(points) => points.clone(),
+                    None => series.get(one).cloned().into_iter().collect(),
                 };
+                let floats = all("value", "values");
+                let histograms = all("histogram", "histograms");
+                let mut points: Vec<(String, f64)> = floats.iter().map(point).collect();
+                points.extend(histograms.iter().flat_map(histogram_points));
                 let labels: BTreeMap<String, Json> = series["metric"]
                     .as_object()
                     .expect("labels")
@@ -495,6 +542,30 @@ async fn ask(client: &reqwest::Client, base: &str, query: &str, times: Times) ->
             .collect(),
     };
     Told::Value { kind, series }
+}
+
+/// A histogram as numbers with names: count, sum, and of each bucket its bounds and count.
+fn histogram_points(point: &Json) -> Vec<(String, f64)> {
+    let (time, histogram) = (&point[0], &point[1]);
+    let number = |value: &Json| -> f64 {
+        let text = value.as_str().expect("a number in a string");
+        text.parse().expect("a number")
+    };
+    let mut points = vec![
+        (format!("{time} count"), number(&histogram["count"])),
+        (format!("{time} sum"), number(&histogram["sum"])),
+    ];
+    let buckets = histogram["buckets"].as_array().into_iter().flatten();
+    for (place, bucket) in buckets.enumerate() {
+        let rule = &bucket[0];
+        for (index, name) in [(1, "lower"), (2, "upper"), (3, "count")] {
+            points.push((
+                format!("{time} bucket {place} ({rule}) {name}"),
+                number(&bucket[index]),
+            ));
+        }
+    }
+    points
 }
 
 /// What is different, if anything. Where a query sorts its values must stand in order; otherwise order says nothing.
@@ -608,6 +679,40 @@ async fn write(client: &reqwest::Client, base: &str, sources: &[Source], start: 
     }
 }
 
+/// Native histograms that grow, one for each instance.
+async fn write_histograms(client: &reqwest::Client, base: &str, start: i64) {
+    let mut noise = Noise(11);
+    let mut counts = [[1_u64; 5]; 3];
+    let mut parts: [Vec<Part<'_>>; 3] = Default::default();
+    for step in 0..SAMPLES {
+        for (place, own) in parts.iter_mut().enumerate() {
+            for count in &mut counts[place] {
+                *count += (noise.next() * 9.0) as u64;
+            }
+            let seconds = start + step * SECONDS_BETWEEN + 1 + place as i64;
+            own.push(Part::Histogram(integer_histogram(
+                seconds * 1000,
+                &counts[place],
+            )));
+        }
+    }
+    let instances = ["demo:1", "demo:2", "demo:3"];
+    let series = instances.iter().zip(&parts);
+    let message = series.fold(Message1::default(), |message, (instance, parts)| {
+        message.series(&[("__name__", NATIVE), ("instance", instance)], parts)
+    });
+    let mut request = client
+        .post(format!("{base}/api/v1/write"))
+        .body(message.body());
+    for (name, value) in REMOTE_WRITE_HEADERS {
+        request = request.header(name, value);
+    }
+    let answer = request.send().await.expect("it answers");
+    let status = answer.status().as_u16();
+    let text = answer.text().await.unwrap_or_default();
+    assert_eq!(status, 204, "{base}: {text}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn debians_prometheus_and_watchbell_answer_the_same() {
     if program(PROGRAM).is_none() {
@@ -620,7 +725,10 @@ async fn debians_prometheus_and_watchbell_answer_the_same() {
         "prometheus",
         address,
         "",
-        &["--web.enable-remote-write-receiver"],
+        &[
+            "--web.enable-remote-write-receiver",
+            "--enable-feature=native-histograms",
+        ],
     )
     .await;
     let watchbell = Watchbell::start_target(folder.path(), "ingest").await;
@@ -634,6 +742,7 @@ async fn debians_prometheus_and_watchbell_answer_the_same() {
     let start = now / 60 * 60 - SAMPLES * SECONDS_BETWEEN - 120;
     for base in &bases {
         write(&client, base, &sources, start).await;
+        write_histograms(&client, base, start).await;
     }
 
     let end = start + SAMPLES * SECONDS_BETWEEN - 15;

@@ -371,35 +371,62 @@ async fn what_cannot_be_kept_leaves_the_rest() {
     assert_eq!(receiver.series("late").await, json!([{"__name__": "late"}]));
 }
 
-/// They are read and checked; none is kept yet, and nothing is said to be.
 #[tokio::test(flavor = "multi_thread")]
-async fn histograms_are_never_an_error_of_the_server() {
+async fn histograms_of_every_kind_are_written_and_counted() {
     let receiver = Receiver::start().await;
     let labels = [("__name__", "h")];
-    let integer = Part::Histogram(integer_histogram(receiver.ago(20), &[1, 2, 0, 3]));
-    let custom = Part::Histogram(custom_histogram(
-        receiver.ago(10),
-        &[0.1, 0.5, 1.0],
-        &[1.0, 2.0, 0.0, 4.0],
-    ));
-    let broken = Part::Histogram(custom_histogram(receiver.ago(5), &[], &[1.0, 2.0]));
-    for (what, parts, word) in [
-        ("integers", vec![integer.clone()], "native histograms"),
-        ("custom buckets", vec![custom.clone()], "native histograms"),
-        (
-            "one of each",
-            vec![integer, custom],
-            "native histograms are not supported for series {__name__=\"h\"} (and 1 more)",
-        ),
-        ("too many buckets", vec![broken], "histogram spans"),
+    let integer =
+        |seconds| Part::Histogram(integer_histogram(receiver.ago(seconds), &[1, 2, 0, 3]));
+    let custom = |seconds| {
+        Part::Histogram(custom_histogram(
+            receiver.ago(seconds),
+            &[0.1, 0.5, 1.0],
+            &[1.0, 2.0, 0.0, 4.0],
+        ))
+    };
+    let beside =
+        || Message2::default().series(&[("__name__", "beside")], &[receiver.sample(1.0, 10)]);
+    for (what, parts, histograms) in [
+        ("integers", vec![integer(60)], 1),
+        ("the same again", vec![integer(60)], 1),
+        ("custom buckets", vec![custom(50)], 1),
+        ("one of each", vec![integer(40), custom(30)], 2),
     ] {
-        let message = Message2::default()
-            .series(&labels, &parts)
-            .series(&[("__name__", "beside")], &[receiver.sample(1.0, 10)]);
+        let message = beside().series(&labels, &parts);
+        receiver.accepts(what, message, [1, histograms, 0]).await;
+    }
+    let trace = Part::Exemplar {
+        labels: &[("trace_id", "abc")],
+        value: 0.3,
+        millis: receiver.ago(20),
+    };
+    let metadata = Part::Metadata {
+        kind: 3,
+        help: "Of requests.",
+        unit: "seconds",
+    };
+    let message = beside().series(&labels, &[integer(20), trace, metadata]);
+    receiver.accepts("with all else", message, [1, 1, 1]).await;
+    for (what, part, word) in [
+        (
+            "too many buckets",
+            Part::Histogram(custom_histogram(receiver.ago(5), &[], &[1.0, 2.0])),
+            "histogram spans specify different number of buckets than provided",
+        ),
+        (
+            "bounds that do not ascend",
+            Part::Histogram(custom_histogram(receiver.ago(5), &[2.0, 1.0], &[1.0])),
+            "custom bounds",
+        ),
+        ("a late one", integer(55), "out of order sample"),
+    ] {
+        let message = beside().series(&labels, &[part]);
         receiver
             .accepts_in_part(what, message, [1, 0, 0], word)
             .await;
     }
+    assert_eq!(receiver.value("histogram_count(h)").await, json!("7"));
+    assert_eq!(receiver.value("count_over_time(h[5m])").await, json!("5"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use model::Timestamp;
-use watchbell_ingest_core::{Head, Limits, WriteRequest, expand};
+use watchbell_ingest_core::{DecodeBounds, Head, Limits, Protocol, WriteRequest, expand};
 
 const SERIES: usize = 2000;
 const REQUESTS: i64 = 240;
@@ -72,6 +72,54 @@ fn main() {
         per_second(samples, committing)
     );
     println!("log: {:.2} bytes/sample", log_bytes as f64 / samples as f64);
+    println!(
+        "decode of 2.0:  {:6.2} M samples/s",
+        per_second(samples, decoding_of_2())
+    );
+}
+
+/// The same series in the message of 2.0.
+fn decoding_of_2() -> Duration {
+    let bounds = DecodeBounds {
+        samples_max: usize::MAX,
+        label_bytes_max: usize::MAX,
+    };
+    let mut decoding = Duration::ZERO;
+    let message = message_of_2();
+    for _ in 0..REQUESTS {
+        let begun = now_instant();
+        let request = WriteRequest::read_within(Protocol::V2, &message, &bounds);
+        let request = request.expect("the message is sound");
+        decoding += begun.elapsed();
+        assert_eq!(request.samples_len(), SERIES);
+    }
+    decoding
+}
+
+fn message_of_2() -> Vec<u8> {
+    let mut symbols: Vec<String> = vec![String::new()];
+    let mut series_bytes = Vec::new();
+    for series in 0..SERIES {
+        let mut references = Vec::new();
+        for (name, value) in labels(series) {
+            for text in [name.to_owned(), value] {
+                let known = symbols.iter().position(|symbol| *symbol == text);
+                let place = known.unwrap_or_else(|| {
+                    symbols.push(text);
+                    symbols.len() - 1
+                });
+                varint(&mut references, place as u64);
+            }
+        }
+        let message = [field(1, &references), field(2, &sample(0, series))].concat();
+        series_bytes.extend(field(5, &message));
+    }
+    let mut bytes = Vec::new();
+    for symbol in symbols {
+        bytes.extend(field(4, symbol.as_bytes()));
+    }
+    bytes.extend(series_bytes);
+    bytes
 }
 
 #[expect(clippy::disallowed_methods, reason = "a measurement needs a clock")]
@@ -83,35 +131,43 @@ fn body(step: i64) -> Vec<u8> {
     let mut bytes = Vec::new();
     for series in 0..SERIES {
         let mut message = Vec::new();
-        for (name, value) in [
-            ("__name__", format!("http_requests_total_{}", series % 20)),
-            ("cluster", "production-europe-west".to_owned()),
-            ("code", format!("{}", 200 + series % 5)),
-            ("container", "application".to_owned()),
-            ("endpoint", "metrics".to_owned()),
-            (
-                "instance",
-                format!("10.0.{}.{}:9100", series / 250, series % 250),
-            ),
-            ("job", "kubernetes-service-endpoints".to_owned()),
-            ("method", "GET".to_owned()),
-            ("namespace", "monitoring".to_owned()),
-            ("pod", format!("application-{series:08x}-abcde")),
-        ] {
+        for (name, value) in labels(series) {
             let label = [field(1, name.as_bytes()), field(2, value.as_bytes())].concat();
             message.extend(field(1, &label));
         }
-        let value = (step * (series as i64 % 7) + series as i64) as f64;
-        let mut sample = vec![0x09];
-        sample.extend_from_slice(&value.to_bits().to_le_bytes());
-        sample.push(0x10);
-        varint(&mut sample, (1_700_000_000_000 + step * 15_000) as u64);
-        message.extend(field(2, &sample));
+        message.extend(field(2, &sample(step, series)));
         bytes.extend(field(1, &message));
     }
     snap::raw::Encoder::new()
         .compress_vec(&bytes)
         .expect("the size is within snappy's bound")
+}
+
+fn labels(series: usize) -> [(&'static str, String); 10] {
+    [
+        ("__name__", format!("http_requests_total_{}", series % 20)),
+        ("cluster", "production-europe-west".to_owned()),
+        ("code", format!("{}", 200 + series % 5)),
+        ("container", "application".to_owned()),
+        ("endpoint", "metrics".to_owned()),
+        (
+            "instance",
+            format!("10.0.{}.{}:9100", series / 250, series % 250),
+        ),
+        ("job", "kubernetes-service-endpoints".to_owned()),
+        ("method", "GET".to_owned()),
+        ("namespace", "monitoring".to_owned()),
+        ("pod", format!("application-{series:08x}-abcde")),
+    ]
+}
+
+fn sample(step: i64, series: usize) -> Vec<u8> {
+    let value = (step * (series as i64 % 7) + series as i64) as f64;
+    let mut sample = vec![0x09];
+    sample.extend_from_slice(&value.to_bits().to_le_bytes());
+    sample.push(0x10);
+    varint(&mut sample, (1_700_000_000_000 + step * 15_000) as u64);
+    sample
 }
 
 fn field(number: u8, content: &[u8]) -> Vec<u8> {

@@ -242,6 +242,13 @@ impl Head {
             .collect()
     }
 
+    /// Whether any series has samples in the window.
+    #[must_use]
+    pub fn has_samples(&self, after: Timestamp, until: Timestamp) -> bool {
+        let mut series = self.series.iter_from(SeriesId(0));
+        series.any(|(_, series)| series.overlaps(after, until))
+    }
+
     /// The names of all labels, sorted.
     #[must_use]
     pub fn label_names(&self) -> Vec<String> {

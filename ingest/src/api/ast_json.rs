@@ -162,7 +162,13 @@ fn duration_tree(expr: &DurationExpr) -> Value {
         DurationKind::MaxOf(lhs, rhs) => ("max_of", Some(lhs), Some(rhs)),
         DurationKind::MinOf(lhs, rhs) => ("min_of", Some(lhs), Some(rhs)),
         DurationKind::Negate(rhs) => ("-", None, Some(rhs)),
-        DurationKind::Number(literal) => return number(literal.value),
+        DurationKind::Number(literal) => {
+            return json!({
+                "duration": literal.duration,
+                "type": "numberLiteral",
+                "val": go_number::format_f(literal.value),
+            });
+        }
         DurationKind::Plus(rhs) => ("+", None, Some(rhs)),
         DurationKind::Range => ("range", None, None),
         DurationKind::Step => ("step", None, None),
@@ -232,8 +238,7 @@ mod tests {
             (
                 "up[1h:step() * 2] @ end()",
                 format!(
-                    r#"{{"expr":{up},"offset":0,"offsetExpr":null,"range":3600000,"rangeExpr":null,"startOrEnd":"end","step":0,"stepExpr":{{"lhs":{{"lhs":null,"op":"step","rhs":null,"type":"durationExpr","wrapped":false}},"op":"*","rhs":{},"type":"durationExpr","wrapped":false}},"timestamp":null,"type":"subquery"}}"#,
-                    number("2")
+                    r#"{{"expr":{up},"offset":0,"offsetExpr":null,"range":3600000,"rangeExpr":null,"startOrEnd":"end","step":0,"stepExpr":{{"lhs":{{"lhs":null,"op":"step","rhs":null,"type":"durationExpr","wrapped":false}},"op":"*","rhs":{{"duration":false,"type":"numberLiteral","val":"2"}},"type":"durationExpr","wrapped":false}},"timestamp":null,"type":"subquery"}}"#
                 ),
             ),
         ] {

@@ -107,26 +107,31 @@ impl Params {
 
     /// The selectors of all `match[]`, each a list of matchers of which one at least does not match the empty string.
     pub(crate) fn selectors(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
+        self.parsed_selectors().map_err(ApiError::bad_data)
+    }
+
+    /// The same where a mistake names the parameter.
+    pub(crate) fn named_selectors(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
+        self.parsed_selectors()
+            .map_err(|detail| ApiError::parameter("match[]", detail))
+    }
+
+    fn parsed_selectors(&self) -> Result<Vec<Vec<Matcher>>, String> {
         if self.all("match[]").nth(SELECTORS_MAX).is_some() {
-            let detail = format!("more than {SELECTORS_MAX} selectors");
-            return Err(ApiError::parameter("match[]", detail));
+            return Err(format!("more than {SELECTORS_MAX} selectors in match[]"));
         }
         self.all("match[]").map(parse_selector).collect()
     }
 }
 
-fn parse_selector(text: &str) -> Result<Vec<Matcher>, ApiError> {
-    let invalid = |detail: &dyn std::fmt::Display| ApiError::parameter("match[]", detail);
+fn parse_selector(text: &str) -> Result<Vec<Matcher>, String> {
     // The parser itself refuses `{}`, and says it in words that fit a query; here they speak of `match[]`.
     let expr = match promql::parse(text, &ParserOptions::default()) {
         Ok(expr) => expr,
         Err(error) if error.message.contains("at least one non-empty matcher") => {
-            return Err(ApiError::parameter(
-                "match[]",
-                "match[] must contain at least one non-empty matcher",
-            ));
+            return Err("match[] must contain at least one non-empty matcher".to_owned());
         }
-        Err(error) => return Err(invalid(&error)),
+        Err(error) => return Err(error.to_string()),
     };
     if let Expr::Selector(selector) = expr
         && selector.at.is_none()
@@ -134,10 +139,10 @@ fn parse_selector(text: &str) -> Result<Vec<Matcher>, ApiError> {
     {
         return Ok(selector.matchers);
     }
-    Err(invalid(&format!(
+    Err(format!(
         "{} is not a selector of series",
         go_quote::quote(text)
-    )))
+    ))
 }
 
 fn parse_time(text: &str) -> Result<Timestamp, String> {
@@ -253,7 +258,7 @@ mod tests {
     fn selectors_select_something() {
         let selectors = |text: &str| {
             params(&[("match[]", text)])
-                .selectors()
+                .named_selectors()
                 .map(|all| all[0].iter().map(ToString::to_string).collect::<Vec<_>>())
                 .map_err(|error| error.message().to_owned())
         };

@@ -3,8 +3,8 @@ use std::collections::BTreeSet;
 
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use ingest_core::Head;
-use model::{Labels, Matcher, TenantId, Timestamp, go_quote};
+use model::{Labels, TenantId, Timestamp, go_quote};
+use promql::ReadError;
 use runtime::Tenant;
 
 use crate::api::envelope::{ApiError, Success, TRUNCATED, respond};
@@ -12,6 +12,7 @@ use crate::api::json::{push_labels, push_list, texts};
 use crate::api::label_name::unescape;
 use crate::api::params::Params;
 use crate::engine::Engine;
+use crate::reader::StoreReader;
 
 pub(crate) async fn series(
     State(engine): State<Engine>,
@@ -23,11 +24,11 @@ pub(crate) async fn series(
         if params.all("match[]").next().is_none() {
             return Err(ApiError::bad_data("no match[] parameter provided"));
         }
-        let selectors = params.selectors()?;
-        let window = window(&params)?;
+        let selectors = params.named_selectors()?;
+        let (after, until) = window(&params)?;
         let limit = params.limit()?;
-        let found = look(&engine, &tenant, move |head| {
-            label_sets(head, &selectors, window)
+        let found = look(&engine, &tenant, move |reader| {
+            reader.label_sets(&selectors, after, until)
         })
         .await?;
         Ok(listed(
@@ -52,15 +53,15 @@ pub(crate) async fn labels(
     let answer = async {
         let params = Params::read(request).await?;
         let selectors = params.selectors()?;
-        let window = window(&params)?;
+        let (after, until) = window(&params)?;
         let limit = params.limit()?;
-        let names = look(&engine, &tenant, move |head| {
+        let names = look(&engine, &tenant, move |reader| {
             if selectors.is_empty() {
-                return head.label_names();
+                return reader.label_names(after, until);
             }
-            let sets = label_sets(head, &selectors, window);
+            let sets = reader.label_sets(&selectors, after, until)?;
             let names: BTreeSet<&str> = sets.iter().flatten().map(|(name, _)| name).collect();
-            names.into_iter().map(str::to_owned).collect()
+            Ok(names.into_iter().map(str::to_owned).collect())
         })
         .await?;
         Ok(listed_texts(&names, limit))
@@ -80,15 +81,15 @@ pub(crate) async fn label_values(
             ApiError::bad_data(format!("invalid label name: {}", go_quote::quote(&name)))
         })?;
         let selectors = params.selectors()?;
-        let window = window(&params)?;
+        let (after, until) = window(&params)?;
         let limit = params.limit()?;
-        let values = look(&engine, &tenant, move |head| {
+        let values = look(&engine, &tenant, move |reader| {
             if selectors.is_empty() {
-                return head.label_values(&name);
+                return reader.label_values(&name, after, until);
             }
-            let sets = label_sets(head, &selectors, window);
+            let sets = reader.label_sets(&selectors, after, until)?;
             let values: BTreeSet<&str> = sets.iter().filter_map(|set| set.get(&name)).collect();
-            values.into_iter().map(str::to_owned).collect()
+            Ok(values.into_iter().map(str::to_owned).collect())
         })
         .await?;
         Ok(listed_texts(&values, limit))
@@ -106,33 +107,21 @@ fn window(params: &Params) -> Result<Window, ApiError> {
     Ok((after, end))
 }
 
-/// Looks at a tenant's head on a thread that may take its time.
-async fn look<T: Default + Send + 'static>(
+/// Looks at a tenant's head and blocks on a thread that may take its time.
+async fn look<T: Send + 'static>(
     engine: &Engine,
     tenant: &TenantId,
-    look: impl FnOnce(&Head) -> T + Send + 'static,
+    look: impl FnOnce(&StoreReader) -> Result<T, ReadError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let Some(store) = engine.store(tenant) else {
-        return Ok(T::default());
-    };
+    let reader = engine.reader(tenant);
     let slot = engine.query_slot(tenant).await?;
     tokio::task::spawn_blocking(move || {
         let _slot = slot;
-        store.read(look)
+        look(&reader)
     })
     .await
-    .map_err(|_| ApiError::internal("request failed unexpectedly"))
-}
-
-/// Each set once, sorted.
-fn label_sets(head: &Head, selectors: &[Vec<Matcher>], (after, until): Window) -> Vec<Labels> {
-    let mut sets: Vec<Labels> = selectors
-        .iter()
-        .flat_map(|matchers| head.label_sets(matchers, after, until))
-        .collect();
-    sets.sort_unstable();
-    sets.dedup();
-    sets
+    .map_err(|_| ApiError::internal("request failed unexpectedly"))?
+    .map_err(|error| ApiError::execution(error.to_string()))
 }
 
 fn listed_texts(items: &[String], limit: Option<usize>) -> Success {

@@ -283,6 +283,12 @@ async fn mistakes_in_parameters_are_named() {
             "labels?match[]=%7B%7D",
             400,
             "bad_data",
+            "match[] must contain at least one non-empty matcher",
+        ),
+        (
+            "series?match[]=%7B%7D",
+            400,
+            "bad_data",
             r#"invalid parameter \"match[]\": match[] must contain at least one non-empty matcher"#,
         ),
         (

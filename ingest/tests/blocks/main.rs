@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test: a failure is its message")]
 mod histograms;
 mod life;
+mod lists;
 mod site;
 mod tools;

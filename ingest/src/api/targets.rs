@@ -1,0 +1,17 @@
+//! What is scraped: nothing is, and whoever asks is told so in Prometheus' form.
+use axum::response::Response;
+
+use crate::api::envelope::{Success, respond};
+
+pub(crate) async fn targets() -> Response {
+    let none = r#"{"activeTargets":[],"droppedTargets":[],"droppedTargetCounts":{}}"#;
+    respond(Ok(Success::new(none.to_owned())))
+}
+
+pub(crate) async fn metadata() -> Response {
+    respond(Ok(Success::new("[]".to_owned())))
+}
+
+pub(crate) async fn pools() -> Response {
+    respond(Ok(Success::new(r#"{"scrapePools":[]}"#.to_owned())))
+}
