@@ -3,6 +3,7 @@ mod activation;
 mod alertmanager;
 mod amtool;
 mod bad_input;
+mod blocks;
 mod cadence;
 mod damage;
 mod demo;
