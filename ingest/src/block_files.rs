@@ -13,6 +13,7 @@ use ingest_core::{
     Block, BlockError, BlockFault, BlockFile, BlockMeta, BlockOutput, BlockStats, BlockWriter,
     FileFault, FileName, MetaError, Ulid, WriteBlockError, empty_tombstones,
 };
+use tracing::warn;
 
 /// As Prometheus names them, so that it clears them away too.
 const CREATION: &str = ".tmp-for-creation";
@@ -147,7 +148,10 @@ pub(crate) fn list_blocks(folder: &Path) -> io::Result<Vec<PathBuf>> {
             .or_else(|| name.strip_suffix(DELETION))
             && Ulid::parse(begun).is_some()
         {
-            fs::remove_dir_all(entry.path())?;
+            // A disk that takes nothing is no reason not to start: it does no harm.
+            if let Err(error) = fs::remove_dir_all(entry.path()) {
+                warn!(path = %entry.path().display(), %error, "what is left of a block could not be removed");
+            }
         } else if Ulid::parse(&name).is_some() {
             found.push(entry.path());
         }

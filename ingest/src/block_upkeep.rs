@@ -244,3 +244,108 @@ fn new_ulid(now: Timestamp) -> Ulid {
     let bits = |half: u8| u128::from(random.hash_one(half));
     Ulid::new(now, bits(0) << 64 | bits(1))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use ingest_core::{Head, Limits};
+    use model::{Labels, Sample, TenantId, Timestamp};
+    use runtime::log::{HangingLog, Log, LogSettings};
+
+    use super::{compact, cut_head};
+    use crate::tenant_blocks::TenantBlocks;
+    use crate::tenant_store::TenantStore;
+
+    const NOW: Timestamp = Timestamp::from_secs(12 * 3600);
+
+    fn store(folder: &Path) -> (TenantStore, Log) {
+        let log = Log::open(&folder.join("log"), &LogSettings::default()).unwrap();
+        let head = Head::new(Limits::default(), 0);
+        let blocks = TenantBlocks::new(folder.join("blocks"));
+        let store = TenantStore::new(TenantId::anonymous(), head, false, blocks);
+        (store, log)
+    }
+
+    fn stage(store: &TenantStore, log: &Log, name: &str, secs: i64) {
+        let labels = Labels::from_pairs([("__name__", name)]);
+        let sample = Sample {
+            timestamp: Timestamp::from_secs(secs),
+            value: 1.0,
+        };
+        let staged = store.stage(log, |head| head.stage_samples([(&labels, sample)], NOW));
+        assert_eq!(staged.unwrap().1.accepted, 1);
+    }
+
+    /// The samples of the blocks.
+    fn in_blocks(store: &TenantStore) -> u64 {
+        let blocks = store.blocks().all();
+        blocks
+            .iter()
+            .map(|block| block.meta.stats.num_samples)
+            .sum()
+    }
+
+    /// Its sender hears that it is kept, and the next start forgets what is before the cut.
+    #[test]
+    fn what_waits_for_the_log_when_a_cut_begins_comes_into_the_block() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, log) = store(folder.path());
+        stage(&store, &log, "old", 0);
+        stage(&store, &log, "new", 4 * 3600);
+        log.rotate_blocking().unwrap();
+        store.settle();
+        stage(&store, &log, "late", 3600);
+        assert!(cut_head(&store, &log, NOW).unwrap());
+        assert_eq!(in_blocks(&store), 2);
+        assert_eq!(store.read(Head::series_len), 1);
+        assert!(!cut_head(&store, &log, NOW).unwrap());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_cut_while_the_disk_does_not_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, log) = store(folder.path());
+        stage(&store, &log, "old", 0);
+        stage(&store, &log, "new", 4 * 3600);
+        log.rotate_blocking().unwrap();
+        store.settle();
+        let folder = tempfile::tempdir().unwrap();
+        let hanging = Log::open(folder.path(), &LogSettings::default()).unwrap();
+        let disk = HangingLog::begin(folder.path(), &hanging).await;
+        stage(&store, &hanging, "late", 3600);
+        let receipt = store.refuse_before(Timestamp::MIN).unwrap();
+        receipt.wait().await.unwrap_err();
+        assert!(!cut_head(&store, &hanging, NOW).unwrap());
+        disk.end();
+        receipt.wait_blocking().unwrap();
+        assert!(cut_head(&store, &hanging, NOW).unwrap());
+        assert_eq!(in_blocks(&store), 2);
+    }
+
+    /// An ending process does not wait for a merge of large blocks, and leaves nothing of it behind.
+    #[test]
+    fn a_merge_ends_with_the_server() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, log) = store(folder.path());
+        for hour in 0..12 {
+            stage(&store, &log, "up", hour * 3600);
+        }
+        log.rotate_blocking().unwrap();
+        store.settle();
+        while cut_head(&store, &log, NOW).unwrap() {}
+        assert_eq!(store.blocks().all().len(), 4);
+        let ranges = ingest_core::block_ranges(Limits::default().retention);
+        let list = || {
+            std::fs::read_dir(folder.path().join("blocks"))
+                .unwrap()
+                .count()
+        };
+        let before = list();
+        compact(&store, &ranges, NOW, &|| true).unwrap_err();
+        assert_eq!((store.blocks().all().len(), list()), (4, before));
+        assert_eq!(compact(&store, &ranges, NOW, &|| false).unwrap(), 1);
+        assert_eq!((store.blocks().all().len(), list()), (2, before - 2));
+        assert_eq!(in_blocks(&store), 8);
+    }
+}

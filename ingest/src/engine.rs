@@ -15,6 +15,7 @@ use parking_lot::{Mutex, RwLock};
 use runtime::log::{AppendError, Log, Receipt};
 use runtime::{BudgetSpent, Clock, MemoryBudget, Metrics, Reserved, Stop};
 use tokio::sync::Semaphore;
+use tokio::time::MissedTickBehavior;
 use tracing::{debug, error, info, warn};
 
 use crate::block_upkeep::{UpkeepError, compact, cut_head};
@@ -39,6 +40,8 @@ const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(10);
 const CHECKPOINT_PAUSE: Duration = Duration::from_secs(300);
 /// Chunks are two hours long at most, so that looking more often finds little.
 const GARBAGE_INTERVAL: Duration = Duration::from_secs(60);
+/// The part of all samples' bytes that the log may take before it is shortened for their bound.
+const LOG_SHARE_MAX: u64 = 4;
 /// As often as Prometheus looks.
 const BLOCKS_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -169,9 +172,12 @@ impl Engine {
 
     /// Apart from the log, since a merge of large blocks takes its time.
     async fn maintain_blocks(self, mut stop: Stop) {
+        // At once at first: while the process was down ranges may have come to their end.
+        let mut turns = tokio::time::interval(BLOCKS_INTERVAL);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = tokio::time::sleep(BLOCKS_INTERVAL) => {}
+                _ = turns.tick() => {}
                 () = stop.stopped() => return,
             }
             let inner = &self.0;
@@ -410,6 +416,11 @@ impl Engine {
         let Some(bytes_max) = inner.settings.retention_bytes_max else {
             return;
         };
+        // What has left memory is in the log until the next checkpoint, and a small bound should not cost blocks for that.
+        let is_log_large = inner.log.stats().bytes_on_disk > bytes_max / LOG_SHARE_MAX;
+        if is_log_large && self.may_checkpoint() {
+            self.checkpoint();
+        }
         let stores = self.stores();
         let blocks: Vec<StoredBlock<(usize, Ulid)>> = stores
             .iter()
@@ -583,8 +594,12 @@ impl Engine {
     fn is_checkpoint_due(&self) -> bool {
         let inner = &self.0;
         let bound = LOG_BYTES_BEFORE_CHECKPOINT.max(inner.snapshot_bytes.load(Ordering::Relaxed));
-        inner.log.stats().bytes_on_disk > bound
-            && inner.clock.now().as_millis() >= inner.checkpoint_again_at.load(Ordering::Relaxed)
+        inner.log.stats().bytes_on_disk > bound && self.may_checkpoint()
+    }
+
+    fn may_checkpoint(&self) -> bool {
+        let again_at = self.0.checkpoint_again_at.load(Ordering::Relaxed);
+        self.0.clock.now().as_millis() >= again_at
     }
 
     fn refresh_gauges(&self) {

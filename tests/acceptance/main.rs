@@ -4,6 +4,7 @@ mod alertmanager;
 mod amtool;
 mod api_differential;
 mod bad_input;
+mod blocks;
 mod cadence;
 mod damage;
 mod demo;

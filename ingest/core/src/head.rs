@@ -290,14 +290,9 @@ impl Head {
     /// ends. So what a block begins with comes at most half a range late.
     #[must_use]
     pub fn cut_due(&self) -> Option<Timestamp> {
-        let HeadStats {
-            min_time: Some(min),
-            max_time: Some(max),
-            ..
-        } = self.stats()
-        else {
-            return None;
-        };
+        let series = || self.series.iter_from(SeriesId(0)).map(|(_, series)| series);
+        let min = series().filter_map(Series::first_time).min()?;
+        let max = series().filter_map(Series::last_time).max()?;
         let range = BLOCK_RANGE.as_millis() as i64;
         let span = max.as_millis().saturating_sub(min.as_millis());
         (span > range / 2 * 3).then(|| {
