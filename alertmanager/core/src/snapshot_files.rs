@@ -88,23 +88,18 @@ pub fn read_silences(bytes: &[u8]) -> Result<SnapshotFile, SnapshotError> {
     read(bytes, read_silence)
 }
 
-/// Which records of a file are newer than what is known of the same entry or silence.
+/// The silences of a file that are newer than what is known of the same ones.
 #[must_use]
-pub fn news(known: &[Record], file: Vec<Record>) -> Vec<Record> {
-    let mut entries: BTreeMap<&LogKey, &Entry> = BTreeMap::new();
+pub fn newer_silences(known: &[Record], file: Vec<Record>) -> Vec<Record> {
     let mut silences: BTreeMap<&SilenceId, &Silence> = BTreeMap::new();
     for record in known {
-        if let Record::Notified { key, entry } = record {
-            entries.insert(key, entry);
-        } else if let Record::Silenced(silence) = record {
+        if let Record::Silenced(silence) = record {
             silences.insert(&silence.id, silence);
         }
     }
     file.into_iter()
         .filter(|record| {
-            if let Record::ToldElsewhere { key, entry } = record {
-                entries.get(key).is_none_or(|known| entry.at > known.at)
-            } else if let Record::Silenced(silence) = record {
+            if let Record::Silenced(silence) = record {
                 silences
                     .get(&silence.id)
                     .is_none_or(|known| silence.updated_at > known.updated_at)

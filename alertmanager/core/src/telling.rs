@@ -93,7 +93,7 @@ impl Alertmanager {
                 let uncertain = uncertain.without(&flush.hashes.resolved);
                 let entry = noted_resolved(entry, flush, now + expires_in);
                 self.deliveries.withdraw(target);
-                self.log(target.clone(), entry);
+                self.log(target.clone(), entry, now);
                 self.settle(target, uncertain);
             }
             Verdict::Notify(reason) => {
@@ -140,7 +140,7 @@ impl Alertmanager {
             expires_at: now + self.lifetime(id),
             ..entry.clone()
         };
-        self.log(target.clone(), entry);
+        self.log(target.clone(), entry, now);
         let uncertain = self.deliveries.uncertain(target).cloned();
         self.settle(target, uncertain.unwrap_or_default());
     }
@@ -220,7 +220,7 @@ impl Alertmanager {
                     resolved: message.resolved,
                     memory,
                 };
-                self.log(key.clone(), entry);
+                self.log(key.clone(), entry, now);
                 self.settle(&key, message.uncertain_after);
                 if let Some(flush) = message.recorded {
                     self.record_told(&key, &message.notification, *flush, now);

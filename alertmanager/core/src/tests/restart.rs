@@ -295,7 +295,7 @@ fn what_nobody_could_repeat_is_not_told_again_before_it_is_heard_of() {
             ],
         ),
     ] {
-        for suspended in [false, true] {
+        for (suspended, compacted) in [(false, false), (true, false), (false, true)] {
             let mut world = World::new(PLAIN);
             world.post(&["alertname=Down instance=a"], Some(at(310)));
             world.until(90);
@@ -304,6 +304,12 @@ fn what_nobody_could_repeat_is_not_told_again_before_it_is_heard_of() {
             } else {
                 world.until(100);
                 world.crash(secs(five_hours as u64));
+            }
+            if compacted {
+                // The next life knows it too.
+                world.until(120 + five_hours);
+                world.compact();
+                world.crash(secs(0));
             }
             if let Some(after) = repeated_after {
                 world.until(100 + five_hours + after);
