@@ -230,38 +230,59 @@ impl Alertmanager {
         }
     }
 
-    /// Another Alertmanager did this one's work while it was down, and has left behind what it told last. An alert
-    /// that it told as over is. One that it told neither as firing nor as over is over too or only muted there: nobody
-    /// is told of it before somebody says again that it fires, and until then it goes on to inhibit. One of which nobody
-    /// was told before may never have come there: it is news.
+    /// Another Alertmanager did this one's work while it was down, and has left behind what it told last. Of an alert the
+    /// latest word that mentions it decides: one that it told as over is. One that was told before, and that it left out
+    /// later, is over too or only muted there: nobody is told of it before somebody says again that it fires, and until
+    /// then it goes on to inhibit. One that those to whom it spoke were never told of may never have come there: it is
+    /// news.
     fn take_over(&mut self, elsewhere: BTreeMap<LogKey, Entry>, now: Timestamp) {
         if elsewhere.is_empty() {
             return;
         }
-        let (policy, nflog) = (&self.policy, &self.nflog);
+        let (policy, nflog, deliveries) = (&self.policy, &self.nflog, &self.deliveries);
+        let was_told = |target: &LogKey, hash: u64| {
+            let entry = nflog.entry(target);
+            let uncertain = deliveries.uncertain(target);
+            entry.is_some_and(|entry| entry.firing.contains(hash))
+                || uncertain.is_some_and(|uncertain| uncertain.firing.contains(hash))
+        };
         let said = |stored: &StoredAlert| {
-            if stored.alert.status(now) == AlertStatus::Resolved {
+            let (alert, hash) = (&stored.alert, stored.hash);
+            if alert.status(now) == AlertStatus::Resolved {
                 return Elsewhere::Nothing;
             }
-            let mut told: Vec<&Entry> = Vec::new();
-            let mut was_told = false;
-            for route in policy.routes_for(&stored.alert).iter() {
-                let id = Dispatcher::id(policy, *route, &stored.alert);
-                let targets = policy.targets(*route, &id.key);
-                told.extend(targets.iter().filter_map(|target| elsewhere.get(target)));
-                let mut before = targets.iter().filter_map(|target| nflog.entry(target));
-                was_told |= before.any(|entry| entry.firing.contains(stored.hash));
+            let mut mentioned: Option<(Timestamp, AlertStatus)> = None;
+            let mut left_out = None;
+            let mut was_told_before = false;
+            for route in policy.routes_for(alert).iter() {
+                let id = Dispatcher::id(policy, *route, alert);
+                for target in policy.targets(*route, &id.key) {
+                    let Some(entry) = elsewhere.get(&target) else {
+                        continue;
+                    };
+                    // Of what was said later nobody there can have known.
+                    if entry.at <= alert.updated_at || entry.at < alert.starts_at {
+                        continue;
+                    }
+                    let status = if entry.resolved.contains(hash) {
+                        AlertStatus::Resolved
+                    } else if entry.firing.contains(hash) {
+                        AlertStatus::Firing
+                    } else {
+                        left_out = left_out.max(Some(entry.at));
+                        was_told_before |= was_told(&target, hash);
+                        continue;
+                    };
+                    if mentioned.is_none_or(|(at, _)| at < entry.at) {
+                        mentioned = Some((entry.at, status));
+                    }
+                }
             }
-            // Of what was said later nobody there can have known.
-            let (alert, hash) = (&stored.alert, stored.hash);
-            told.retain(|entry| alert.updated_at < entry.at && alert.starts_at <= entry.at);
-            let fires = told.iter().any(|entry| entry.firing.contains(hash));
-            let over = told.iter().filter(|entry| entry.resolved.contains(hash));
-            match over.map(|entry| entry.at).max() {
-                _ if told.is_empty() || fires => Elsewhere::Nothing,
-                Some(at) => Elsewhere::Over(at.min(now)),
-                None if was_told => Elsewhere::Doubtful,
-                None => Elsewhere::Nothing,
+            match mentioned {
+                Some((at, AlertStatus::Resolved)) => Elsewhere::Over(at.min(now)),
+                Some((at, AlertStatus::Firing)) if left_out > Some(at) => Elsewhere::Doubtful,
+                None if was_told_before => Elsewhere::Doubtful,
+                Some((_, AlertStatus::Firing)) | None => Elsewhere::Nothing,
             }
         };
         let TakenOver { ended, doubtful } = self.alerts.take_over(said);

@@ -86,6 +86,41 @@ fn what_may_have_been_told_after_a_handover_outlives_a_restart() {
     }
 }
 
+/// Two integrations were told at different times. What was told last of an alert is what is known of it.
+#[test]
+fn the_latest_word_of_an_alert_decides() {
+    for (newer, older, told) in [
+        // The end of b was told to one of them only: it is owed to the other.
+        (
+            ("a c", "b"),
+            "a b c",
+            [&[][..], &["some alerts resolved +a +c -b"]],
+        ),
+        // All is over, and one of them did not hear.
+        (("", "a b"), "a b", [&[], &["all alerts resolved -a -b"]]),
+        // It was told as over in between, or was muted.
+        (("a c", ""), "a b c", [&[], &[]]),
+        // It fires.
+        (("a b c", ""), "a c", [&[], &["new alerts added +a +b +c"]]),
+    ] {
+        let mut world = World::new(&both());
+        world.fire(&[A, B]);
+        world.until(100);
+        world.told_elsewhere(0, 1000, newer.0, newer.1);
+        world.told_elsewhere(1, 400, older, "");
+        let before = world.heard.len();
+        world.crash(secs(1000));
+        if newer.0.contains('c') {
+            world.fire(&[C]);
+        }
+        world.until(1500);
+        for (index, told) in (0..).zip(told) {
+            let heard = words_of(&world, index, before);
+            assert_eq!(heard, told, "{newer:?}, before {older}: {index}");
+        }
+    }
+}
+
 /// Doubt is known however the process ends and whatever was told meanwhile, until somebody speaks of the alert.
 #[test]
 fn what_is_in_doubt_stays_so_until_it_is_heard_of() {
@@ -184,4 +219,60 @@ fn the_own_word_of_an_old_time_is_not_taken_over() {
         assert_eq!(words(&world, 0), told);
         assert_eq!(told.len(), 3, "{told:?}");
     }
+}
+
+/// An alert that this process may have told, or knows that another one has told, is in doubt where it is left out; one
+/// that nobody was told of whom the other one spoke to is news.
+#[test]
+fn whoever_was_told_of_an_alert_is_not_told_of_it_again_before_it_is_heard_of() {
+    // Told in doubt: nobody knows the end of the attempt.
+    let mut world = World::new(PLAIN).with_script(|_, now| Reaction {
+        after: if now < at(400) { secs(60) } else { secs(0) },
+        ..Reaction::take()
+    });
+    world.fire(&[A]);
+    world.until(100);
+    world.fire(&[B]);
+    world.until(340);
+    world.told_elsewhere(0, 1000, "a c", "");
+    world.crash(secs(1000));
+    world.until(2000);
+    assert_eq!(words(&world, 2), [""; 0]);
+    // Its end is told all the same: who may have been told that it fires is owed that.
+    world.resolve(&[B]);
+    world.until(3000);
+    assert_eq!(words(&world, 2), ["some alerts resolved +a -b"]);
+
+    // Told by an earlier handover, whose entry a newer one has replaced.
+    let mut world = World::new(PLAIN);
+    world.fire(&[A]);
+    world.until(100);
+    world.fire(&[B]);
+    world.until(120);
+    world.told_elsewhere(0, 400, "a b", "");
+    world.crash(secs(400));
+    world.until(550);
+    world.told_elsewhere(0, 900, "a c", "");
+    world.crash(secs(500));
+    world.until(2000);
+    assert_eq!(words(&world, 1), [""; 0]);
+
+    // One of two was told; the other one's entry, which leaves it out, is about somebody who never was.
+    let mut world = World::new(&both()).with_script(|order, now| {
+        if order.key.index == 1 && (at(200)..at(1000)).contains(&now) {
+            Reaction::fail()
+        } else {
+            Reaction::take()
+        }
+    });
+    world.fire(&[A]);
+    world.until(100);
+    world.fire(&[B]);
+    world.until(400);
+    let before = world.heard.len();
+    world.told_elsewhere(1, 1000, "a c", "");
+    world.crash(secs(1000));
+    world.until(1800);
+    assert_eq!(words_of(&world, 0, before), [""; 0]);
+    assert_eq!(words_of(&world, 1, before), ["new alerts added +a +b"]);
 }
