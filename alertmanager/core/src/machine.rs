@@ -545,9 +545,12 @@ impl Alertmanager {
         }
     }
 
-    fn store_alive(&mut self, now: Timestamp) {
-        self.alive_stored = now;
-        self.persist(Record::Alive(now));
+    /// Once for an instant.
+    pub(crate) fn store_alive(&mut self, now: Timestamp) {
+        if self.alive_stored != now {
+            self.alive_stored = now;
+            self.persist(Record::Alive(now));
+        }
     }
 
     /// A clock that is set back makes the delay no longer than it was meant to be.
@@ -699,7 +702,7 @@ impl Machine for Alertmanager {
         }
         for _ in 0..WORK_MAX {
             match self.deliveries.take_due(now) {
-                Some(attempt) => self.attempt(attempt),
+                Some(attempt) => self.attempt(attempt, now),
                 None => break,
             }
         }

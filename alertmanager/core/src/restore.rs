@@ -80,7 +80,9 @@ impl Alertmanager {
         machine.begin(alive_until, now);
         let is_new = alive_until == Timestamp::MIN && elsewhere.is_empty();
         // Of a tenant that is new there is nothing to set apart.
-        if !is_new {
+        if is_new {
+            machine.alive_stored = Timestamp::MIN;
+        } else {
             machine.persist(Record::Began(now));
         }
         // After the beginning, up to which time has stood still for what still fires.

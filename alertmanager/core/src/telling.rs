@@ -101,7 +101,7 @@ impl Alertmanager {
                     flush.message(&self.policy, id, told, send_resolved, reason, expires_in);
                 message.recorded = self.flush_info(id, flush);
                 if let Some(attempt) = self.deliveries.offer(target, message, now) {
-                    self.attempt(attempt);
+                    self.attempt(attempt, now);
                 }
             }
         }
@@ -155,12 +155,14 @@ impl Alertmanager {
         }
     }
 
-    pub(crate) fn attempt(&mut self, attempt: Attempt) {
+    pub(crate) fn attempt(&mut self, attempt: Attempt, now: Timestamp) {
         let Some(integration) = self.policy.integration(&attempt.key).cloned() else {
             debug_assert!(false, "nothing waits for an integration that is gone");
             return;
         };
         if let Some(uncertain) = attempt.newly_uncertain {
+            // What it tells as over had ended while the process lived: the next life must not revive it.
+            self.store_alive(now);
             self.persist(Record::Attempted {
                 key: attempt.key.clone(),
                 uncertain,
