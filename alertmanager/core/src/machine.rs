@@ -502,7 +502,7 @@ impl Alertmanager {
                 } else {
                     SilenceChange::Updated
                 };
-                self.persist_silence(silence, change);
+                self.persist_silence(silence, change, now);
             }
             id
         });
@@ -514,13 +514,15 @@ impl Alertmanager {
             if let Some(silence) = expired {
                 self.record_silence(&silence, false, now);
                 self.silenced.silence_went(&silence.id);
-                self.persist_silence(silence, SilenceChange::Expired);
+                self.persist_silence(silence, SilenceChange::Expired, now);
             }
         });
         self.answer(ticket, Answer::SilenceExpired(answer));
     }
 
-    fn persist_silence(&mut self, silence: Silence, change: SilenceChange) {
+    fn persist_silence(&mut self, silence: Silence, change: SilenceChange, now: Timestamp) {
+        // A silence does not say so itself: it may come from another Alertmanager.
+        self.store_alive(now);
         self.events.push_back(Event::SilenceChanged {
             id: silence.id.clone(),
             change,
@@ -540,7 +542,8 @@ impl Alertmanager {
             });
         }
         self.alive_at = now;
-        if now.saturating_since(self.alive_stored) >= ALIVE_INTERVAL && !self.alerts.is_empty() {
+        let has_something = !(self.alerts.is_empty() && self.silences.is_empty());
+        if now.saturating_since(self.alive_stored) >= ALIVE_INTERVAL && has_something {
             self.store_alive(now);
         }
     }
