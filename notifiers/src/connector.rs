@@ -31,6 +31,8 @@ pub(crate) const KEEPALIVES_MAX: u32 = 4;
 const POOL_IDLE: Duration = Duration::from_secs(2);
 /// From an answer's head to its end.
 const BODY_MAX: Duration = Duration::from_secs(5);
+/// What has come is still taken so long after the time is over.
+pub(crate) const ANSWER_GRACE: Duration = Duration::from_millis(100);
 const REDIRECTS_MAX: usize = 5;
 /// Of an answer that is longer, the rest is not read and the connection is given up.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;

@@ -79,6 +79,58 @@ async fn a_mail_server_has_its_time_for_each_step_and_all_of_it_for_the_last() {
     }
 }
 
+/// The server has taken the mail: how long it takes over the goodbye is nothing to anybody, and a process that was
+/// suspended meanwhile finds the server's word behind its time.
+#[tokio::test]
+async fn a_mail_that_the_server_has_taken_is_sent() {
+    let server = MailServer::start(MailRules::default()).await;
+    let delay = PATIENCE;
+    let at = SmtpStage::Quit;
+    server.fail_next(1, MailFault::Delay { at, delay });
+    let request = mail(&server.address().to_string(), 10, PATIENCE);
+    let time_left = Duration::from_millis(500);
+    let response = send(&request, &TlsConfig::default(), time_left).await;
+    assert!(
+        matches!(&response, Response::Mail(reply) if reply.code == 250),
+        "{response:?}"
+    );
+}
+
+/// It has its whole time behind it at once, and the server's word before it.
+#[tokio::test]
+async fn a_process_that_was_suspended_hears_what_the_mail_server_has_said() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        for line in ["220 a", "250 a", "250 a", "250 a", "250 a", "354 go"] {
+            stream
+                .write_all(format!("{line}\r\n").as_bytes())
+                .await
+                .unwrap();
+            if line != "354 go" {
+                let _ = stream.read(&mut [0; 1024]).await.unwrap();
+            }
+        }
+        let mut message = Vec::new();
+        while !message.ends_with(b"\r\n.\r\n") {
+            stream.read_buf(&mut message).await.unwrap();
+        }
+        stream.write_all(b"250 taken\r\n").await.unwrap();
+        tokio::time::pause();
+        tokio::time::advance(PATIENCE * 2).await;
+        tokio::time::resume();
+        stream
+    });
+    let request = mail(&address, 10, PATIENCE);
+    let response = send(&request, &TlsConfig::default(), PATIENCE).await;
+    assert!(
+        matches!(&response, Response::Mail(reply) if reply.text == "taken"),
+        "{response:?}"
+    );
+    server.await.unwrap();
+}
+
 /// A mail that broke off before its last line is nobody's.
 #[tokio::test]
 async fn a_message_without_its_end_was_not_sent() {
