@@ -162,22 +162,27 @@ async fn a_message_without_its_end_was_not_sent() {
 /// The status says what became of the request: a vendor whose words do not end was told.
 #[tokio::test]
 async fn an_answer_whose_body_does_not_end_is_an_answer() {
-    for settings in ["", ", timeout: 1s"] {
+    let slack = ", channel: '#c', timeout: 1s";
+    for (kind, key, settings, body) in [
+        ("webhook", "url", "", "ok"),
+        ("webhook", "url", ", timeout: 1s", "ok"),
+        ("slack", "api_url", slack, "o"),
+    ] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let integration = format!("  webhook_configs: [{{url: 'http://{address}'{settings}}}]");
+        let integration = format!("  {kind}_configs: [{{{key}: 'http://{address}'{settings}}}]");
         let tellers = tellers("", &integration, Endpoints::default());
         let attempt = tokio::spawn(async move {
-            attempt_with(&tellers, "webhook", &firing(), &Memory::default(), PATIENCE).await
+            attempt_with(&tellers, kind, &firing(), &Memory::default(), PATIENCE).await
         });
         let (mut stream, _) = listener.accept().await.unwrap();
         read_request(&mut stream).await;
-        let head = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nok";
-        stream.write_all(head).await.unwrap();
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{body}");
+        stream.write_all(answer.as_bytes()).await.unwrap();
         let (outcome, _) = attempt.await.unwrap();
         assert!(
             matches!(outcome, Outcome::Delivered { .. }),
-            "{settings}: {outcome:?}"
+            "{kind}{settings}: {outcome:?}"
         );
     }
 }
