@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use alertmanager_core::{SnapshotError, SnapshotFile, news, read_nflog, read_silences};
+use alertmanager_core::{SnapshotError, SnapshotFile, newer_silences, read_nflog, read_silences};
 use tracing::{info, warn};
 
 use crate::journal::SavedTenants;
@@ -61,13 +61,16 @@ pub fn take_over(folder: &Path, saved: &mut SavedTenants) -> Result<PassedOver, 
         for problem in &file.passed_over {
             warn!(path = %path.display(), error = %problem, "passed over");
         }
-        if name == SILENCES {
-            passed_over.silences = file.passed_over.len();
-        }
         let records = saved.anonymous();
-        let newer = news(records, file.records);
+        if name == NFLOG {
+            // The tenant's machine knows what of it is news.
+            records.extend(file.records);
+            continue;
+        }
+        passed_over.silences = file.passed_over.len();
+        let newer = newer_silences(records, file.records);
         if !newer.is_empty() {
-            info!(path = %path.display(), records = newer.len(), "taken over from an Alertmanager's file");
+            info!(path = %path.display(), silences = newer.len(), "taken over from an Alertmanager's file");
         }
         records.extend(newer);
     }

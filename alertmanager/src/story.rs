@@ -133,7 +133,11 @@ pub(crate) fn tell(
             groups,
             log_entries,
             silences,
+            taken_over,
         } => {
+            if *taken_over > 0 {
+                info!(%tenant, entries = taken_over, "what another Alertmanager told meanwhile is taken over");
+            }
             if alerts + log_entries + silences > 0 {
                 info!(%tenant, alerts, groups, log_entries, silences, "state restored");
             }

@@ -2,7 +2,9 @@
 use std::time::Duration;
 
 use config::{HttpConfig, OAuth2, ProxyConfig, TlsConfig};
-use notifiers_core::{HttpRequest, HttpResponse, Method, RESPONSE_BODY_MAX, Reached, Response};
+use notifiers_core::{
+    BodyExtent, HttpRequest, HttpResponse, Method, RESPONSE_BODY_MAX, Reached, Response,
+};
 use parking_lot::Mutex;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect;
@@ -31,6 +33,8 @@ pub(crate) const KEEPALIVES_MAX: u32 = 4;
 const POOL_IDLE: Duration = Duration::from_secs(2);
 /// From an answer's head to its end.
 const BODY_MAX: Duration = Duration::from_secs(5);
+/// What has come is still taken so long after the time is over.
+pub(crate) const ANSWER_GRACE: Duration = Duration::from_millis(100);
 const REDIRECTS_MAX: usize = 5;
 /// Of an answer that is longer, the rest is not read and the connection is given up.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
@@ -260,9 +264,9 @@ pub(crate) fn header_value(name: &str, value: &str) -> Result<HeaderValue, HttpE
     Ok(value)
 }
 
-/// Sends the request and waits for the whole answer.
-/// Waits for the answer's beginning as long as it is polled, and for the rest of it until `until`, [`BODY_MAX`] at most:
-/// its status says what became of the request, and a vendor that does not end its words has been told all the same.
+/// Sends the request, waits for the answer's beginning as long as it is polled, and for the rest of it until `until`,
+/// [`BODY_MAX`] at most: its status says what became of the request, and a vendor that does not end its words has mostly
+/// been told all the same.
 pub(crate) async fn exchange(request: RequestBuilder, until: Instant) -> Response {
     let mut answer = match request.send().await {
         Ok(answer) => answer,
@@ -294,6 +298,7 @@ pub(crate) async fn exchange(request: RequestBuilder, until: Instant) -> Respons
         status: answer.status().as_u16(),
         headers,
         body: Vec::new(),
+        extent: BodyExtent::CutOff,
     };
     let mut read = 0;
     let until = until.min(Instant::now() + BODY_MAX);
@@ -309,8 +314,14 @@ pub(crate) async fn exchange(request: RequestBuilder, until: Instant) -> Respons
                     return Response::Http(response);
                 }
             }
-            // The vendor has said what became of the request; the rest of its words may be missing.
-            Ok(Ok(None) | Err(_)) | Err(_) => return Response::Http(response),
+            Ok(Ok(None)) => {
+                if read == response.body.len() {
+                    response.extent = BodyExtent::Whole;
+                }
+                return Response::Http(response);
+            }
+            // The vendor has said what became of the request; the rest of its words is missing.
+            Ok(Err(_)) | Err(_) => return Response::Http(response),
         }
     }
 }

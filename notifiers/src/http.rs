@@ -10,14 +10,14 @@ use reqwest::header::{AUTHORIZATION, HeaderMap};
 use runtime::Clock;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::connector::{Connector, HttpError, Transport, exchange, header_name, header_value};
+use crate::connector::{
+    ANSWER_GRACE, Connector, HttpError, Transport, exchange, header_name, header_value,
+};
 use crate::failure::{chain, nothing_sent, out_of_time};
 use crate::oauth2::TokenSource;
 use crate::secret_file::{read_text, reveal};
 
 const UNAUTHORIZED: u16 = 401;
-/// What has come is still taken so long after the time is over.
-const ANSWER_GRACE: Duration = Duration::from_millis(100);
 
 /// Speaks HTTP as one `http_config` says. Connections and tokens are shared by all requests.
 pub struct HttpClient {

@@ -6,6 +6,8 @@
 //! nobody knows, and a server that looks through it first is given its time. A recipient that the server refuses does not keep the others from their mail.
 use std::error::Error as _;
 use std::fmt::Display;
+use std::pin::pin;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use config::{HostPort, TlsConfig};
@@ -20,8 +22,9 @@ use notifiers_core::{
 };
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-use crate::connector::CONNECT_TIMEOUT_MAX;
+use crate::connector::{ANSWER_GRACE, CONNECT_TIMEOUT_MAX};
 use crate::failure::{chain, failed, out_of_time};
 use crate::smtp_auth::{Login, Mechanisms};
 use crate::smtp_wire::Wire;
@@ -32,24 +35,41 @@ const GOODBYE_MAX: Duration = Duration::from_secs(1);
 
 /// Sends one mail, within `time_left`.
 pub(crate) async fn send(request: &MailRequest, tls: &TlsConfig, time_left: Duration) -> Response {
-    let mut wire = None;
+    let wire = OnceLock::new();
+    let has_sent_message = || wire.get().is_some_and(Wire::has_sent_message);
     let session = Session {
         request,
         tls,
-        wire: &mut wire,
+        wire: &wire,
     };
-    let ended = tokio::time::timeout(time_left, session.run()).await;
-    let reached = match wire {
-        Some(wire) if wire.has_sent_message() => Reached::PerhapsAll,
-        Some(_) | None => Reached::Nothing,
+    let mut running = pin!(session.run());
+    let ended = match timeout(time_left, &mut running).await {
+        // A process that was suspended finds its time over and the server's word, which has come meanwhile.
+        Err(_) if has_sent_message() => timeout(ANSWER_GRACE, running).await,
+        ended => ended,
+    };
+    let reached = if has_sent_message() {
+        Reached::PerhapsAll
+    } else {
+        Reached::Nothing
     };
     match ended {
-        Ok(Ok(reply)) => Response::Mail(reply),
+        Ok(Ok((reply, connection))) => {
+            say_goodbye(connection);
+            Response::Mail(reply)
+        }
         Ok(Err(End::Replied(reply))) => Response::Mail(reply),
         Ok(Err(End::Failed(text))) => failed(reached, text),
         Ok(Err(End::Late(text))) => out_of_time(reached, text),
         Err(_) => out_of_time(reached, format!("no answer within {time_left:?}")),
     }
+}
+
+/// Politeness: whether it is heard changes nothing, so nobody waits for it.
+fn say_goodbye(mut connection: AsyncSmtpConnection) {
+    tokio::spawn(async move {
+        let _ = timeout(GOODBYE_MAX, connection.quit()).await;
+    });
 }
 
 /// Why a session ended before its last step.
@@ -71,7 +91,7 @@ struct Session<'a> {
     request: &'a MailRequest,
     tls: &'a TlsConfig,
     /// Once there is a connection.
-    wire: &'a mut Option<Wire>,
+    wire: &'a OnceLock<Wire>,
 }
 
 /// The server's answer to one command.
@@ -87,7 +107,8 @@ struct Greeting {
 }
 
 impl Session<'_> {
-    async fn run(mut self) -> Result<MailReply, End> {
+    /// The server's word on the message, and the connection on which it waits for more.
+    async fn run(self) -> Result<(MailReply, AsyncSmtpConnection), End> {
         let host = host(&self.request.smarthost)?;
         let client = ClientId::Domain(one_line(&self.request.hello)?.to_owned());
         let (mut connection, encrypted) = self.open(&host, &client).await?;
@@ -105,19 +126,18 @@ impl Session<'_> {
         let message = self.request.message.as_slice();
         let message = message.strip_suffix(b"\r\n").unwrap_or(message);
         let reply = answered(connection.message(message).await)?;
-        // Politeness: whether it is heard changes nothing.
-        let _ = tokio::time::timeout(GOODBYE_MAX, connection.quit()).await;
-        Ok(MailReply {
+        let reply = MailReply {
             stage: MailStage::Message,
             code: reply.code,
             text: reply.text(),
             refused,
-        })
+        };
+        Ok((reply, connection))
     }
 
     /// Connected and greeted, and whether there is TLS: where it is demanded or offered.
     async fn open(
-        &mut self,
+        &self,
         host: &HostPort,
         client: &ClientId,
     ) -> Result<(AsyncSmtpConnection, bool), End> {
@@ -125,7 +145,7 @@ impl Session<'_> {
         let stream = within(CONNECT_TIMEOUT_MAX, "no connection", connecting).await??;
         stream.set_nodelay(true)?;
         let wire = Wire::new(stream)?;
-        *self.wire = Some(wire.clone());
+        self.wire.get_or_init(|| wire.clone());
         let implicit = self.request.security == MailSecurity::Implicit;
         if implicit {
             self.encrypt(&wire, &host.host).await?;
@@ -327,7 +347,7 @@ async fn within<Work: Future>(
     what: &str,
     work: Work,
 ) -> Result<Work::Output, End> {
-    let done = tokio::time::timeout(limit, work).await;
+    let done = timeout(limit, work).await;
     done.map_err(|_| End::Late(format!("{what} within {limit:?}")))
 }
 

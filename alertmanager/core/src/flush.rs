@@ -15,6 +15,7 @@ use crate::interval::IntervalMute;
 use crate::mute::{MuteReason, Mutes};
 use crate::policy::Policy;
 use crate::silence::SilencesAsked;
+use crate::store::Standing;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Flush {
@@ -61,11 +62,16 @@ impl Flush {
                 *muted_counts.entry(reason).or_default() += 1;
                 muted_hashes.push(stored.hash);
                 muted.push((reason, Arc::clone(&stored.alert)));
-            } else if stored.is_doubtful {
-                has_doubtful = true;
-                muted_hashes.push(stored.hash);
             } else {
-                is_confirmed |= !stored.is_revived;
+                match stored.standing {
+                    Standing::Doubtful => {
+                        has_doubtful = true;
+                        muted_hashes.push(stored.hash);
+                        continue;
+                    }
+                    Standing::Confirmed => is_confirmed = true,
+                    Standing::Revived => {}
+                }
                 firing_hashes.push(stored.hash);
                 firing.push(Arc::clone(&stored.alert));
             }

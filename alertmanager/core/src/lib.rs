@@ -70,7 +70,8 @@ pub use silence::{
     SilenceState, Silences, SilencesAsked,
 };
 pub use snapshot_files::{
-    SnapshotError, SnapshotFile, news, read_nflog, read_silences, write_nflog, write_silences,
+    SnapshotError, SnapshotFile, newer_silences, read_nflog, read_silences, write_nflog,
+    write_silences,
 };
 pub use trace::{SpanContext, SpanId, TraceId};
 pub use turns::{Asked, Lane, TurnId, Turns, Urgency};

@@ -33,7 +33,7 @@ use crate::recorded_event::{EventData, GroupedAlert};
 use crate::silence::{Silence, SilenceChange, SilenceDraft, SilenceId, SilenceState, Silences};
 use crate::silenced::Silenced;
 use crate::snapshot_files::{write_nflog, write_silences};
-use crate::store::{AlertStore, Change, Extension};
+use crate::store::{AlertStore, Change, Extension, Standing};
 use crate::view::{Tally, View};
 
 /// Flushes, and attempts, that one call of `handle_timeout` does; what is left is due again at once.
@@ -153,17 +153,20 @@ impl Alertmanager {
             .map(|(fingerprint, _)| fingerprint)
             .collect();
         for fingerprint in fingerprints {
-            let is_revived = self
-                .alerts
-                .get(fingerprint)
-                .is_some_and(|stored| stored.is_revived);
+            let is_unheard = self.is_unheard(fingerprint);
             for id in self.group_ids(fingerprint) {
                 self.join(&id, fingerprint, schedules, now);
-                if is_revived {
+                if is_unheard {
                     self.groups.set_held(&id, true);
                 }
             }
         }
+    }
+
+    /// Whether something waits until somebody speaks of the alert.
+    fn is_unheard(&self, fingerprint: Fingerprint) -> bool {
+        let stored = self.alerts.get(fingerprint);
+        stored.is_some_and(|stored| stored.standing != Standing::Confirmed)
     }
 
     pub(crate) fn group_ids(&self, fingerprint: Fingerprint) -> Vec<GroupId> {
@@ -281,10 +284,7 @@ impl Alertmanager {
                 *refused_by.entry((limit, name)).or_insert(0) += 1;
                 continue;
             }
-            let was_revived = self
-                .alerts
-                .get(alert.fingerprint())
-                .is_some_and(|stored| stored.is_revived);
+            let was_unheard = self.is_unheard(alert.fingerprint());
             let policy = &self.policy;
             let mut is_new = false;
             let (fingerprint, change) = self.alerts.put(alert, now, |alert| {
@@ -315,7 +315,7 @@ impl Alertmanager {
                 Change::Outdated => continue,
             }
             self.join_all(fingerprint, now);
-            if was_revived {
+            if was_unheard {
                 for id in self.group_ids(fingerprint) {
                     self.groups.let_go(&self.policy, &id, now);
                 }
@@ -502,7 +502,7 @@ impl Alertmanager {
                 } else {
                     SilenceChange::Updated
                 };
-                self.persist_silence(silence, change);
+                self.persist_silence(silence, change, now);
             }
             id
         });
@@ -514,13 +514,15 @@ impl Alertmanager {
             if let Some(silence) = expired {
                 self.record_silence(&silence, false, now);
                 self.silenced.silence_went(&silence.id);
-                self.persist_silence(silence, SilenceChange::Expired);
+                self.persist_silence(silence, SilenceChange::Expired, now);
             }
         });
         self.answer(ticket, Answer::SilenceExpired(answer));
     }
 
-    fn persist_silence(&mut self, silence: Silence, change: SilenceChange) {
+    fn persist_silence(&mut self, silence: Silence, change: SilenceChange, now: Timestamp) {
+        // A silence does not say so itself: it may come from another Alertmanager.
+        self.store_alive(now);
         self.events.push_back(Event::SilenceChanged {
             id: silence.id.clone(),
             change,
@@ -540,14 +542,18 @@ impl Alertmanager {
             });
         }
         self.alive_at = now;
-        if now.saturating_since(self.alive_stored) >= ALIVE_INTERVAL && !self.alerts.is_empty() {
+        let has_something = !(self.alerts.is_empty() && self.silences.is_empty());
+        if now.saturating_since(self.alive_stored) >= ALIVE_INTERVAL && has_something {
             self.store_alive(now);
         }
     }
 
-    fn store_alive(&mut self, now: Timestamp) {
-        self.alive_stored = now;
-        self.persist(Record::Alive(now));
+    /// Once for an instant.
+    pub(crate) fn store_alive(&mut self, now: Timestamp) {
+        if self.alive_stored != now {
+            self.alive_stored = now;
+            self.persist(Record::Alive(now));
+        }
     }
 
     /// A clock that is set back makes the delay no longer than it was meant to be.
@@ -578,9 +584,13 @@ impl Alertmanager {
         }
     }
 
-    pub(crate) fn log(&mut self, key: LogKey, entry: Entry) {
-        self.nflog.put(key.clone(), entry.clone());
-        self.persist(Record::Notified { key, entry });
+    pub(crate) fn log(&mut self, key: LogKey, entry: Entry, now: Timestamp) {
+        self.nflog.put(key.clone(), entry.clone(), now);
+        self.persist(Record::Notified {
+            key,
+            entry,
+            said_at: now,
+        });
     }
 
     pub(crate) fn persist(&mut self, record: Record) {
@@ -695,7 +705,7 @@ impl Machine for Alertmanager {
         }
         for _ in 0..WORK_MAX {
             match self.deliveries.take_due(now) {
-                Some(attempt) => self.attempt(attempt),
+                Some(attempt) => self.attempt(attempt, now),
                 None => break,
             }
         }

@@ -77,18 +77,33 @@ pub(crate) fn lifetime(
     short.max(needed)
 }
 
+/// One integration's entry, and since when it is known.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Known {
+    pub entry: Entry,
+    /// When this process said it, or for another one's entry when that was told. [`Entry::at`] is the place on a grid, and
+    /// may lie before what was told earlier.
+    pub said_at: Timestamp,
+    /// The entry as a file may hold it, where its time lies behind `said_at`: from a clock that was ahead.
+    pub ahead: Option<Entry>,
+}
+
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Nflog {
-    entries: BTreeMap<LogKey, Entry>,
+    entries: BTreeMap<LogKey, Known>,
 }
 
 impl Nflog {
     #[must_use]
     pub fn entry(&self, key: &LogKey) -> Option<&Entry> {
-        self.entries.get(key)
+        self.entries.get(key).map(|known| &known.entry)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&LogKey, &Entry)> {
+        self.entries.iter().map(|(key, known)| (key, &known.entry))
+    }
+
+    pub(crate) fn known(&self) -> impl Iterator<Item = (&LogKey, &Known)> {
         self.entries.iter()
     }
 
@@ -102,40 +117,75 @@ impl Nflog {
         self.entries.is_empty()
     }
 
-    /// Takes in this process' own word, which stands above all that it has said before.
-    pub(crate) fn put(&mut self, key: LogKey, entry: Entry) {
-        self.entries.insert(key, entry);
+    /// Takes in what this process says at `said_at`, which stands above all that was said before.
+    pub(crate) fn put(&mut self, key: LogKey, entry: Entry, said_at: Timestamp) {
+        let before = self.entries.remove(&key);
+        let ahead = before
+            .and_then(|before| before.ahead.or(Some(before.entry)))
+            .filter(|ahead| ahead.at > said_at);
+        let known = Known {
+            entry,
+            said_at,
+            ahead,
+        };
+        self.entries.insert(key, known);
+    }
+
+    /// Whether an entry of another Alertmanager's file was told after what is known: what was taken over once, and what
+    /// this process wrote there itself, was not.
+    #[must_use]
+    pub(crate) fn is_news(&self, key: &LogKey, entry: &Entry) -> bool {
+        self.entries.get(key).is_none_or(|known| {
+            entry.at > known.said_at && known.ahead.as_ref() != Some(entry) && known.entry != *entry
+        })
+    }
+
+    /// Takes over at `now` what another Alertmanager told.
+    pub(crate) fn take_over(&mut self, key: LogKey, entry: Entry, now: Timestamp) {
+        let mut known = Known {
+            said_at: entry.at,
+            entry,
+            ahead: None,
+        };
+        known.turn_back(now);
+        self.entries.insert(key, known);
     }
 
     /// No entry is later than `now`: where the clock was set back, entries from its old time would hold back every
     /// repeat until the new time has come as far.
     pub(crate) fn turn_back(&mut self, now: Timestamp) {
-        for entry in self.entries.values_mut().filter(|entry| entry.at > now) {
-            entry.expires_at = now + entry.expires_at.saturating_since(entry.at);
-            entry.at = now;
+        for known in self.entries.values_mut() {
+            known.turn_back(now);
         }
     }
 
     /// Takes a peer's entry in and says whether it was news.
     pub fn merge(&mut self, key: LogKey, entry: Entry) -> bool {
-        match self.entries.get_mut(&key) {
-            Some(known) if !entry.replaces(known) => false,
-            Some(known) => {
-                *known = entry;
-                true
-            }
-            None => {
-                self.entries.insert(key, entry);
-                true
-            }
+        let is_news = self.entry(&key).is_none_or(|known| entry.replaces(known));
+        if is_news {
+            let at = entry.at;
+            self.put(key, entry, at);
         }
+        is_news
     }
 
     /// Forgets what has expired; answers how many entries that was.
     pub fn collect_garbage(&mut self, now: Timestamp) -> usize {
         let before = self.entries.len();
-        self.entries.retain(|_, entry| entry.expires_at > now);
+        self.entries.retain(|_, known| known.entry.expires_at > now);
         before - self.entries.len()
+    }
+}
+
+impl Known {
+    fn turn_back(&mut self, now: Timestamp) {
+        self.said_at = self.said_at.min(now);
+        if self.entry.at > now {
+            self.ahead = Some(self.entry.clone());
+            let lasts = self.entry.expires_at.saturating_since(self.entry.at);
+            self.entry.expires_at = now + lasts;
+            self.entry.at = now;
+        }
     }
 }
 
@@ -206,7 +256,7 @@ mod tests {
     fn the_own_word_stands_whatever_time_it_bears() {
         let mut log = Nflog::default();
         for said in [entry(5, 10), entry(5, 10), entry(5, 9), entry(4, 20)] {
-            log.put(key(0), said.clone());
+            log.put(key(0), said.clone(), said.at);
             assert_eq!(log.entry(&key(0)), Some(&said));
         }
     }
@@ -219,7 +269,10 @@ mod tests {
             (entry(50, 60), 6, entry(6, 16)),
         ] {
             let mut log = Nflog::default();
-            log.put(key(0), said);
+            {
+                let at = said.at;
+                log.put(key(0), said, at);
+            }
             log.turn_back(Timestamp::from_millis(now));
             assert_eq!(log.entry(&key(0)), Some(&after));
         }

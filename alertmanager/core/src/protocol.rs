@@ -290,6 +290,8 @@ pub enum Event {
         groups: usize,
         log_entries: usize,
         silences: usize,
+        /// Entries of another Alertmanager's notification log, which told them while this process was down.
+        taken_over: usize,
     },
     SilenceChanged {
         id: SilenceId,

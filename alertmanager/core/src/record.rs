@@ -13,10 +13,11 @@ use crate::codec::{CodecError, Reader, Writer};
 use crate::hashes::{AlertHashes, Uncertain};
 use crate::nflog::{Entry, LogKey};
 use crate::silence::{Silence, SilenceId};
-use crate::store::Extension;
+use crate::store::{Extension, Standing};
 
-/// The first byte of every record. Format 1 has no [`Record::Began`], and attempts end nothing in it.
-const VERSION: u8 = 2;
+/// The first byte of every record. Format 1 has no [`Record::Began`], and attempts end nothing in it. Up to format 2 a
+/// [`Record::Notified`] bears no time of its own, and entries of a file stand in the log as they were found.
+const VERSION: u8 = 3;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
@@ -32,13 +33,23 @@ pub enum Record {
     /// A process took over, at this instant of its clock, what stands before this record.
     Began(Timestamp),
     Extensions(Vec<Extension>),
+    /// This process knows at `said_at` that the entry is what was told last.
     Notified {
         key: LogKey,
         entry: Entry,
+        said_at: Timestamp,
     },
     Silenced(Silence),
-    /// What another Alertmanager, which did this one's work meanwhile, has told ([`crate::snapshot_files`]).
+    /// The file of another Alertmanager, which did this one's work meanwhile, has this entry ([`crate::snapshot_files`]).
+    /// Whether it is news, and what follows from it, is found out once.
     ToldElsewhere {
+        key: LogKey,
+        entry: Entry,
+    },
+    /// How well it is known that each of these alerts fires, up to a later record of the alert.
+    Standings(Vec<(Fingerprint, Standing)>),
+    /// That was done here: the entry stands for what was told last, and what followed from it stands beside it.
+    TookOver {
         key: LogKey,
         entry: Entry,
     },
@@ -67,13 +78,34 @@ pub(crate) fn since_snapshot(records: impl IntoIterator<Item = Record>) -> Vec<R
             | Record::Extensions(_)
             | Record::Notified { .. }
             | Record::Silenced(_)
-            | Record::ToldElsewhere { .. }) => kept.push(state),
+            | Record::Standings(_)
+            | Record::ToldElsewhere { .. }
+            | Record::TookOver { .. }) => kept.push(state),
         }
     }
     kept
 }
 
 impl Record {
+    /// Whose entry of the notification log it is about.
+    #[must_use]
+    pub(crate) fn entry_of(&self) -> Option<&LogKey> {
+        match self {
+            Self::Attempted { key, .. }
+            | Self::Notified { key, .. }
+            | Self::ToldElsewhere { key, .. }
+            | Self::TookOver { key, .. } => Some(key),
+            Self::Alerts(_)
+            | Self::Alive(_)
+            | Self::Began(_)
+            | Self::Extensions(_)
+            | Self::Silenced(_)
+            | Self::SnapshotBegins
+            | Self::SnapshotEnds
+            | Self::Standings(_) => None,
+        }
+    }
+
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::default();
@@ -102,10 +134,15 @@ impl Record {
                     writer.byte(u8::from(extension.timeout));
                 }
             }
-            Self::Notified { key, entry } => {
-                writer.byte(3);
+            Self::Notified {
+                key,
+                entry,
+                said_at,
+            } => {
+                writer.byte(10);
                 write_key(&mut writer, key);
                 write_entry(&mut writer, entry);
+                writer.time(*said_at);
             }
             Self::Silenced(silence) => {
                 writer.byte(4);
@@ -115,6 +152,18 @@ impl Record {
                 writer.byte(5);
                 writer.time(*at);
             }
+            Self::Standings(standings) => {
+                writer.byte(12);
+                writer.length(standings.len());
+                for (fingerprint, standing) in standings {
+                    writer.number(fingerprint.0);
+                    writer.byte(match standing {
+                        Standing::Confirmed => 0,
+                        Standing::Revived => 1,
+                        Standing::Doubtful => 2,
+                    });
+                }
+            }
             Self::SnapshotBegins => writer.byte(6),
             Self::SnapshotEnds => writer.byte(7),
             Self::Began(at) => {
@@ -123,6 +172,11 @@ impl Record {
             }
             Self::ToldElsewhere { key, entry } => {
                 writer.byte(9);
+                write_key(&mut writer, key);
+                write_entry(&mut writer, entry);
+            }
+            Self::TookOver { key, entry } => {
+                writer.byte(11);
                 write_key(&mut writer, key);
                 write_entry(&mut writer, entry);
             }
@@ -149,10 +203,15 @@ impl Record {
                 },
             },
             2 => Self::Extensions(reader.list(read_extension)?),
-            3 => Self::Notified {
-                key: read_key(&mut reader)?,
-                entry: read_entry(&mut reader)?,
-            },
+            3 => {
+                let (key, entry) = (read_key(&mut reader)?, read_entry(&mut reader)?);
+                let said_at = entry.at;
+                Self::Notified {
+                    key,
+                    entry,
+                    said_at,
+                }
+            }
             4 => Self::Silenced(read_silence(&mut reader)?),
             5 => Self::Alive(reader.time()?),
             6 => Self::SnapshotBegins,
@@ -162,6 +221,16 @@ impl Record {
                 key: read_key(&mut reader)?,
                 entry: read_entry(&mut reader)?,
             },
+            10 => Self::Notified {
+                key: read_key(&mut reader)?,
+                entry: read_entry(&mut reader)?,
+                said_at: reader.time()?,
+            },
+            11 => Self::TookOver {
+                key: read_key(&mut reader)?,
+                entry: read_entry(&mut reader)?,
+            },
+            12 => Self::Standings(reader.list(read_standing)?),
             tag => return Err(CodecError::Tag(tag)),
         };
         reader.end()?;
@@ -198,6 +267,17 @@ fn read_extension(reader: &mut Reader<'_>) -> Result<Extension, CodecError> {
         updated_at: reader.time()?,
         timeout: reader.byte()? != 0,
     })
+}
+
+fn read_standing(reader: &mut Reader<'_>) -> Result<(Fingerprint, Standing), CodecError> {
+    let fingerprint = Fingerprint(reader.number()?);
+    let standing = match reader.byte()? {
+        0 => Standing::Confirmed,
+        1 => Standing::Revived,
+        2 => Standing::Doubtful,
+        tag => return Err(CodecError::Tag(tag)),
+    };
+    Ok((fingerprint, standing))
 }
 
 fn write_key(writer: &mut Writer, key: &LogKey) {

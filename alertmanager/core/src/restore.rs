@@ -7,7 +7,7 @@ use model::{Alert, AlertStatus, Fingerprint, Timestamp};
 use crate::alertname_limit::AlertnameLimit;
 use crate::delivery::Deliveries;
 use crate::dispatch::{Dispatcher, Schedules};
-use crate::hashes::Uncertain;
+use crate::hashes::{AlertHashes, Uncertain};
 use crate::inhibit::Inhibitor;
 use crate::machine::Alertmanager;
 use crate::nflog::{Entry, LogKey, Nflog};
@@ -16,10 +16,13 @@ use crate::protocol::{Event, Settings};
 use crate::record::{Record, since_snapshot};
 use crate::silence::Silences;
 use crate::silenced::Silenced;
-use crate::store::{AlertStore, Elsewhere, StoredAlert};
+use crate::store::{AlertStore, Elsewhere, Standing, StoredAlert, TakenOver};
 
 /// Bytes of alerts in one record of a snapshot, give or take one alert: small enough to be written and read whole.
 const SNAPSHOT_RECORD_BYTES: usize = 1024 * 1024;
+
+/// A standing has nine bytes.
+const SNAPSHOT_RECORD_STANDINGS: usize = SNAPSHOT_RECORD_BYTES / 9;
 
 /// No alert is given more time than this for a time in which the process was down: whoever repeats an alert does so
 /// well within a day, and an end that lies further away was named by somebody who means it.
@@ -59,23 +62,31 @@ impl Alertmanager {
         for record in since_snapshot(records) {
             if let Record::ToldElsewhere { key, entry } = record {
                 elsewhere.insert(key, entry);
-            } else {
-                if let Record::Notified { key, .. } = &record {
-                    elsewhere.remove(key);
-                }
-                alive_until = machine.take_record(record, alive_until);
+                continue;
             }
+            // What stands in front of other records of its integration an older release has stored, and taken over.
+            if let Some(key) = record.entry_of()
+                && let Some(entry) = elsewhere.remove(key)
+            {
+                machine.take_word_over(key.clone(), entry, alive_until);
+            }
+            alive_until = machine.take_record(record, alive_until);
         }
+        // What it has forgotten is no word of the time in between.
+        elsewhere.retain(|key, entry| entry.expires_at > now && machine.nflog.is_news(key, entry));
         machine
             .silences
             .collect_garbage(machine.settings.retention, now);
         machine.begin(alive_until, now);
         let is_new = alive_until == Timestamp::MIN && elsewhere.is_empty();
         // Of a tenant that is new there is nothing to set apart.
-        if !is_new {
+        if is_new {
+            machine.alive_stored = Timestamp::MIN;
+        } else {
             machine.persist(Record::Began(now));
         }
         // After the beginning, up to which time has stood still for what still fires.
+        let taken_over = elsewhere.len();
         machine.take_over(elsewhere, now);
         machine.regroup(&Schedules::default(), now);
         machine.alerts.collect_garbage(now);
@@ -86,6 +97,7 @@ impl Alertmanager {
             groups: machine.groups.len(),
             log_entries: machine.nflog.len(),
             silences: machine.silences.len(),
+            taken_over,
         });
         machine
     }
@@ -93,18 +105,28 @@ impl Alertmanager {
     /// All that [`Alertmanager::restore`] needs, in place of every record stored until `now`.
     #[must_use]
     pub fn snapshot(&self, now: Timestamp) -> Vec<Record> {
-        let alerts: Vec<Alert> = self
-            .alerts
-            .iter()
-            .filter(|(fingerprint, stored)| {
-                stored.alert.status(now) == AlertStatus::Firing || self.is_owed(*fingerprint)
-            })
-            .map(|(_, stored)| (*stored.alert).clone())
-            .collect();
+        let mut alerts = Vec::new();
+        let mut unheard = Vec::new();
+        for (fingerprint, stored) in self.alerts.iter() {
+            if stored.alert.status(now) == AlertStatus::Firing || self.is_owed(fingerprint) {
+                alerts.push((*stored.alert).clone());
+                if stored.standing != Standing::Confirmed {
+                    unheard.push((fingerprint, stored.standing));
+                }
+            }
+        }
         let alerts = batches(alerts).into_iter().map(Record::Alerts);
-        let entries = self.nflog.iter().map(|(key, entry)| Record::Notified {
-            key: key.clone(),
-            entry: entry.clone(),
+        let entries = self.nflog.known().flat_map(|(key, known)| {
+            let ahead = known.ahead.clone().map(|entry| Record::TookOver {
+                key: key.clone(),
+                entry,
+            });
+            let entry = Record::Notified {
+                key: key.clone(),
+                entry: known.entry.clone(),
+                said_at: known.said_at,
+            };
+            ahead.into_iter().chain([entry])
         });
         // After the entries: a notification that was recorded clears what was uncertain about it.
         let uncertain = self
@@ -118,6 +140,7 @@ impl Alertmanager {
         [Record::SnapshotBegins, Record::Alive(now)]
             .into_iter()
             .chain(alerts)
+            .chain(standings(unheard))
             .chain(entries)
             .chain(uncertain)
             .chain(silences)
@@ -171,12 +194,26 @@ impl Alertmanager {
                 }
                 alive_until.max(said_at.unwrap_or(alive_until))
             }
-            Record::Notified { key, entry } | Record::ToldElsewhere { key, entry } => {
-                let at = entry.at;
+            Record::Notified {
+                key,
+                entry,
+                said_at,
+            } => {
                 self.deliveries
                     .set_uncertain(key.clone(), Uncertain::default());
-                self.nflog.put(key, entry);
-                alive_until.max(at)
+                self.nflog.put(key, entry, said_at);
+                alive_until.max(said_at)
+            }
+            Record::Standings(standings) => {
+                for (fingerprint, standing) in standings {
+                    self.alerts.restore_standing(fingerprint, standing);
+                }
+                alive_until
+            }
+            // Told by somebody else: it says nothing of when this process lived.
+            Record::TookOver { key, entry } | Record::ToldElsewhere { key, entry } => {
+                self.take_word_over(key, entry, alive_until);
+                alive_until
             }
             // It may be another Alertmanager's, and says nothing of when this one lived.
             Record::Silenced(silence) => {
@@ -195,59 +232,89 @@ impl Alertmanager {
         }
     }
 
-    /// Another Alertmanager did this one's work while it was down, and has left behind what it told last. An alert
-    /// that it told as over is. One that it told neither as firing nor as over is over too or only muted there: nobody
-    /// is told of it before somebody says again that it fires, and until then it goes on to inhibit. One of which nobody
-    /// was told before may never have come there: it is news.
-    fn take_over(&mut self, mut elsewhere: BTreeMap<LogKey, Entry>, now: Timestamp) {
-        // What it has forgotten is no word of the time in between.
-        elsewhere.retain(|_, entry| entry.expires_at > now);
+    /// Another Alertmanager did this one's work while it was down, and has left behind what it told last. Of an alert the
+    /// latest word that mentions it decides: one that it told as over is. One that was told before, and that it left out
+    /// later, is over too or only muted there: nobody is told of it before somebody says again that it fires, and until
+    /// then it goes on to inhibit. One that those to whom it spoke were never told of may never have come there: it is
+    /// news.
+    fn take_over(&mut self, elsewhere: BTreeMap<LogKey, Entry>, now: Timestamp) {
         if elsewhere.is_empty() {
             return;
         }
-        let (policy, nflog) = (&self.policy, &self.nflog);
+        let (policy, nflog, deliveries) = (&self.policy, &self.nflog, &self.deliveries);
+        let was_told = |target: &LogKey, hash: u64| {
+            let entry = nflog.entry(target);
+            let uncertain = deliveries.uncertain(target);
+            entry.is_some_and(|entry| entry.firing.contains(hash))
+                || uncertain.is_some_and(|uncertain| uncertain.firing.contains(hash))
+        };
         let said = |stored: &StoredAlert| {
-            if stored.alert.status(now) == AlertStatus::Resolved {
+            let (alert, hash) = (&stored.alert, stored.hash);
+            if alert.status(now) == AlertStatus::Resolved {
                 return Elsewhere::Nothing;
             }
-            let mut told: Vec<&Entry> = Vec::new();
-            let mut was_told = false;
-            for route in policy.routes_for(&stored.alert).iter() {
-                let id = Dispatcher::id(policy, *route, &stored.alert);
-                let targets = policy.targets(*route, &id.key);
-                told.extend(targets.iter().filter_map(|target| elsewhere.get(target)));
-                let mut before = targets.iter().filter_map(|target| nflog.entry(target));
-                was_told |= before.any(|entry| entry.firing.contains(stored.hash));
+            let mut mentioned: Option<(Timestamp, AlertStatus)> = None;
+            let mut left_out = None;
+            let mut was_told_before = false;
+            for route in policy.routes_for(alert).iter() {
+                let id = Dispatcher::id(policy, *route, alert);
+                for target in policy.targets(*route, &id.key) {
+                    let Some(entry) = elsewhere.get(&target) else {
+                        continue;
+                    };
+                    // Of what was said later nobody there can have known.
+                    if entry.at <= alert.updated_at || entry.at < alert.starts_at {
+                        continue;
+                    }
+                    let status = if entry.resolved.contains(hash) {
+                        AlertStatus::Resolved
+                    } else if entry.firing.contains(hash) {
+                        AlertStatus::Firing
+                    } else {
+                        left_out = left_out.max(Some(entry.at));
+                        was_told_before |= was_told(&target, hash);
+                        continue;
+                    };
+                    if mentioned.is_none_or(|(at, _)| at < entry.at) {
+                        mentioned = Some((entry.at, status));
+                    }
+                }
             }
-            // Of what was said later nobody there can have known.
-            let (alert, hash) = (&stored.alert, stored.hash);
-            told.retain(|entry| alert.updated_at < entry.at && alert.starts_at <= entry.at);
-            let fires = told.iter().any(|entry| entry.firing.contains(hash));
-            let over = told.iter().filter(|entry| entry.resolved.contains(hash));
-            match over.map(|entry| entry.at).max() {
-                _ if told.is_empty() || fires => Elsewhere::Nothing,
-                Some(at) => Elsewhere::Over(at.min(now)),
-                None if was_told => Elsewhere::Doubtful,
-                None => Elsewhere::Nothing,
+            match mentioned {
+                Some((at, AlertStatus::Resolved)) => Elsewhere::Over(at.min(now)),
+                Some((at, AlertStatus::Firing)) if left_out > Some(at) => Elsewhere::Doubtful,
+                None if was_told_before => Elsewhere::Doubtful,
+                Some((_, AlertStatus::Firing)) | None => Elsewhere::Nothing,
             }
         };
-        let ended: Vec<Alert> = self
-            .alerts
-            .take_over(said)
-            .iter()
-            .map(|alert| (**alert).clone())
-            .collect();
-        for batch in batches(ended) {
+        let TakenOver { ended, doubtful } = self.alerts.take_over(said);
+        for batch in batches(ended.iter().map(|alert| (**alert).clone()).collect()) {
             self.persist(Record::Alerts(batch));
         }
-        for (key, entry) in elsewhere {
-            self.deliveries
-                .set_uncertain(key.clone(), Uncertain::default());
-            self.nflog.put(key.clone(), entry.clone());
-            // As it came: as long as nothing newer is told, the next life is to draw the same from it.
-            self.persist(Record::ToldElsewhere { key, entry });
+        let doubtful = doubtful.into_iter().map(|one| (one, Standing::Doubtful));
+        for record in standings(doubtful.collect()) {
+            self.persist(record);
         }
-        self.nflog.turn_back(now);
+        for (key, entry) in elsewhere {
+            self.take_word_over(key.clone(), entry.clone(), now);
+            self.persist(Record::TookOver { key, entry });
+        }
+    }
+
+    /// What was uncertain before another Alertmanager told of a group it has settled, but for what it did not mention:
+    /// whoever may have been told by this process that an alert fires may still believe so.
+    fn take_word_over(&mut self, key: LogKey, entry: Entry, now: Timestamp) {
+        let before = self.deliveries.uncertain(&key);
+        let firing = before.map(|before| {
+            let mentioned = entry.firing.union(&entry.resolved);
+            before.firing.without(&mentioned)
+        });
+        let uncertain = Uncertain {
+            firing: firing.unwrap_or_default(),
+            ended: AlertHashes::default(),
+        };
+        self.deliveries.set_uncertain(key.clone(), uncertain);
+        self.nflog.take_over(key, entry, now);
     }
 
     /// While the process was down, or suspended, nobody could repeat an alert, so none ended meanwhile for want of
@@ -274,6 +341,11 @@ impl Alertmanager {
         self.nflog.turn_back(now);
         self.silences.turn_back(alive_until, now);
     }
+}
+
+fn standings(standings: Vec<(Fingerprint, Standing)>) -> Vec<Record> {
+    let parts = standings.chunks(SNAPSHOT_RECORD_STANDINGS);
+    parts.map(|part| Record::Standings(part.to_vec())).collect()
 }
 
 fn batches(alerts: Vec<Alert>) -> Vec<Vec<Alert>> {

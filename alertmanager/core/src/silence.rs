@@ -341,9 +341,14 @@ impl Silences {
     pub(crate) fn turn_back(&mut self, alive_until: Timestamp, now: Timestamp) {
         for silence in self.silences.values_mut() {
             let silence = Arc::make_mut(silence);
-            if silence.state(alive_until) == SilenceState::Expired {
-                silence.ends_at = silence.ends_at.min(now);
-                silence.starts_at = silence.starts_at.min(now);
+            match silence.state(alive_until) {
+                SilenceState::Expired => {
+                    silence.ends_at = silence.ends_at.min(now);
+                    silence.starts_at = silence.starts_at.min(now);
+                }
+                // It goes on to the end that was named.
+                SilenceState::Active => silence.starts_at = silence.starts_at.min(now),
+                SilenceState::Pending => {}
             }
         }
     }

@@ -88,26 +88,25 @@ pub fn read_silences(bytes: &[u8]) -> Result<SnapshotFile, SnapshotError> {
     read(bytes, read_silence)
 }
 
-/// Which records of a file are newer than what is known of the same entry or silence.
+/// The silences of a file that are newer than what is known of the same ones.
 #[must_use]
-pub fn news(known: &[Record], file: Vec<Record>) -> Vec<Record> {
-    let mut entries: BTreeMap<&LogKey, &Entry> = BTreeMap::new();
-    let mut silences: BTreeMap<&SilenceId, &Silence> = BTreeMap::new();
+pub fn newer_silences(known: &[Record], file: Vec<Record>) -> Vec<Record> {
+    let mut silences: BTreeMap<&SilenceId, Vec<&Silence>> = BTreeMap::new();
     for record in known {
-        if let Record::Notified { key, entry } = record {
-            entries.insert(key, entry);
-        } else if let Record::Silenced(silence) = record {
-            silences.insert(&silence.id, silence);
+        if let Record::Silenced(silence) = record {
+            silences.entry(&silence.id).or_default().push(silence);
         }
     }
+    // One that this process knew before its clock was set back is not newer than what it has said since.
+    let is_newer = |silence: &Silence, known: &[&Silence]| {
+        let last = known.last();
+        last.is_none_or(|last| silence.updated_at > last.updated_at) && !known.contains(&silence)
+    };
     file.into_iter()
         .filter(|record| {
-            if let Record::ToldElsewhere { key, entry } = record {
-                entries.get(key).is_none_or(|known| entry.at > known.at)
-            } else if let Record::Silenced(silence) = record {
-                silences
-                    .get(&silence.id)
-                    .is_none_or(|known| silence.updated_at > known.updated_at)
+            if let Record::Silenced(silence) = record {
+                let known = silences.get(&silence.id);
+                is_newer(silence, known.map_or(&[], Vec::as_slice))
             } else {
                 false
             }
@@ -529,7 +528,9 @@ mod tests {
     use model::Timestamp;
     use proptest::prelude::*;
 
-    use super::{SnapshotError, read_nflog, read_silences, write_nflog, write_silences};
+    use super::{
+        SnapshotError, newer_silences, read_nflog, read_silences, write_nflog, write_silences,
+    };
     use crate::record::Record;
     use crate::silence::Silence;
     use crate::tests::records::{entries, silences};
@@ -594,6 +595,31 @@ mod tests {
         let mut expected = theirs.clone();
         expected[at..at + fine.len()].copy_from_slice(&coarse);
         assert_eq!(written, expected);
+    }
+
+    #[test]
+    fn a_silence_of_the_file_is_news_where_nothing_newer_is_known() {
+        let silence = one_silence(SILENCE_34);
+        let moved = |secs: i64| Silence {
+            updated_at: Timestamp::from_millis(silence.updated_at.as_millis() + secs * 1000),
+            ..silence.clone()
+        };
+        for (known, file, is_news) in [
+            (&[][..], 0, true),
+            (&[0], 0, false),
+            (&[0], 1, true),
+            (&[1], 0, false),
+            // The clock was set back after the first one.
+            (&[0, -60], 0, false),
+            (&[0, -60], -30, true),
+        ] {
+            let known: Vec<Record> = known
+                .iter()
+                .map(|secs| Record::Silenced(moved(*secs)))
+                .collect();
+            let newer = newer_silences(&known, vec![Record::Silenced(moved(file))]);
+            assert_eq!(!newer.is_empty(), is_news, "{known:?} {file}");
+        }
     }
 
     #[test]

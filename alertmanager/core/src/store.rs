@@ -15,11 +15,19 @@ pub struct StoredAlert {
     pub routes: Arc<[RouteIndex]>,
     /// Aggregation groups that hold it. What a group holds is not collected.
     pub memberships: u32,
+    pub standing: Standing,
+}
+
+/// How well it is known that an alert fires. Whoever speaks of it confirms it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    #[default]
+    Confirmed,
     /// Its time was up while nobody could repeat it. It was given more ([`AlertStore::stop_time`]); whether it fires
     /// is not known before somebody says so again.
-    pub is_revived: bool,
+    Revived,
     /// Another Alertmanager spoke of its group without it: nobody is told that it fires before it is heard of again.
-    pub is_doubtful: bool,
+    Doubtful,
 }
 
 /// What another Alertmanager's log says of an alert.
@@ -29,6 +37,13 @@ pub enum Elsewhere {
     /// Its group was told, and it neither as firing nor as over.
     Doubtful,
     Over(Timestamp),
+}
+
+/// Which alerts another Alertmanager's log has changed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TakenOver {
+    pub ended: Vec<Arc<Alert>>,
+    pub doubtful: Vec<Fingerprint>,
 }
 
 impl StoredAlert {
@@ -105,8 +120,7 @@ impl AlertStore {
         if is_outdated(known, &alert, now) {
             return (fingerprint, Change::Outdated);
         }
-        stored.is_revived = false;
-        stored.is_doubtful = false;
+        stored.standing = Standing::Confirmed;
         let alert = if overlaps(known, &alert) {
             merge(known, alert, now)
         } else {
@@ -139,8 +153,7 @@ impl AlertStore {
     /// An extension of an alert that is not known says nothing: the alert was collected after it.
     pub fn restore_extension(&mut self, extension: Extension) {
         if let Some(stored) = self.alerts.get_mut(&extension.fingerprint) {
-            stored.is_revived = false;
-            stored.is_doubtful = false;
+            stored.standing = Standing::Confirmed;
             extend(stored, extension);
         }
     }
@@ -152,33 +165,41 @@ impl AlertStore {
             if stored.alert.status(since) == AlertStatus::Resolved {
                 continue;
             }
-            stored.is_revived |= stored.alert.status(now) == AlertStatus::Resolved;
+            if stored.standing == Standing::Confirmed
+                && stored.alert.status(now) == AlertStatus::Resolved
+            {
+                stored.standing = Standing::Revived;
+            }
             let left = stored.alert.ends_at.saturating_since(since);
             let alert = Arc::make_mut(&mut stored.alert);
             alert.ends_at = alert.ends_at.max(now + left.min(stretch_max));
         }
     }
 
-    /// Takes over what another Alertmanager has said of each alert; answers those that are over.
-    pub fn take_over(
-        &mut self,
-        mut said: impl FnMut(&StoredAlert) -> Elsewhere,
-    ) -> Vec<Arc<Alert>> {
-        let mut ended = Vec::new();
-        for stored in self.alerts.values_mut() {
+    /// Puts back how well it is known that an alert fires; of one that is not known it says nothing.
+    pub fn restore_standing(&mut self, fingerprint: Fingerprint, standing: Standing) {
+        if let Some(stored) = self.alerts.get_mut(&fingerprint) {
+            stored.standing = standing;
+        }
+    }
+
+    /// Takes over what another Alertmanager has said of each alert.
+    pub fn take_over(&mut self, mut said: impl FnMut(&StoredAlert) -> Elsewhere) -> TakenOver {
+        let mut taken_over = TakenOver::default();
+        for (fingerprint, stored) in &mut self.alerts {
             match said(stored) {
                 Elsewhere::Nothing => {}
                 Elsewhere::Doubtful => {
-                    stored.is_revived = true;
-                    stored.is_doubtful = true;
+                    stored.standing = Standing::Doubtful;
+                    taken_over.doubtful.push(*fingerprint);
                 }
                 Elsewhere::Over(at) => {
                     Arc::make_mut(&mut stored.alert).ends_at = at;
-                    ended.push(Arc::clone(&stored.alert));
+                    taken_over.ended.push(Arc::clone(&stored.alert));
                 }
             }
         }
-        ended
+        taken_over
     }
 
     /// Moves times of alerts; nothing else of them may change.
@@ -232,8 +253,7 @@ impl AlertStore {
             hash: alert.labels.xxhash64(),
             routes,
             memberships: 0,
-            is_revived: false,
-            is_doubtful: false,
+            standing: Standing::Confirmed,
             alert,
         };
         self.alerts.insert(stored.alert.fingerprint(), stored);

@@ -93,7 +93,7 @@ impl Alertmanager {
                 let uncertain = uncertain.without(&flush.hashes.resolved);
                 let entry = noted_resolved(entry, flush, now + expires_in);
                 self.deliveries.withdraw(target);
-                self.log(target.clone(), entry);
+                self.log(target.clone(), entry, now);
                 self.settle(target, uncertain);
             }
             Verdict::Notify(reason) => {
@@ -101,7 +101,7 @@ impl Alertmanager {
                     flush.message(&self.policy, id, told, send_resolved, reason, expires_in);
                 message.recorded = self.flush_info(id, flush);
                 if let Some(attempt) = self.deliveries.offer(target, message, now) {
-                    self.attempt(attempt);
+                    self.attempt(attempt, now);
                 }
             }
         }
@@ -140,7 +140,7 @@ impl Alertmanager {
             expires_at: now + self.lifetime(id),
             ..entry.clone()
         };
-        self.log(target.clone(), entry);
+        self.log(target.clone(), entry, now);
         let uncertain = self.deliveries.uncertain(target).cloned();
         self.settle(target, uncertain.unwrap_or_default());
     }
@@ -155,12 +155,14 @@ impl Alertmanager {
         }
     }
 
-    pub(crate) fn attempt(&mut self, attempt: Attempt) {
+    pub(crate) fn attempt(&mut self, attempt: Attempt, now: Timestamp) {
         let Some(integration) = self.policy.integration(&attempt.key).cloned() else {
             debug_assert!(false, "nothing waits for an integration that is gone");
             return;
         };
         if let Some(uncertain) = attempt.newly_uncertain {
+            // What it tells as over had ended while the process lived: the next life must not revive it.
+            self.store_alive(now);
             self.persist(Record::Attempted {
                 key: attempt.key.clone(),
                 uncertain,
@@ -220,7 +222,7 @@ impl Alertmanager {
                     resolved: message.resolved,
                     memory,
                 };
-                self.log(key.clone(), entry);
+                self.log(key.clone(), entry, now);
                 self.settle(&key, message.uncertain_after);
                 if let Some(flush) = message.recorded {
                     self.record_told(&key, &message.notification, *flush, now);

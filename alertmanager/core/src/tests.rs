@@ -1,6 +1,7 @@
 //! The machine as a whole, in worlds without a clock.
 mod cadence;
 mod clock;
+mod handover;
 mod keys;
 mod muting;
 mod recorded;

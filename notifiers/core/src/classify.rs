@@ -87,7 +87,7 @@ mod tests {
     use model::Timestamp;
 
     use super::{http_failure, retry_after};
-    use crate::step::{HttpResponse, Outcome};
+    use crate::step::{BodyExtent, HttpResponse, Outcome};
 
     const NOW: Timestamp = Timestamp::from_secs(784_111_770);
 
@@ -100,6 +100,7 @@ mod tests {
             status,
             headers,
             body: b"over\n limit".to_vec(),
+            extent: BodyExtent::Whole,
         }
     }
 

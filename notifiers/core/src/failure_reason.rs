@@ -89,7 +89,7 @@ fn of_reply(reply: &MailReply) -> FailureReason {
 mod tests {
     use super::FailureReason;
     use crate::step::{
-        Failure, FailureCause, HttpResponse, MailReply, MailStage, Reached, Response,
+        BodyExtent, Failure, FailureCause, HttpResponse, MailReply, MailStage, Reached, Response,
     };
 
     #[test]
@@ -99,6 +99,7 @@ mod tests {
                 status,
                 headers: Vec::new(),
                 body: Vec::new(),
+                extent: BodyExtent::Whole,
             })
         };
         let mail = |stage, code| {

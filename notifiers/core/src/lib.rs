@@ -22,7 +22,7 @@ pub use plan::IntegrationPlan;
 pub use rendering::PlanError;
 pub use secrets::SecretFiles;
 pub use step::{
-    Failure, FailureCause, HttpRequest, HttpResponse, MailLogin, MailReply, MailRequest,
-    MailSecurity, MailStage, Memory, Method, Outcome, RESPONSE_BODY_MAX, Reached, RefusedRecipient,
-    Remembered, Request, Response, Step,
+    BodyExtent, Failure, FailureCause, HttpRequest, HttpResponse, MailLogin, MailReply,
+    MailRequest, MailSecurity, MailStage, Memory, Method, Outcome, RESPONSE_BODY_MAX, Reached,
+    RefusedRecipient, Remembered, Request, Response, Step,
 };

@@ -18,7 +18,7 @@ use crate::rendering::{
 };
 use crate::secrets::SecretFiles;
 use crate::step::{
-    HttpRequest, HttpResponse, Memory, Outcome, Remembered, Request, Response, Step,
+    BodyExtent, HttpRequest, HttpResponse, Memory, Outcome, Remembered, Request, Response, Step,
 };
 
 const TITLE_RUNES_MAX: usize = 1024;
@@ -302,24 +302,46 @@ impl Talk {
         let is_json = header(&response, "content-type")
             .is_some_and(|kind| kind.starts_with("application/json"));
         if !is_json {
-            return match response.body.trim_ascii() {
-                b"ok" => self.done(Outcome::Delivered { id: None }),
-                other => self.done(Outcome::Rejected {
-                    reason: format!("error response from Slack: {}", excerpt(other)),
-                }),
+            let text = response.body.trim_ascii();
+            let is_taken = match response.extent {
+                BodyExtent::Whole => text == b"ok",
+                // A webhook's status says all: no word against it has come.
+                BodyExtent::CutOff => b"ok".starts_with(text),
             };
+            return self.done(if is_taken {
+                Outcome::Delivered { id: None }
+            } else {
+                Outcome::Rejected {
+                    reason: format!("error response from Slack: {}", excerpt(text)),
+                }
+            });
         }
         let Ok(body) = serde_json::from_slice::<Json>(&response.body) else {
-            let reason = format!("Slack's answer is not JSON: {}", excerpt(&response.body));
-            return self.done(Outcome::Retry {
-                not_before: None,
-                reason,
-            });
+            return self.unreadable(&response);
         };
         if body.get("ok").and_then(Json::as_bool) == Some(true) {
             return self.delivered(&body);
         }
         self.refused(&body, &response, now)
+    }
+
+    /// The API's answer begins with whether it took the message.
+    fn unreadable(&mut self, response: &HttpResponse) -> Step {
+        let reason = format!("Slack's answer is not JSON: {}", excerpt(&response.body));
+        let again = |reason| Outcome::Retry {
+            not_before: None,
+            reason,
+        };
+        self.done(match response.extent {
+            BodyExtent::Whole => again(reason),
+            BodyExtent::CutOff => match begun_ok(&response.body) {
+                Some(true) => Outcome::Delivered { id: None },
+                Some(false) => again(reason),
+                None => Outcome::Ambiguous {
+                    reason: "Slack's answer did not end".to_owned(),
+                },
+            },
+        })
     }
 
     fn delivered(&mut self, body: &Json) -> Step {
@@ -359,6 +381,21 @@ impl Talk {
 
     fn done(&mut self, outcome: Outcome) -> Step {
         Step::Done(outcome, std::mem::take(&mut self.memory))
+    }
+}
+
+/// What an answer that is cut off says first of `ok`.
+fn begun_ok(body: &[u8]) -> Option<bool> {
+    let body = body.trim_ascii_start().strip_prefix(b"{")?;
+    let body = body.trim_ascii_start().strip_prefix(br#""ok""#)?;
+    let body = body.trim_ascii_start().strip_prefix(b":")?;
+    let value = body.trim_ascii_start();
+    if value.starts_with(b"true") {
+        Some(true)
+    } else if value.starts_with(b"false") {
+        Some(false)
+    } else {
+        None
     }
 }
 

@@ -97,6 +97,16 @@ pub struct HttpResponse {
     pub headers: Vec<(String, String)>,
     /// At most [`RESPONSE_BODY_MAX`] bytes; the rest was read and thrown away.
     pub body: Vec<u8>,
+    pub extent: BodyExtent,
+}
+
+/// How much of an answer's body is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyExtent {
+    Whole,
+    /// It did not end in its time, it broke off, or it is longer than what is looked at: what is missing may change what
+    /// the rest means.
+    CutOff,
 }
 
 /// More of a vendor's answer than this is never looked at.

@@ -7,9 +7,9 @@ use config::{AlertmanagerConfig, AlertmanagerOptions};
 use model::{Alert, Labels, Timestamp};
 use template::TemplateSet;
 use watchbell_notifiers_core::{
-    Conversation, Failure, FailureCause, GroupKey, HttpRequest, HttpResponse, IntegrationPlan,
-    MailReply, MailRequest, MailSecurity, MailStage, Memory, Notification, NotificationReason,
-    Outcome, Reached, Remembered, Request, Response, SecretFiles, Step,
+    BodyExtent, Conversation, Failure, FailureCause, GroupKey, HttpRequest, HttpResponse,
+    IntegrationPlan, MailReply, MailRequest, MailSecurity, MailStage, Memory, Notification,
+    NotificationReason, Outcome, Reached, Remembered, Request, Response, SecretFiles, Step,
 };
 
 const NOW: Timestamp = Timestamp::from_secs(1_795_171_200);
@@ -85,6 +85,18 @@ fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Response {
         status,
         headers,
         body: body.as_bytes().to_vec(),
+        extent: BodyExtent::Whole,
+    })
+}
+
+/// As [`answer`], whose body goes on.
+fn begun(status: u16, headers: &[(&str, &str)], body: &str) -> Response {
+    let Response::Http(whole) = answer(status, headers, body) else {
+        unreachable!("an answer is HTTP")
+    };
+    Response::Http(HttpResponse {
+        extent: BodyExtent::CutOff,
+        ..whole
     })
 }
 
@@ -266,6 +278,32 @@ fn slacks_answers_are_read_to_the_end() {
             "retry 7",
         ),
         (answer(200, &[JSON], "<html>"), "retry 0"),
+        // The status is all that there is of a webhook's answer.
+        (begun(200, &[], ""), "delivered "),
+        (begun(200, &[], "o"), "delivered "),
+        (begun(200, &[], "ok\n"), "delivered "),
+        (
+            begun(200, &[], "<html>"),
+            "rejected error response from Slack: <html>",
+        ),
+        (begun(503, &[], ""), "retry 0"),
+        // The API says in the body what became of it.
+        (begun(200, &[JSON], ""), "ambiguous"),
+        (begun(200, &[JSON], r#"{"o"#), "ambiguous"),
+        (begun(200, &[JSON], r#"{"channel":"C1","#), "ambiguous"),
+        (
+            begun(200, &[JSON], r#"{"ok":true,"channel":"C1","ts":"15"#),
+            "delivered ",
+        ),
+        (begun(200, &[JSON], "{ \"ok\": true"), "delivered "),
+        (
+            begun(200, &[JSON], r#"{"ok":true,"channel":"C1","ts":"15.2"}"#),
+            "delivered 15.2",
+        ),
+        (
+            begun(200, &[JSON], r#"{"ok":false,"error":"not_"#),
+            "retry 0",
+        ),
         (answer(429, &[("retry-after", "12")], ""), "retry 12"),
         (
             answer(404, &[], "no_service"),

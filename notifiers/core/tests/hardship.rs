@@ -4,9 +4,9 @@ use model::{Alert, Labels, Timestamp};
 use serde_json::{Value as Json, json};
 use template::TemplateSet;
 use watchbell_notifiers_core::{
-    Conversation, GroupKey, HttpRequest, HttpResponse, IntegrationPlan, MailReply, MailRequest,
-    MailStage, Memory, Notification, NotificationReason, Outcome, RefusedRecipient, Request,
-    Response, SecretFiles, Step,
+    BodyExtent, Conversation, GroupKey, HttpRequest, HttpResponse, IntegrationPlan, MailReply,
+    MailRequest, MailStage, Memory, Notification, NotificationReason, Outcome, RefusedRecipient,
+    Request, Response, SecretFiles, Step,
 };
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -185,6 +185,7 @@ fn an_event_that_is_too_large_goes_without_its_details() {
             status: 413,
             headers: Vec::new(),
             body: Vec::new(),
+            extent: BodyExtent::Whole,
         })
     };
     let now = Timestamp::from_secs(0);

@@ -79,6 +79,58 @@ async fn a_mail_server_has_its_time_for_each_step_and_all_of_it_for_the_last() {
     }
 }
 
+/// The server has taken the mail: how long it takes over the goodbye is nothing to anybody, and a process that was
+/// suspended meanwhile finds the server's word behind its time.
+#[tokio::test]
+async fn a_mail_that_the_server_has_taken_is_sent() {
+    let server = MailServer::start(MailRules::default()).await;
+    let delay = PATIENCE;
+    let at = SmtpStage::Quit;
+    server.fail_next(1, MailFault::Delay { at, delay });
+    let request = mail(&server.address().to_string(), 10, PATIENCE);
+    let time_left = Duration::from_millis(500);
+    let response = send(&request, &TlsConfig::default(), time_left).await;
+    assert!(
+        matches!(&response, Response::Mail(reply) if reply.code == 250),
+        "{response:?}"
+    );
+}
+
+/// It has its whole time behind it at once, and the server's word before it.
+#[tokio::test]
+async fn a_process_that_was_suspended_hears_what_the_mail_server_has_said() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        for line in ["220 a", "250 a", "250 a", "250 a", "250 a", "354 go"] {
+            stream
+                .write_all(format!("{line}\r\n").as_bytes())
+                .await
+                .unwrap();
+            if line != "354 go" {
+                let _ = stream.read(&mut [0; 1024]).await.unwrap();
+            }
+        }
+        let mut message = Vec::new();
+        while !message.ends_with(b"\r\n.\r\n") {
+            stream.read_buf(&mut message).await.unwrap();
+        }
+        stream.write_all(b"250 taken\r\n").await.unwrap();
+        tokio::time::pause();
+        tokio::time::advance(PATIENCE * 2).await;
+        tokio::time::resume();
+        stream
+    });
+    let request = mail(&address, 10, PATIENCE);
+    let response = send(&request, &TlsConfig::default(), PATIENCE).await;
+    assert!(
+        matches!(&response, Response::Mail(reply) if reply.text == "taken"),
+        "{response:?}"
+    );
+    server.await.unwrap();
+}
+
 /// A mail that broke off before its last line is nobody's.
 #[tokio::test]
 async fn a_message_without_its_end_was_not_sent() {
@@ -110,22 +162,27 @@ async fn a_message_without_its_end_was_not_sent() {
 /// The status says what became of the request: a vendor whose words do not end was told.
 #[tokio::test]
 async fn an_answer_whose_body_does_not_end_is_an_answer() {
-    for settings in ["", ", timeout: 1s"] {
+    let slack = ", channel: '#c', timeout: 1s";
+    for (kind, key, settings, body) in [
+        ("webhook", "url", "", "ok"),
+        ("webhook", "url", ", timeout: 1s", "ok"),
+        ("slack", "api_url", slack, "o"),
+    ] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let integration = format!("  webhook_configs: [{{url: 'http://{address}'{settings}}}]");
+        let integration = format!("  {kind}_configs: [{{{key}: 'http://{address}'{settings}}}]");
         let tellers = tellers("", &integration, Endpoints::default());
         let attempt = tokio::spawn(async move {
-            attempt_with(&tellers, "webhook", &firing(), &Memory::default(), PATIENCE).await
+            attempt_with(&tellers, kind, &firing(), &Memory::default(), PATIENCE).await
         });
         let (mut stream, _) = listener.accept().await.unwrap();
         read_request(&mut stream).await;
-        let head = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nok";
-        stream.write_all(head).await.unwrap();
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{body}");
+        stream.write_all(answer.as_bytes()).await.unwrap();
         let (outcome, _) = attempt.await.unwrap();
         assert!(
             matches!(outcome, Outcome::Delivered { .. }),
-            "{settings}: {outcome:?}"
+            "{kind}{settings}: {outcome:?}"
         );
     }
 }

@@ -174,6 +174,28 @@ fn a_silence_that_was_over_stays_over() {
     );
 }
 
+/// Nobody else says how long the process lived: silences alone do.
+#[test]
+fn a_silence_in_force_stays_so_where_nothing_fires() {
+    for (quiet, state, lines) in [
+        (5, SilenceState::Active, &[][..]),
+        (600, SilenceState::Active, &[]),
+        // One that was over stays over.
+        (1900, SilenceState::Expired, &["3630 first notification +a"]),
+    ] {
+        let mut world = World::new(PLAIN);
+        world.until(OLD);
+        let id = world.silence("instance", "a", OLD + 1800);
+        world.until(OLD + quiet);
+        world.crash_back_to(NEW);
+        let restored = world.machine.silences.get(&id).unwrap();
+        assert_eq!(restored.state(world.now), state, "after {quiet} s");
+        world.fire(&["alertname=Down instance=a"]);
+        world.until(NEW + 600);
+        world.check(lines);
+    }
+}
+
 /// Within one millisecond the later word is the one that was stored later.
 #[test]
 fn a_silence_that_ends_as_it_begins_is_over_after_a_restart() {

@@ -8,7 +8,7 @@ use crate::hashes::Uncertain;
 use crate::nflog::{Entry, LogKey};
 use crate::record::Record;
 use crate::silence::{Silence, SilenceId};
-use crate::store::Extension;
+use crate::store::{Extension, Standing};
 
 fn times() -> impl Strategy<Value = Timestamp> {
     any::<i64>().prop_map(Timestamp::from_millis)
@@ -125,14 +125,27 @@ fn records() -> impl Strategy<Value = Record> {
             timeout,
         },
     );
+    let standing = prop_oneof![
+        Just(Standing::Confirmed),
+        Just(Standing::Revived),
+        Just(Standing::Doubtful)
+    ];
+    let standing =
+        (any::<u64>(), standing).prop_map(|(fingerprint, to)| (Fingerprint(fingerprint), to));
     prop_oneof![
+        proptest::collection::vec(standing, 0..3).prop_map(Record::Standings),
         proptest::collection::vec(alerts(), 0..3).prop_map(Record::Alerts),
         (keys(), hashes(), hashes()).prop_map(|(key, firing, ended)| {
             let uncertain = Uncertain { firing, ended };
             Record::Attempted { key, uncertain }
         }),
         proptest::collection::vec(extension, 0..3).prop_map(Record::Extensions),
-        entries().prop_map(|(key, entry)| Record::Notified { key, entry }),
+        (entries(), times()).prop_map(|((key, entry), said_at)| Record::Notified {
+            key,
+            entry,
+            said_at,
+        }),
+        entries().prop_map(|(key, entry)| Record::TookOver { key, entry }),
         entries().prop_map(|(key, entry)| Record::ToldElsewhere { key, entry }),
         silences().prop_map(Record::Silenced),
         Just(Record::SnapshotBegins),
@@ -156,18 +169,18 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_are_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64), tag in 0_u8..8) {
+    fn no_bytes_are_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64), tag in 0_u8..14) {
         let _ = Record::decode(&bytes);
-        let framed: Vec<u8> = [2, tag].into_iter().chain(bytes).collect();
+        let framed: Vec<u8> = [3, tag].into_iter().chain(bytes).collect();
         let _ = Record::decode(&framed);
     }
 }
 
 #[test]
 fn a_newer_format_is_refused_with_a_sentence() {
-    let error = Record::decode(&[3, 0, 0]).unwrap_err();
-    assert_eq!(error, CodecError::Version(3));
-    assert_eq!(error.to_string(), "record format 3 is of a newer release");
+    let error = Record::decode(&[4, 0, 0]).unwrap_err();
+    assert_eq!(error, CodecError::Version(4));
+    assert_eq!(error.to_string(), "record format 4 is of a newer release");
 }
 
 /// Bytes as the first release wrote them: they must stay readable.
@@ -205,4 +218,29 @@ fn bytes_of_the_first_format_are_readable() {
         Record::decode(&[0, 0, 0]).is_err(),
         "no release wrote format 0"
     );
+}
+
+/// What the second release wrote of what was told: it was known when it was due.
+#[test]
+fn bytes_of_the_second_format_are_readable() {
+    let bytes = b"\x02\x03\x02{}\x04team\x05email\0\0\0\0\0\0\0\0\
+        \x05\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0\x01\x07\0\0\0\0\0\0\0\0\0";
+    let entry = Entry {
+        at: Timestamp::from_millis(5),
+        expires_at: Timestamp::from_millis(9),
+        firing: [7].into_iter().collect(),
+        resolved: [].into_iter().collect(),
+        memory: Memory::default(),
+    };
+    let record = Record::Notified {
+        key: LogKey {
+            group_key: GroupKey::from_text("{}".to_owned()),
+            receiver: "team".to_owned(),
+            integration: "email".to_owned(),
+            index: 0,
+        },
+        said_at: entry.at,
+        entry,
+    };
+    assert_eq!(Record::decode(bytes), Ok(record));
 }

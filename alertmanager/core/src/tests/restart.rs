@@ -215,6 +215,36 @@ fn a_restart_after_a_quiet_time_moves_no_end() {
     assert_eq!(world.machine.view(world.now).alerts.len(), 0);
 }
 
+/// An attempt to tell an end says that the process lived then, and that the alert was over.
+#[test]
+fn what_ended_by_itself_is_not_told_as_firing_after_its_end_was() {
+    let often = PLAIN.replace("[alertname]", "[alertname], group_interval: 3s");
+    for compacted in [false, true] {
+        let mut world = World::new(&often).with_script(|_, now| {
+            if now < at(40) {
+                Reaction::take()
+            } else {
+                Reaction {
+                    after: secs(9),
+                    ..Reaction::take()
+                }
+            }
+        });
+        world.post(&["alertname=Down instance=b"], Some(at(47)));
+        world.until(49);
+        if compacted {
+            world.compact();
+        }
+        world.crash(secs(1));
+        world.until(200);
+        world.check(&[
+            "30 first notification +b",
+            "48 all alerts resolved -b",
+            "50 all alerts resolved -b",
+        ]);
+    }
+}
+
 /// A silence that came from elsewhere says nothing of how long this process lived.
 #[test]
 fn a_silence_of_another_alertmanager_ends_no_alert() {
@@ -295,7 +325,7 @@ fn what_nobody_could_repeat_is_not_told_again_before_it_is_heard_of() {
             ],
         ),
     ] {
-        for suspended in [false, true] {
+        for (suspended, compacted) in [(false, false), (true, false), (false, true)] {
             let mut world = World::new(PLAIN);
             world.post(&["alertname=Down instance=a"], Some(at(310)));
             world.until(90);
@@ -304,6 +334,12 @@ fn what_nobody_could_repeat_is_not_told_again_before_it_is_heard_of() {
             } else {
                 world.until(100);
                 world.crash(secs(five_hours as u64));
+            }
+            if compacted {
+                // The next life knows it too.
+                world.until(120 + five_hours);
+                world.compact();
+                world.crash(secs(0));
             }
             if let Some(after) = repeated_after {
                 world.until(100 + five_hours + after);

@@ -8,12 +8,15 @@ use model::{AlertStatus, Labels, Machine, Timestamp};
 use notifiers_core::{Attempted, FailureReason, Memory, NotificationReason, Outcome};
 
 use crate::delivery::DeliveryId;
+use crate::hashes::AlertHashes;
 use crate::intake::AlertDraft;
 use crate::machine::Alertmanager;
+use crate::nflog::{Entry, LogKey};
 use crate::policy::Policy;
 use crate::protocol::{Answer, Command, Deliver, Event, Input, Settings, Ticket};
 use crate::record::Record;
 use crate::silence::SilenceId;
+use crate::snapshot_files::{read_nflog, write_nflog};
 
 pub(crate) const START: i64 = 1_000_000;
 
@@ -144,6 +147,8 @@ pub(crate) struct World {
     pub(crate) settings: Settings,
     /// Encoded records, as a log on disk would hold them.
     pub(crate) log: Vec<Vec<u8>>,
+    /// The notification log of an Alertmanager's data folder, which a process reads when it begins.
+    pub(crate) file: Vec<u8>,
     pub(crate) heard: Vec<Heard>,
     pub(crate) attempts: Vec<(Timestamp, Deliver)>,
     pub(crate) answers: Vec<Answer>,
@@ -163,6 +168,7 @@ impl World {
             policy,
             settings,
             log: Vec::new(),
+            file: Vec::new(),
             heard: Vec::new(),
             attempts: Vec::new(),
             answers: Vec::new(),
@@ -292,6 +298,44 @@ impl World {
         self.log = snapshot.iter().map(Record::encode).collect();
     }
 
+    /// The data folder is written, as at maintenance.
+    pub(crate) fn export(&mut self) {
+        self.file = write_nflog(self.machine.nflog.iter());
+    }
+
+    /// Another Alertmanager, which works on the folder while the process is down, tells the integration with this number.
+    pub(crate) fn told_elsewhere(&mut self, index: u32, secs: i64, firing: &str, resolved: &str) {
+        let hash = |instance: &str| labels(&format!("alertname=Down instance={instance}"));
+        let hashes = |instances: &str| -> AlertHashes {
+            let instances = instances.split_whitespace();
+            instances
+                .map(|instance| hash(instance).xxhash64())
+                .collect()
+        };
+        let (known, _) = self.machine.nflog.iter().next().unwrap();
+        let key = LogKey {
+            index,
+            ..known.clone()
+        };
+        let entry = Entry {
+            at: at(secs),
+            expires_at: at(secs + 120 * 3600),
+            firing: hashes(firing),
+            resolved: hashes(resolved),
+            memory: Memory::default(),
+        };
+        let mut entries: Vec<(LogKey, Entry)> = Vec::new();
+        for record in read_nflog(&self.file).unwrap().records {
+            if let Record::ToldElsewhere { key: of, entry } = record
+                && of != key
+            {
+                entries.push((of, entry));
+            }
+        }
+        entries.push((key, entry));
+        self.file = write_nflog(entries.iter().map(|(key, entry)| (key, entry)));
+    }
+
     /// The process dies and begins again from its log after `down`.
     pub(crate) fn crash(&mut self, down: Duration) {
         self.outcomes.clear();
@@ -302,11 +346,12 @@ impl World {
 
     /// What a process that began now would know.
     pub(crate) fn restored(&self) -> Alertmanager {
-        let records: Vec<Record> = self
+        let mut records: Vec<Record> = self
             .log
             .iter()
             .map(|bytes| Record::decode(bytes).unwrap())
             .collect();
+        records.extend(read_nflog(&self.file).unwrap().records);
         Alertmanager::restore(
             self.settings.clone(),
             self.policy.clone(),

@@ -1,0 +1,278 @@
+//! Another Alertmanager works on the data folder while the process is down, and leaves its notification log behind.
+use notifiers_core::Outcome;
+
+use crate::tests::world::{Heard, PLAIN, Reaction, World, at, secs};
+
+/// What was heard from here on.
+fn words(world: &World, from: usize) -> Vec<String> {
+    world.heard[from..].iter().map(Heard::words).collect()
+}
+
+/// As [`words`], of the integration with this number.
+fn words_of(world: &World, integration: u32, from: usize) -> Vec<String> {
+    let heard = world.heard[from..].iter();
+    heard
+        .filter(|heard| heard.integration == integration)
+        .map(Heard::words)
+        .collect()
+}
+
+fn both() -> String {
+    PLAIN.replace("}]}", "}, {url: 'http://y'}]}")
+}
+
+const A: &str = "alertname=Down instance=a";
+const B: &str = "alertname=Down instance=b";
+const C: &str = "alertname=Down instance=c";
+const D: &str = "alertname=Down instance=d";
+
+/// The other one's word stands where it was taken over: what this process has tried to tell since is not undone by it.
+#[test]
+fn what_may_have_been_told_after_a_handover_outlives_a_restart() {
+    for compacted in [false, true] {
+        // a: its end may have been told, and it fires anew. c: it may have been told, and has ended.
+        for (meanwhile, then, told) in [
+            (
+                &["-a"][..],
+                &["+a"][..],
+                ["some alerts resolved +b -a", "new alerts added +a +b"],
+            ),
+            (
+                &["+c"],
+                &["-c"],
+                ["new alerts added +a +b +c", "some alerts resolved +a +b -c"],
+            ),
+        ] {
+            let mut world = World::new(PLAIN).with_script(|_, now| {
+                if (at(700)..at(730)).contains(&now) {
+                    Reaction {
+                        after: secs(60),
+                        outcome: Outcome::Ambiguous {
+                            reason: "no answer".to_owned(),
+                        },
+                        ..Reaction::take()
+                    }
+                } else {
+                    Reaction::take()
+                }
+            });
+            world.fire(&[A]);
+            world.until(100);
+            world.told_elsewhere(0, 400, "a b", "");
+            world.crash(secs(400));
+            world.fire(&[A, B]);
+            world.until(620);
+            let said = |world: &mut World, words: &[&str]| {
+                for word in words {
+                    let (sign, instance) = word.split_at(1);
+                    let alert = format!("alertname=Down instance={instance}");
+                    match sign {
+                        "+" => world.fire(&[&alert]),
+                        _ => world.resolve(&[&alert]),
+                    }
+                }
+            };
+            said(&mut world, meanwhile);
+            world.until(710);
+            said(&mut world, then);
+            if compacted {
+                world.compact();
+            }
+            world.until(720);
+            world.crash(secs(20));
+            world.until(2000);
+            assert_eq!(words(&world, 1), told, "compacted: {compacted}");
+        }
+    }
+}
+
+/// Two integrations were told at different times. What was told last of an alert is what is known of it.
+#[test]
+fn the_latest_word_of_an_alert_decides() {
+    for (newer, older, told) in [
+        // The end of b was told to one of them only: it is owed to the other.
+        (
+            ("a c", "b"),
+            "a b c",
+            [&[][..], &["some alerts resolved +a +c -b"]],
+        ),
+        // All is over, and one of them did not hear.
+        (("", "a b"), "a b", [&[], &["all alerts resolved -a -b"]]),
+        // It was told as over in between, or was muted.
+        (("a c", ""), "a b c", [&[], &[]]),
+        // It fires.
+        (("a b c", ""), "a c", [&[], &["new alerts added +a +b +c"]]),
+    ] {
+        let mut world = World::new(&both());
+        world.fire(&[A, B]);
+        world.until(100);
+        world.told_elsewhere(0, 1000, newer.0, newer.1);
+        world.told_elsewhere(1, 400, older, "");
+        let before = world.heard.len();
+        world.crash(secs(1000));
+        if newer.0.contains('c') {
+            world.fire(&[C]);
+        }
+        world.until(1500);
+        for (index, told) in (0..).zip(told) {
+            let heard = words_of(&world, index, before);
+            assert_eq!(heard, told, "{newer:?}, before {older}: {index}");
+        }
+    }
+}
+
+/// Doubt is known however the process ends and whatever was told meanwhile, until somebody speaks of the alert.
+#[test]
+fn what_is_in_doubt_stays_so_until_it_is_heard_of() {
+    let expected = "new alerts added +a +c +d";
+    for (compacted, told_meanwhile, heard_of) in [
+        (false, false, false),
+        (false, true, false),
+        (true, false, false),
+        (true, true, false),
+        (true, true, true),
+    ] {
+        let mut world = World::new(PLAIN);
+        world.fire(&[A, B]);
+        world.until(100);
+        world.told_elsewhere(0, 1000, "a c", "");
+        world.crash(secs(1000));
+        world.fire(&[A, C]);
+        world.until(1200);
+        if told_meanwhile {
+            world.fire(&[D]);
+        }
+        world.until(1400);
+        let lines = if told_meanwhile { &[expected][..] } else { &[] };
+        assert_eq!(words(&world, 1), lines);
+        if compacted {
+            world.compact();
+        }
+        world.crash(secs(10));
+        world.until(2000);
+        if compacted {
+            world.compact();
+        }
+        world.crash(secs(10));
+        world.until(3000);
+        assert_eq!(words(&world, 1), lines, "{compacted} {told_meanwhile}");
+        if heard_of {
+            world.fire(&[B]);
+            world.until(3100);
+            let last = words(&world, 2);
+            assert_eq!(last, ["new alerts added +a +b +c +d"]);
+        }
+    }
+}
+
+/// The file is read at every start, and written but now and then.
+#[test]
+fn an_entry_of_the_file_is_taken_over_once() {
+    // The other one told all as over, to one of the two, later than what this process goes on with; or its clock is ahead.
+    for told_at in [790, 90_000] {
+        for compacted in [false, true] {
+            let mut world = World::new(&both());
+            world.fire(&[A]);
+            world.until(100);
+            world.told_elsewhere(0, told_at, "", "a");
+            world.told_elsewhere(1, 400, "a b", "");
+            world.crash(secs(700));
+            let before = world.heard.len();
+            world.fire(&[A]);
+            world.until(1200);
+            let told = words_of(&world, 0, before);
+            assert_eq!(told, ["first notification +a"], "{told_at}");
+            for _ in 0..2 {
+                if compacted {
+                    world.compact();
+                }
+                world.crash(secs(5));
+                world.until(1200 + 10);
+            }
+            world.until(2000);
+            assert_eq!(words_of(&world, 0, before), told, "{told_at} {compacted}");
+        }
+    }
+}
+
+/// Its own clock was ahead when it wrote the file.
+#[test]
+fn the_own_word_of_an_old_time_is_not_taken_over() {
+    for compacted in [false, true] {
+        let mut world = World::new(PLAIN);
+        world.until(7200);
+        world.fire(&[A]);
+        world.until(7300);
+        world.export();
+        world.now = at(3600);
+        world.crash(secs(0));
+        world.fire(&[B]);
+        world.until(4000);
+        world.resolve(&[A]);
+        world.until(4300);
+        let told = words(&world, 0);
+        if compacted {
+            world.compact();
+        }
+        world.crash(secs(10));
+        world.until(5000);
+        assert_eq!(words(&world, 0), told);
+        assert_eq!(told.len(), 3, "{told:?}");
+    }
+}
+
+/// An alert that this process may have told, or knows that another one has told, is in doubt where it is left out; one
+/// that nobody was told of whom the other one spoke to is news.
+#[test]
+fn whoever_was_told_of_an_alert_is_not_told_of_it_again_before_it_is_heard_of() {
+    // Told in doubt: nobody knows the end of the attempt.
+    let mut world = World::new(PLAIN).with_script(|_, now| Reaction {
+        after: if now < at(400) { secs(60) } else { secs(0) },
+        ..Reaction::take()
+    });
+    world.fire(&[A]);
+    world.until(100);
+    world.fire(&[B]);
+    world.until(340);
+    world.told_elsewhere(0, 1000, "a c", "");
+    world.crash(secs(1000));
+    world.until(2000);
+    assert_eq!(words(&world, 2), [""; 0]);
+    // Its end is told all the same: who may have been told that it fires is owed that.
+    world.resolve(&[B]);
+    world.until(3000);
+    assert_eq!(words(&world, 2), ["some alerts resolved +a -b"]);
+
+    // Told by an earlier handover, whose entry a newer one has replaced.
+    let mut world = World::new(PLAIN);
+    world.fire(&[A]);
+    world.until(100);
+    world.fire(&[B]);
+    world.until(120);
+    world.told_elsewhere(0, 400, "a b", "");
+    world.crash(secs(400));
+    world.until(550);
+    world.told_elsewhere(0, 900, "a c", "");
+    world.crash(secs(500));
+    world.until(2000);
+    assert_eq!(words(&world, 1), [""; 0]);
+
+    // One of two was told; the other one's entry, which leaves it out, is about somebody who never was.
+    let mut world = World::new(&both()).with_script(|order, now| {
+        if order.key.index == 1 && (at(200)..at(1000)).contains(&now) {
+            Reaction::fail()
+        } else {
+            Reaction::take()
+        }
+    });
+    world.fire(&[A]);
+    world.until(100);
+    world.fire(&[B]);
+    world.until(400);
+    let before = world.heard.len();
+    world.told_elsewhere(1, 1000, "a c", "");
+    world.crash(secs(1000));
+    world.until(1800);
+    assert_eq!(words_of(&world, 0, before), [""; 0]);
+    assert_eq!(words_of(&world, 1, before), ["new alerts added +a +b"]);
+}
