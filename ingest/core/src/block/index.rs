@@ -22,7 +22,7 @@ const HELD_EVERY: u64 = 32;
 pub(crate) struct BlockIndex {
     symbols: Symbols,
     /// By label name. The empty name has the postings of all series.
-    names: BTreeMap<Box<str>, Vec<HeldValue>>,
+    names: HeldNames,
     /// Where the table of values ends.
     offsets_end: u64,
 }
@@ -116,14 +116,14 @@ impl Symbols {
     }
 }
 
-/// The table of values: of each name every 32nd.
-fn read_offsets(
-    window: &mut Window<'_>,
-    at: u64,
-) -> Result<(BTreeMap<Box<str>, Vec<HeldValue>>, u64), BlockError> {
+/// Of each name every 32nd value.
+type HeldNames = BTreeMap<Box<str>, Vec<HeldValue>>;
+
+/// The table of values.
+fn read_offsets(window: &mut Window<'_>, at: u64) -> Result<(HeldNames, u64), BlockError> {
     let (start, end) = window.section(at)?;
     let len = window.u32(start)?;
-    let mut names: BTreeMap<Box<str>, Vec<HeldValue>> = BTreeMap::new();
+    let mut names = HeldNames::new();
     let mut last: Option<(Box<str>, Box<str>)> = None;
     let mut of_name = 0;
     let mut next = start + 4;
@@ -135,7 +135,9 @@ fn read_offsets(
             Some((name, value)) => match name.cmp(&entry.name) {
                 std::cmp::Ordering::Less => true,
                 std::cmp::Ordering::Equal if *value < entry.value => false,
-                _ => return Err(window.malformed(at, "values are not in order")),
+                std::cmp::Ordering::Equal | std::cmp::Ordering::Greater => {
+                    return Err(window.malformed(at, "values are not in order"));
+                }
             },
             None => true,
         };
