@@ -537,9 +537,19 @@ impl Head {
                 self.renumbered.insert(id, known);
             }
             None => {
+                let mut own = id;
+                // A number that another series has already: only where the log is not what was written.
+                if self.series.get(id).is_some() {
+                    if self.next_id == u32::MAX {
+                        return;
+                    }
+                    own = SeriesId(self.next_id);
+                    self.next_id += 1;
+                    self.renumbered.insert(id, own);
+                }
                 self.chunks += chunks.len();
                 self.series
-                    .insert(id, Series::restored(labels, hash, chunks));
+                    .insert(own, Series::restored(labels, hash, chunks));
             }
         }
     }

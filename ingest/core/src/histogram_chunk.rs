@@ -76,6 +76,9 @@ impl Layout {
         if schema != CUSTOM_BUCKETS && !(SCHEMA_MIN..=SCHEMA_MAX).contains(&schema) {
             return None;
         }
+        if !(zero_threshold >= 0.0 && zero_threshold.is_finite()) {
+            return None;
+        }
         let positive = read_spans(reader)?;
         let negative = read_spans(reader)?;
         let mut custom_values = Vec::new();
@@ -86,6 +89,9 @@ impl Layout {
             }
             for _ in 0..count {
                 custom_values.push(read_bound(reader)?);
+            }
+            if !custom_values.is_sorted_by(|left, right| left < right) {
+                return None;
             }
         }
         Some(Self {

@@ -9,7 +9,7 @@
 //! Whole counts are varints, others 8 bytes.
 use std::sync::Arc;
 
-use model::histogram::{Bucket, ResetHint};
+use model::histogram::{Bucket, CUSTOM_BUCKETS, ResetHint, SCHEMA_MAX, SCHEMA_MIN};
 use model::protobuf::{Fields, WireError, push_varint, unzigzag, zigzag};
 use model::{Histogram, HistogramSample, Timestamp};
 
@@ -146,7 +146,23 @@ fn read(fields: &mut Fields<'_>) -> Result<Histogram, RecordError> {
         }
         histogram.custom_values = bounds.into();
     }
-    Ok(histogram)
+    // Only what was admitted is ever written.
+    let ascends = |buckets: &[Bucket]| buckets.is_sorted_by(|left, right| left.index < right.index);
+    let has_schema =
+        histogram.schema == CUSTOM_BUCKETS || (SCHEMA_MIN..=SCHEMA_MAX).contains(&histogram.schema);
+    let is_sound = has_schema
+        && histogram.zero_threshold >= 0.0
+        && histogram.zero_threshold.is_finite()
+        && ascends(&histogram.positive)
+        && ascends(&histogram.negative)
+        && histogram
+            .custom_values
+            .is_sorted_by(|left, right| left < right);
+    if is_sound {
+        Ok(histogram)
+    } else {
+        Err(RecordError::Range)
+    }
 }
 
 fn read_float(fields: &mut Fields<'_>) -> Result<f64, WireError> {

@@ -17,13 +17,14 @@ pub(crate) enum Open {
 }
 
 impl Open {
-    /// Goes on with a chunk that was stored before it was full.
+    /// Goes on with a chunk that was stored before it was full. `None` where it does not hold what is said of it.
     pub(crate) fn reopen(chunk: &Chunk) -> Option<Self> {
-        match chunk.encoding.of_histograms() {
+        let open = match chunk.encoding.of_histograms() {
             Some(encoding) => OpenHistogramChunk::reopen(encoding, chunk.bytes())
                 .map(|open| Self::Histograms(Box::new(open))),
             None => OpenChunk::reopen(chunk).map(Self::Floats),
-        }
+        };
+        open.filter(|open| open.min_time() == chunk.min_time && open.max_time() == chunk.max_time)
     }
 
     /// Whether a float at this time goes into it.

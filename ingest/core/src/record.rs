@@ -211,10 +211,14 @@ pub(crate) fn read_chunks(
         let id = read_id(&mut fields)?;
         let label_bytes = fields.bytes()?;
         let length = fields.varint()?;
-        let mut chunks = Vec::new();
+        let mut chunks: Vec<Arc<Chunk>> = Vec::new();
         for _ in 0..length {
             let min = unzigzag(fields.varint()?);
             let max = min.wrapping_add(fields.varint()? as i64);
+            let follows = |last: &Arc<Chunk>| last.max_time.as_millis() < min;
+            if max < min || !chunks.last().is_none_or(follows) {
+                return Err(RecordError::Range);
+            }
             let encoding = if kind == RecordKind::AnyChunks {
                 Encoding(fields.byte()?)
             } else {
@@ -310,13 +314,14 @@ mod tests {
         let mut open = OpenChunk::new(sample(-5));
         open.push(sample(10));
         let chunk = open.seal();
+        let later = OpenChunk::new(sample(11)).seal();
         let mut payload = Vec::new();
         push_chunks(
             &mut payload,
             RecordKind::Chunks,
             SeriesId(3),
             b"labels",
-            [chunk.as_ref(), chunk.as_ref()].into_iter(),
+            [chunk.as_ref(), later.as_ref()].into_iter(),
         );
         push_chunks(
             &mut payload,
@@ -333,10 +338,22 @@ mod tests {
         assert_eq!(
             seen,
             [
-                (3, b"labels".to_vec(), vec![chunk.clone(), chunk]),
+                (3, b"labels".to_vec(), vec![chunk.clone(), later]),
                 (4, b"x".to_vec(), vec![])
             ]
         );
+
+        // In another order than that of time nothing was ever written.
+        let mut payload = Vec::new();
+        push_chunks(
+            &mut payload,
+            RecordKind::AnyChunks,
+            SeriesId(3),
+            b"labels",
+            [chunk.as_ref(), chunk.as_ref()].into_iter(),
+        );
+        let outcome = read_chunks(RecordKind::AnyChunks, &payload, |_, _, _| {});
+        assert_eq!(outcome, Err(RecordError::Range));
     }
 
     proptest! {

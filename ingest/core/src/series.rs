@@ -56,8 +56,12 @@ impl Series {
 
     pub(crate) fn restored(labels: Labels, hash: u64, mut chunks: Vec<Arc<Chunk>>) -> Self {
         let open = chunks
-            .pop_if(|last| last.samples_len() < SAMPLES_PER_CHUNK)
-            .and_then(|last| Open::reopen(&last));
+            .last()
+            .filter(|last| last.samples_len() < SAMPLES_PER_CHUNK)
+            .and_then(|last| Open::reopen(last));
+        if open.is_some() {
+            chunks.pop();
+        }
         let newest = match (&open, chunks.last()) {
             (Some(open), _) => Some(open.newest()),
             (None, Some(sealed)) => newest_of(sealed),
@@ -74,9 +78,11 @@ impl Series {
 
     /// A snapshot holds a long series in several parts, in the order of time.
     pub(crate) fn restore_more(&mut self, chunks: Vec<Arc<Chunk>>) {
+        let last = self.last_time();
         let mut all = std::mem::take(&mut self.sealed);
         all.extend(self.open.take().map(Open::seal));
-        all.extend(chunks);
+        let newer = |chunk: &Arc<Chunk>| last.is_none_or(|last| last < chunk.min_time);
+        all.extend(chunks.into_iter().filter(newer));
         let more = Self::restored(self.labels.clone(), self.hash, all);
         self.newest = more.newest;
         self.sealed = more.sealed;

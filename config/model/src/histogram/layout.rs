@@ -81,6 +81,9 @@ impl Histogram {
             }
             return Ok((other, differ));
         }
+        if self.zero_threshold.is_nan() || other.zero_threshold.is_nan() {
+            return Err(IncompatibleBuckets);
+        }
         while self.zero_threshold != other.zero_threshold {
             if self.zero_threshold > other.zero_threshold {
                 let threshold = self.zero_threshold;
