@@ -1,6 +1,7 @@
 //! A block's index: places are held, and what stands there is read when it is wanted.
 //!
 //! Held are the place of every 32nd symbol, and of every label name the place of every 32nd value with the value.
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -18,11 +19,13 @@ use crate::record::SeriesId;
 /// Between two entries of a table whose places are held.
 const HELD_EVERY: u64 = 32;
 
+type HeldNames = BTreeMap<Box<str>, Vec<HeldValue>>;
+
 #[derive(Debug)]
 pub(crate) struct BlockIndex {
     symbols: Symbols,
     /// By label name. The empty name has the postings of all series.
-    names: BTreeMap<Box<str>, Vec<HeldValue>>,
+    names: HeldNames,
     /// Where the table of values ends.
     offsets_end: u64,
 }
@@ -117,13 +120,10 @@ impl Symbols {
 }
 
 /// The table of values: of each name every 32nd.
-fn read_offsets(
-    window: &mut Window<'_>,
-    at: u64,
-) -> Result<(BTreeMap<Box<str>, Vec<HeldValue>>, u64), BlockError> {
+fn read_offsets(window: &mut Window<'_>, at: u64) -> Result<(HeldNames, u64), BlockError> {
     let (start, end) = window.section(at)?;
     let len = window.u32(start)?;
-    let mut names: BTreeMap<Box<str>, Vec<HeldValue>> = BTreeMap::new();
+    let mut names = HeldNames::new();
     let mut last: Option<(Box<str>, Box<str>)> = None;
     let mut of_name = 0;
     let mut next = start + 4;
@@ -133,9 +133,11 @@ fn read_offsets(
         next = entry.next;
         let is_new = match &last {
             Some((name, value)) => match name.cmp(&entry.name) {
-                std::cmp::Ordering::Less => true,
-                std::cmp::Ordering::Equal if *value < entry.value => false,
-                _ => return Err(window.malformed(at, "values are not in order")),
+                Ordering::Less => true,
+                Ordering::Equal if *value < entry.value => false,
+                Ordering::Equal | Ordering::Greater => {
+                    return Err(window.malformed(at, "values are not in order"));
+                }
             },
             None => true,
         };
