@@ -23,9 +23,10 @@ use crate::metrics::IngestMetrics;
 use crate::query_slots::{QuerySlot, QuerySlots, TooManyQueries};
 use crate::reader::StoreReader;
 use crate::settings::IngestSettings;
+use crate::start_error::StartError;
 use crate::tenant_blocks::{TenantBlocks, blocks_folder, list_tenants};
 use crate::tenant_store::{StageError, TenantStore};
-use crate::wal::{self, LOG_BYTES_BEFORE_CHECKPOINT, StartError};
+use crate::wal::{self, LOG_BYTES_BEFORE_CHECKPOINT};
 
 /// A tenant takes some 10 kB before its first series, and whoever may write may name tenants.
 const TENANTS_MAX: usize = 10_000;

@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 use crate::block_files::{
     ReadBlockError, block_bytes, list_blocks, open_block, read_meta, remove_block,
 };
-use crate::wal::StartError;
+use crate::start_error::StartError;
 
 /// Of all tenants.
 pub(crate) fn blocks_folder(folder: &Path) -> PathBuf {

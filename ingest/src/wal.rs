@@ -13,11 +13,12 @@ use ingest_core::{Head, Limits, RecordKind, SnapshotCursor};
 use model::TenantId;
 use runtime::Trouble;
 use runtime::log::{
-    Log, LogSettings, OpenError, RecordsFileError, SegmentNumber, SyncPolicy, is_broken_disk,
-    is_want_of_room, read_records, write_records,
+    Log, LogSettings, RecordsFileError, SegmentNumber, SyncPolicy, is_broken_disk, is_want_of_room,
+    read_records, write_records,
 };
 use tracing::{error, info, warn};
 
+use crate::start_error::StartError;
 use crate::tenant_store::TenantStore;
 
 /// Below this a checkpoint is not worth its writes; above it one is made when the log has grown as large as the
@@ -27,21 +28,6 @@ pub(crate) const LOG_BYTES_BEFORE_CHECKPOINT: u64 = 256 * 1024 * 1024;
 /// What is copied out of a head at once, holding its lock, and written as one record.
 const PART_BYTES: usize = 1024 * 1024;
 const SNAPSHOT_EXTENSION: &str = "records";
-
-/// Why the ingest cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error("{} cannot be used for samples", path.display())]
-    Folder {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error(transparent)]
-    Log(#[from] OpenError),
-    #[error(transparent)]
-    Snapshot(#[from] RecordsFileError),
-}
 
 pub(crate) struct Restored {
     pub(crate) log: Log,

@@ -4,7 +4,6 @@ use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
 
 use fakes::SentSample;
 use runtime::{Clock, SystemClock};
@@ -38,7 +37,7 @@ async fn a_kill_around_a_cut_loses_and_doubles_nothing() {
     drop(watchbell);
 
     // Once in peace, to know how long it takes.
-    let (untouched, begun) = (copy_of(prepared.path()), Instant::now());
+    let (untouched, begun) = (copy_of(prepared.path()), tokio::time::Instant::now());
     let process = serve(untouched.path());
     let blocks = wait_for("all ranges to be cut", STARTING, async || {
         let cuts = process.log_text().matches(CUT).count();

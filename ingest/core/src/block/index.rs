@@ -1,6 +1,7 @@
 //! A block's index: places are held, and what stands there is read when it is wanted.
 //!
 //! Held are the place of every 32nd symbol, and of every label name the place of every 32nd value with the value.
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ use crate::record::SeriesId;
 
 /// Between two entries of a table whose places are held.
 const HELD_EVERY: u64 = 32;
+
+type HeldNames = BTreeMap<Box<str>, Vec<HeldValue>>;
 
 #[derive(Debug)]
 pub(crate) struct BlockIndex {
@@ -116,10 +119,7 @@ impl Symbols {
     }
 }
 
-/// Of each name every 32nd value.
-type HeldNames = BTreeMap<Box<str>, Vec<HeldValue>>;
-
-/// The table of values.
+/// The table of values: of each name every 32nd.
 fn read_offsets(window: &mut Window<'_>, at: u64) -> Result<(HeldNames, u64), BlockError> {
     let (start, end) = window.section(at)?;
     let len = window.u32(start)?;
@@ -133,9 +133,9 @@ fn read_offsets(window: &mut Window<'_>, at: u64) -> Result<(HeldNames, u64), Bl
         next = entry.next;
         let is_new = match &last {
             Some((name, value)) => match name.cmp(&entry.name) {
-                std::cmp::Ordering::Less => true,
-                std::cmp::Ordering::Equal if *value < entry.value => false,
-                std::cmp::Ordering::Equal | std::cmp::Ordering::Greater => {
+                Ordering::Less => true,
+                Ordering::Equal if *value < entry.value => false,
+                Ordering::Equal | Ordering::Greater => {
                     return Err(window.malformed(at, "values are not in order"));
                 }
             },
