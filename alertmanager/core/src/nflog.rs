@@ -181,7 +181,8 @@ impl Known {
     fn turn_back(&mut self, now: Timestamp) {
         self.said_at = self.said_at.min(now);
         if self.entry.at > now {
-            self.ahead = Some(self.entry.clone());
+            // As it stands in the file, however often the clock is set back.
+            self.ahead.get_or_insert_with(|| self.entry.clone());
             let lasts = self.entry.expires_at.saturating_since(self.entry.at);
             self.entry.expires_at = now + lasts;
             self.entry.at = now;
@@ -226,6 +227,26 @@ mod tests {
     #[test]
     fn a_key_prints_as_alertmanagers() {
         assert_eq!(key(0).to_string(), r#"{}:{alertname="x"}:def/webhook/0"#);
+    }
+
+    /// However often the clock is set back, the entry of the file is known again.
+    #[test]
+    fn an_entry_of_a_clock_that_was_ahead_is_no_news() {
+        let at = Timestamp::from_secs;
+        let entry = Entry {
+            at: at(1000),
+            firing: [7].into_iter().collect(),
+            resolved: [].into_iter().collect(),
+            expires_at: at(100_000),
+            memory: Memory::default(),
+        };
+        let mut nflog = Nflog::default();
+        assert!(nflog.is_news(&key(0), &entry));
+        nflog.take_over(key(0), entry.clone(), at(1000));
+        for back in [900, 800, 700] {
+            nflog.turn_back(at(back));
+            assert!(!nflog.is_news(&key(0), &entry), "{back}");
+        }
     }
 
     #[test]

@@ -248,11 +248,10 @@ impl Alertmanager {
             entry.is_some_and(|entry| entry.firing.contains(hash))
                 || uncertain.is_some_and(|uncertain| uncertain.firing.contains(hash))
         };
+        let resolve_timeout = policy.config.global.resolve_timeout;
         let said = |stored: &StoredAlert| {
             let (alert, hash) = (&stored.alert, stored.hash);
-            if alert.status(now) == AlertStatus::Resolved {
-                return Elsewhere::Nothing;
-            }
+            let is_over = alert.status(now) == AlertStatus::Resolved;
             let mut mentioned: Option<(Timestamp, AlertStatus)> = None;
             let mut left_out = None;
             let mut was_told_before = false;
@@ -280,6 +279,16 @@ impl Alertmanager {
                     }
                 }
             }
+            if is_over {
+                return match mentioned {
+                    // It began again there, after it had ended here.
+                    Some((at, AlertStatus::Firing)) => Elsewhere::FiresAgain {
+                        since: at.min(now),
+                        until: now + resolve_timeout,
+                    },
+                    Some((_, AlertStatus::Resolved)) | None => Elsewhere::Nothing,
+                };
+            }
             match mentioned {
                 Some((at, AlertStatus::Resolved)) => Elsewhere::Over(at.min(now)),
                 Some((at, AlertStatus::Firing)) if left_out > Some(at) => Elsewhere::Doubtful,
@@ -287,8 +296,8 @@ impl Alertmanager {
                 Some((_, AlertStatus::Firing)) | None => Elsewhere::Nothing,
             }
         };
-        let TakenOver { ended, doubtful } = self.alerts.take_over(said);
-        for batch in batches(ended.iter().map(|alert| (**alert).clone()).collect()) {
+        let TakenOver { changed, doubtful } = self.alerts.take_over(said);
+        for batch in batches(changed.iter().map(|alert| (**alert).clone()).collect()) {
             self.persist(Record::Alerts(batch));
         }
         let doubtful = doubtful.into_iter().map(|one| (one, Standing::Doubtful));
@@ -302,15 +311,17 @@ impl Alertmanager {
     }
 
     /// What was uncertain before another Alertmanager told of a group it has settled, but for what it did not mention:
-    /// whoever may have been told by this process that an alert fires may still believe so.
+    /// whoever was told by this process that an alert fires, or may have been, may still believe so.
     fn take_word_over(&mut self, key: LogKey, entry: Entry, now: Timestamp) {
-        let before = self.deliveries.uncertain(&key);
-        let firing = before.map(|before| {
-            let mentioned = entry.firing.union(&entry.resolved);
-            before.firing.without(&mentioned)
-        });
+        let mentioned = entry.firing.union(&entry.resolved);
+        let uncertain = self.deliveries.uncertain(&key);
+        let perhaps = uncertain.map(|uncertain| uncertain.firing.without(&mentioned));
+        let surely = self.nflog.entry(&key);
+        let surely = surely.map(|told| told.firing.without(&mentioned));
         let uncertain = Uncertain {
-            firing: firing.unwrap_or_default(),
+            firing: perhaps
+                .unwrap_or_default()
+                .union(&surely.unwrap_or_default()),
             ended: AlertHashes::default(),
         };
         self.deliveries.set_uncertain(key.clone(), uncertain);

@@ -36,13 +36,18 @@ pub enum Elsewhere {
     Nothing,
     /// Its group was told, and it neither as firing nor as over.
     Doubtful,
+    /// It is over here, and was told as firing later. Like all that nobody repeats it ends after a while.
+    FiresAgain {
+        since: Timestamp,
+        until: Timestamp,
+    },
     Over(Timestamp),
 }
 
 /// Which alerts another Alertmanager's log has changed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TakenOver {
-    pub ended: Vec<Arc<Alert>>,
+    pub changed: Vec<Arc<Alert>>,
     pub doubtful: Vec<Fingerprint>,
 }
 
@@ -195,7 +200,16 @@ impl AlertStore {
                 }
                 Elsewhere::Over(at) => {
                     Arc::make_mut(&mut stored.alert).ends_at = at;
-                    taken_over.ended.push(Arc::clone(&stored.alert));
+                    taken_over.changed.push(Arc::clone(&stored.alert));
+                }
+                Elsewhere::FiresAgain { since, until } => {
+                    let alert = Arc::make_mut(&mut stored.alert);
+                    alert.starts_at = since;
+                    alert.ends_at = until;
+                    alert.updated_at = since;
+                    stored.standing = Standing::Doubtful;
+                    taken_over.changed.push(Arc::clone(&stored.alert));
+                    taken_over.doubtful.push(*fingerprint);
                 }
             }
         }

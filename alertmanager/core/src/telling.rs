@@ -160,9 +160,9 @@ impl Alertmanager {
             debug_assert!(false, "nothing waits for an integration that is gone");
             return;
         };
+        // What it tells as over had ended while the process lived: the next life must not revive it.
+        self.store_alive(now);
         if let Some(uncertain) = attempt.newly_uncertain {
-            // What it tells as over had ended while the process lived: the next life must not revive it.
-            self.store_alive(now);
             self.persist(Record::Attempted {
                 key: attempt.key.clone(),
                 uncertain,

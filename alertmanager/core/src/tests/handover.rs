@@ -276,3 +276,51 @@ fn whoever_was_told_of_an_alert_is_not_told_of_it_again_before_it_is_heard_of() 
     assert_eq!(words_of(&world, 0, before), [""; 0]);
     assert_eq!(words_of(&world, 1, before), ["new alerts added +a +b"]);
 }
+
+/// b was over here before it began again there: its end is not told, and when it is heard of again nothing is new.
+#[test]
+fn what_began_again_elsewhere_is_not_told_as_over() {
+    for compacted in [false, true] {
+        let mut world = World::new(PLAIN);
+        world.fire(&[A, B]);
+        world.until(100);
+        world.resolve(&[B]);
+        world.until(400);
+        if compacted {
+            world.compact();
+        }
+        world.told_elsewhere(0, 500, "a b", "");
+        let before = world.heard.len();
+        world.crash(secs(450));
+        world.until(880);
+        assert_eq!(words(&world, before), [""; 0]);
+        world.fire(&[A, B]);
+        world.until(1140);
+        assert_eq!(words(&world, before), [""; 0]);
+        world.resolve(&[B]);
+        world.fire(&[A]);
+        world.until(1440);
+        assert_eq!(words(&world, before), ["some alerts resolved +a -b"]);
+    }
+}
+
+/// b was told here, and the other one did not know of it yet when it told the group.
+#[test]
+fn the_end_of_what_was_told_here_is_told_whatever_was_told_elsewhere() {
+    for compacted in [false, true] {
+        let mut world = World::new(PLAIN);
+        world.fire(&[A, B]);
+        world.until(100);
+        world.told_elsewhere(0, 400, "c", "");
+        let before = world.heard.len();
+        world.crash(secs(400));
+        world.fire(&[A, C]);
+        if compacted {
+            world.compact();
+        }
+        world.resolve(&[B]);
+        world.until(1000);
+        let told = words(&world, before).join(", ");
+        assert!(told.contains("-b"), "{told}");
+    }
+}

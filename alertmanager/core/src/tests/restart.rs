@@ -245,6 +245,27 @@ fn what_ended_by_itself_is_not_told_as_firing_after_its_end_was() {
     }
 }
 
+/// The same where it was never surely told that it fires, so that its end makes nothing more uncertain.
+#[test]
+fn the_end_of_what_perhaps_nobody_was_told_of_says_that_the_process_lived() {
+    let often = PLAIN.replace("[alertname]", "[alertname], group_interval: 3s");
+    let mut world = World::new(&often).with_script(|_, _| Reaction {
+        after: secs(9),
+        outcome: Outcome::Ambiguous {
+            reason: "no answer".to_owned(),
+        },
+        ..Reaction::take()
+    });
+    world.post(&["alertname=Down instance=b"], Some(at(47)));
+    world.until(49);
+    world.crash(secs(1));
+    let before = world.heard.len();
+    world.until(100);
+    for heard in &world.heard[before..] {
+        assert!(!heard.words().contains("+b"), "{}", heard.words());
+    }
+}
+
 /// A silence that came from elsewhere says nothing of how long this process lived.
 #[test]
 fn a_silence_of_another_alertmanager_ends_no_alert() {
