@@ -1,5 +1,5 @@
 //! Any bytes are records or errors, and what they leave in the head can be read, written and read again.
-use ingest_core::{Head, Limits, RecordKind, SnapshotCursor};
+use ingest_core::{Head, Limits, RecordKind, SeriesView, SnapshotCursor};
 use model::Timestamp;
 
 /// Records: kind, length, payload.
@@ -14,8 +14,16 @@ pub(crate) fn run(bytes: &[u8]) {
         rest = behind;
     }
     head.end_replay();
-    for view in head.select(&[], Timestamp::MIN, Timestamp::MAX) {
-        assert!(view.samples().count() + view.histograms().count() <= view.samples_len());
+    let whole = head.select(&[], Timestamp::MIN, Timestamp::MAX);
+    let newest = head.select_newest(&[], Timestamp::MIN, Timestamp::MAX);
+    for (whole, newest) in whole.iter().zip(newest) {
+        let last_of = |view: &SeriesView| {
+            let points = view.points(Timestamp::MIN, Timestamp::MAX, &mut usize::MAX.clone());
+            let points = points.expect("there is no limit");
+            let float = points.samples.last().map(|sample| sample.timestamp);
+            float.max(points.histograms.last().map(|sample| sample.timestamp))
+        };
+        assert_eq!(last_of(whole), last_of(&newest));
     }
     let mut again = Head::new(Limits::default(), 7);
     let mut from = Some(SnapshotCursor::START);

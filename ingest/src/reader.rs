@@ -2,11 +2,12 @@
 //!
 //! The head is looked at first and the blocks after it, since what leaves the head is among the blocks before: a sample
 //! may be seen twice and is told once, and none is missed.
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use ingest_core::{Head, SelectError};
-use model::{HistogramSample, Labels, Matcher, Sample, Timestamp};
+use ingest_core::{Head, Points, SelectError, SeriesView, TooManyPoints};
+use model::{Labels, Matcher, Sample, Timestamp};
 use promql::{ReadError, Selection, Series, SeriesReader};
 use tracing::warn;
 
@@ -134,10 +135,22 @@ impl SeriesReader for StoreReader {
             matchers,
             after,
             until,
+            newest_only,
         } = *selection;
-        let views = store.read(|head| head.select(matchers, after, until));
+        let views = store.read(|head| {
+            if newest_only {
+                head.select_newest(matchers, after, until)
+            } else {
+                head.select(matchers, after, until)
+            }
+        });
         let blocks = store.blocks().overlapping(after, until);
         let mut left = samples_max;
+        if blocks.is_empty() {
+            return points_of(views, after, until, &mut left)
+                .map(|found| found.map(|(labels, points)| series(labels, points)))
+                .collect();
+        }
         let mut found = Found::default();
         for block in blocks {
             let opened = open(&block)?;
@@ -155,35 +168,40 @@ impl SeriesReader for StoreReader {
                 }
             }
             for series in selected.series {
-                let read = series.samples.len() + series.histograms.len();
-                left = left.saturating_sub(read);
-                found.add(series.labels, series.samples, series.histograms);
+                left = left.saturating_sub(series.points.len());
+                found.add(series.labels, series.points);
             }
         }
-        for view in views {
-            let mut samples = Vec::new();
-            for sample in view.samples() {
-                if sample.timestamp > until {
-                    break;
-                }
-                if sample.timestamp > after {
-                    left = left.checked_sub(1).ok_or(ReadError::TooManySamples)?;
-                    samples.push(sample);
-                }
-            }
-            let mut histograms = Vec::new();
-            for sample in view.histograms() {
-                if sample.timestamp > until {
-                    break;
-                }
-                if sample.timestamp > after {
-                    left = left.checked_sub(1).ok_or(ReadError::TooManySamples)?;
-                    histograms.push(sample);
-                }
-            }
-            found.add(view.labels, samples, histograms);
+        for view in points_of(views, after, until, &mut left) {
+            let (labels, points) = view?;
+            found.add(labels, points);
         }
         Ok(found.series)
+    }
+}
+
+/// What the head has, without those that have nothing in the window.
+fn points_of(
+    views: Vec<SeriesView>,
+    after: Timestamp,
+    until: Timestamp,
+    left: &mut usize,
+) -> impl Iterator<Item = Result<(Labels, Points), ReadError>> {
+    views
+        .into_iter()
+        .filter_map(move |view| match view.points(after, until, left) {
+            Ok(points) if points.is_empty() => None,
+            Ok(points) => Some(Ok((view.labels, points))),
+            Err(TooManyPoints) => Some(Err(ReadError::TooManySamples)),
+        })
+}
+
+fn series(labels: Labels, points: Points) -> Series {
+    Series {
+        labels,
+        samples: points.samples,
+        histograms: points.histograms,
+        ..Series::default()
     }
 }
 
@@ -205,23 +223,23 @@ struct Found {
 
 impl Found {
     /// Of two samples of one time that which was added first stays.
-    fn add(&mut self, labels: Labels, samples: Vec<Sample>, histograms: Vec<HistogramSample>) {
-        let Some(place) = self.places.get(&labels) else {
-            let series = Series {
-                labels,
-                samples,
-                histograms,
-                ..Series::default()
-            };
-            if !series.is_empty() {
-                self.places.insert(series.labels.clone(), self.series.len());
-                self.series.push(series);
+    fn add(&mut self, labels: Labels, points: Points) {
+        match self.places.entry(labels) {
+            Entry::Vacant(place) => {
+                let labels = place.key().clone();
+                place.insert(self.series.len());
+                self.series.push(series(labels, points));
             }
-            return;
-        };
-        let known = &mut self.series[*place];
-        extend(&mut known.samples, samples, |sample| sample.timestamp);
-        extend(&mut known.histograms, histograms, |sample| sample.timestamp);
+            Entry::Occupied(place) => {
+                let known = &mut self.series[*place.get()];
+                extend(&mut known.samples, points.samples, |sample| {
+                    sample.timestamp
+                });
+                extend(&mut known.histograms, points.histograms, |sample| {
+                    sample.timestamp
+                });
+            }
+        }
     }
 }
 
@@ -250,6 +268,7 @@ pub(crate) fn newest_samples(
         matchers,
         after,
         until,
+        newest_only: true,
     };
     let series = reader.select(&selection, samples_max)?.into_iter();
     Ok(series

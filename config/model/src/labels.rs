@@ -129,16 +129,13 @@ impl Labels {
 
     /// The labels whose name `keep` accepts.
     #[must_use]
-    pub fn filtered(&self, mut keep: impl FnMut(&str) -> bool) -> Self {
-        let mut packed = String::with_capacity(self.0.len());
-        for (name, value) in self.iter().filter(|(name, _)| keep(name)) {
-            push_part(&mut packed, name);
-            push_part(&mut packed, value);
-        }
-        if packed.len() == self.0.len() {
+    pub fn filtered(&self, keep: impl FnMut(&str) -> bool) -> Self {
+        let mut part = LabelsPart(String::with_capacity(self.0.len()));
+        part.take(self, keep);
+        if part.0.len() == self.0.len() {
             self.clone()
         } else {
-            Self(packed.into())
+            Self(part.0.into())
         }
     }
 
@@ -287,6 +284,37 @@ fn read_length(bytes: &[u8]) -> (usize, usize) {
     }
 }
 
+/// Some labels of a set, in room that is used again for the next set.
+#[derive(Clone, Debug, Default)]
+pub struct LabelsPart(String);
+
+impl LabelsPart {
+    /// Holds those labels of a set whose name `keep` accepts, and nothing else any more.
+    pub fn take(&mut self, of: &Labels, mut keep: impl FnMut(&str) -> bool) {
+        self.0.clear();
+        let mut rest: &str = &of.0;
+        while !rest.is_empty() {
+            let before = rest;
+            let name = take_part(&mut rest);
+            take_part(&mut rest);
+            if keep(name) {
+                self.0.push_str(&before[..before.len() - rest.len()]);
+            }
+        }
+    }
+
+    /// The same text for equal labels, another for others.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.0
+    }
+
+    #[must_use]
+    pub fn to_labels(&self) -> Labels {
+        Labels(self.0.as_str().into())
+    }
+}
+
 /// Changes a label set. Here an empty value means that the label is absent, as in Prometheus.
 #[derive(Clone, Debug, Default)]
 pub struct LabelsBuilder {
@@ -345,7 +373,7 @@ impl LabelsBuilder {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Labels, LabelsBuilder};
+    use super::{Labels, LabelsBuilder, LabelsPart};
 
     fn labels(pairs: &[(&str, &str)]) -> Labels {
         Labels::from_pairs(pairs.iter().copied())
@@ -423,6 +451,15 @@ mod tests {
                 prop_assert_eq!(set.get(name), Some(value.as_str()));
             }
             prop_assert_eq!(set.len(), pairs.len());
+            let is_kept = |name: &str| name.len() % 2 == 0;
+            let kept = Labels::from_pairs(pairs.iter().filter(|(name, _)| is_kept(name)));
+            prop_assert_eq!(&set.filtered(is_kept), &kept);
+            let mut part = LabelsPart::default();
+            part.take(&set, |_| true);
+            prop_assert_eq!(part.to_labels(), set.clone());
+            part.take(&set, is_kept);
+            prop_assert_eq!(part.key() == &*set.0, kept == set);
+            prop_assert_eq!(part.to_labels(), kept);
         }
     }
 }

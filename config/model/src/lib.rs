@@ -27,7 +27,7 @@ pub use fingerprint::Fingerprint;
 pub use go_regex::{GoRegex, RegexError, quote_meta};
 pub use histogram::{Histogram, HistogramSample};
 pub use label_name::{is_classic_label_name, is_classic_metric_name, is_label_name};
-pub use labels::{ALERT_NAME, Labels, LabelsBuilder, METRIC_NAME};
+pub use labels::{ALERT_NAME, Labels, LabelsBuilder, LabelsPart, METRIC_NAME};
 pub use machine::Machine;
 pub use matcher::{MatchOp, Matcher, MatcherDialect, match_all};
 pub use sample::{STALE_NAN, Sample, SampleValue, is_stale_nan, stale_nan};

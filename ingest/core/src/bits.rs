@@ -78,6 +78,27 @@ impl<'a> BitReader<'a> {
         Some(bit == 1)
     }
 
+    /// What comes next, as the highest bits, and how many of them are there: at least 57, or all that are left.
+    #[inline]
+    pub(crate) fn peek(&self) -> (u64, u32) {
+        let byte = self.at / 8;
+        let shift = (self.at % 8) as u32;
+        if let Some(window) = self.bytes.get(byte..).and_then(<[u8]>::first_chunk::<8>) {
+            return (u64::from_be_bytes(*window) << shift, 64 - shift);
+        }
+        let mut window = [0; 8];
+        let rest = self.bytes.get(byte..).unwrap_or_default();
+        window[..rest.len()].copy_from_slice(rest);
+        let there = (rest.len() as u32 * 8).saturating_sub(shift);
+        (u64::from_be_bytes(window) << shift, there)
+    }
+
+    /// Goes on behind bits that [`BitReader::peek`] has shown.
+    #[inline]
+    pub(crate) fn skip(&mut self, count: u32) {
+        self.at += count as usize;
+    }
+
     /// At most 64 bits, as the lowest of the answer.
     #[inline]
     pub(crate) fn bits(&mut self, count: u32) -> Option<u64> {
@@ -143,6 +164,12 @@ mod tests {
             let mut reader = BitReader::new(writer.bytes());
             for (bits, count) in &parts {
                 let expected = if *count == 0 { 0 } else { bits << (64 - count) >> (64 - count) };
+                let (shown, there) = reader.peek();
+                let left = total.div_ceil(8) * 8 - reader.at;
+                prop_assert!(there as usize == left || there >= 57);
+                if *count > 0 && *count <= there {
+                    prop_assert_eq!(shown >> (64 - count), expected);
+                }
                 prop_assert_eq!(reader.bits(*count), Some(expected));
             }
             prop_assert_eq!(reader.at, total);

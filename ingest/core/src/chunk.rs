@@ -252,6 +252,16 @@ impl<'a> ChunkSamples<'a> {
 
     #[inline]
     fn read_delta_of_delta(&mut self) -> Option<i64> {
+        let (shown, there) = self.bits.peek();
+        // Mostly senders keep their interval.
+        if shown >> 63 == 0 && there > 0 {
+            self.bits.skip(1);
+            return Some(0);
+        }
+        self.read_changed_delta()
+    }
+
+    fn read_changed_delta(&mut self) -> Option<i64> {
         let mut width = 0;
         for step in [14, 17, 20, 64] {
             if !self.bits.bit()? {

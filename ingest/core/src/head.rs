@@ -216,13 +216,35 @@ impl Head {
         after: Timestamp,
         until: Timestamp,
     ) -> Vec<SeriesView> {
+        self.overlapping(matchers, after, until)
+            .map(|series| series.view(after, until))
+            .collect()
+    }
+
+    /// The same, for those who want nothing but the newest sample of each series in the window.
+    #[must_use]
+    pub fn select_newest(
+        &self,
+        matchers: &[Matcher],
+        after: Timestamp,
+        until: Timestamp,
+    ) -> Vec<SeriesView> {
+        self.overlapping(matchers, after, until)
+            .map(|series| series.newest_view(after, until))
+            .collect()
+    }
+
+    fn overlapping(
+        &self,
+        matchers: &[Matcher],
+        after: Timestamp,
+        until: Timestamp,
+    ) -> impl Iterator<Item = &Series> {
         self.series
             .matching(matchers)
             .into_iter()
             .filter_map(|id| self.series.get(id))
-            .filter(|series| series.overlaps(after, until))
-            .map(|series| series.view(after, until))
-            .collect()
+            .filter(move |series| series.overlaps(after, until))
     }
 
     /// The label sets that match and have samples in the window.

@@ -7,6 +7,7 @@ use model::{HistogramSample, Labels, Sample, Timestamp};
 use crate::chunk::{Chunk, SAMPLES_PER_CHUNK};
 use crate::newest::Newest;
 use crate::open_chunk::{Open, newest_of};
+use crate::points::{PointWindow, Points, TooManyPoints};
 use crate::record::SeriesId;
 
 /// No chunk reaches over a multiple of this, so that the head can be cut into blocks between chunks.
@@ -243,19 +244,42 @@ impl Series {
             .take_while(|chunk| chunk.min_time <= until)
             .cloned()
             .collect();
-        let open = self
-            .open
-            .as_ref()
-            .filter(|open| open.min_time() <= until && open.max_time() > after)
-            .map(|open| {
-                let (min, max) = (open.min_time(), open.max_time());
-                Chunk::from_stored(min, max, open.encoding(), open.bytes().into())
-            });
         SeriesView {
             labels: self.labels.clone(),
+            newest: None,
             sealed,
-            open,
+            open: self.open_view(after, until),
         }
+    }
+
+    /// The same, but only what the newest sample of the window lies in.
+    pub(crate) fn newest_view(&self, after: Timestamp, until: Timestamp) -> SeriesView {
+        let mut view = SeriesView {
+            labels: self.labels.clone(),
+            newest: None,
+            sealed: Vec::new(),
+            open: None,
+        };
+        match &self.open {
+            Some(Open::Floats(open))
+                if open.last().timestamp <= until && open.last().timestamp > after =>
+            {
+                view.newest = Some(open.last());
+            }
+            Some(open) if open.min_time() <= until => view.open = self.open_view(after, until),
+            _ => {
+                let end = self.sealed.partition_point(|chunk| chunk.min_time <= until);
+                view.sealed.extend(self.sealed[..end].last().cloned());
+            }
+        }
+        view
+    }
+
+    fn open_view(&self, after: Timestamp, until: Timestamp) -> Option<Chunk> {
+        let open = self.open.as_ref()?;
+        let (min, max) = (open.min_time(), open.max_time());
+        (min <= until && max > after)
+            .then(|| Chunk::from_stored(min, max, open.encoding(), open.bytes().into()))
     }
 }
 
@@ -263,30 +287,32 @@ impl Series {
 #[derive(Clone, Debug)]
 pub struct SeriesView {
     pub labels: Labels,
+    /// The only sample that is wanted, where it was known without reading.
+    newest: Option<Sample>,
     sealed: Vec<Arc<Chunk>>,
     open: Option<Chunk>,
 }
 
 impl SeriesView {
-    /// The samples in the order of time: whole chunks, so some may lie outside the window that was asked for.
-    pub fn samples(&self) -> impl Iterator<Item = Sample> {
-        self.chunks().flat_map(Chunk::samples)
-    }
-
-    /// The same for histograms.
-    pub fn histograms(&self) -> impl Iterator<Item = HistogramSample> {
-        self.chunks().flat_map(Chunk::histograms)
-    }
-
-    fn chunks(&self) -> impl Iterator<Item = &Chunk> {
-        self.sealed.iter().map(AsRef::as_ref).chain(&self.open)
-    }
-
-    /// At least as many as [`SeriesView::samples`] and [`SeriesView::histograms`] yield.
-    #[must_use]
-    pub fn samples_len(&self) -> usize {
-        let lengths = self.chunks().map(Chunk::samples_len);
-        lengths.map(usize::from).sum()
+    /// The points in `(after, until]`. Each takes one of what is `left`.
+    pub fn points(
+        &self,
+        after: Timestamp,
+        until: Timestamp,
+        left: &mut usize,
+    ) -> Result<Points, TooManyPoints> {
+        let mut points = Points::default();
+        if let Some(newest) = self.newest {
+            *left = left.checked_sub(1).ok_or(TooManyPoints)?;
+            points.samples.push(newest);
+            return Ok(points);
+        }
+        let window = PointWindow { after, until };
+        for chunk in self.sealed.iter().map(AsRef::as_ref).chain(&self.open) {
+            let bytes = (chunk.encoding, chunk.bytes());
+            points.add_chunk(bytes, window, |_| true, left)?;
+        }
+        Ok(points)
     }
 
     /// Takes chunks from the front until they reach `bytes_max`, at least one. Answers them, and the time behind
@@ -346,7 +372,9 @@ mod tests {
     fn seen(series: &Series, after: i64, until: i64) -> Vec<i64> {
         series
             .view(Timestamp::from_secs(after), Timestamp::from_secs(until))
-            .samples()
+            .into_chunks()
+            .iter()
+            .flat_map(|chunk| chunk.samples().collect::<Vec<_>>())
             .map(|sample| sample.timestamp.as_millis() / 1000)
             .collect()
     }

@@ -21,7 +21,7 @@ pub(crate) fn choice(node: &Aggregate) -> LabelChoice {
     }
 }
 
-/// Each row's group, and what the groups' members have in common.
+/// Each row's group, and what the groups' members have in common, in the order of those labels.
 struct Groups {
     of_row: Vec<usize>,
     labels: Vec<Labels>,
@@ -31,15 +31,29 @@ impl Groups {
     fn new(node: &Aggregate, table: &Table) -> Self {
         let choice = choice(node);
         let mut index = GroupIndex::new(&choice);
-        let of_row = table
+        let mut of_row: Vec<usize> = table
             .rows
             .iter()
             .map(|row| index.group_of(&row.labels))
             .collect();
-        Self {
-            of_row,
-            labels: (0..index.len()).map(|group| index.labels(group)).collect(),
+        let groups = index.into_labels().into_iter().enumerate();
+        let mut labels: Vec<(Labels, usize)> =
+            groups.map(|(group, labels)| (labels, group)).collect();
+        if labels.is_sorted() {
+            let labels = labels.into_iter().map(|(labels, _)| labels).collect();
+            return Self { of_row, labels };
         }
+        // The rows may have come in any order.
+        labels.sort_unstable();
+        let mut places = vec![0; labels.len()];
+        for (place, (_, group)) in labels.iter().enumerate() {
+            places[*group] = place;
+        }
+        for group in &mut of_row {
+            *group = places[*group];
+        }
+        let labels = labels.into_iter().map(|(labels, _)| labels).collect();
+        Self { of_row, labels }
     }
 
     /// One row for each group.
@@ -271,7 +285,7 @@ pub(crate) fn count_values(node: &Aggregate, label: &str, input: &Table) -> Tabl
             builder.set(label, &value);
             let group = index.group_of(&builder.build());
             if group == out.rows.len() {
-                out.add_row(index.labels(group), false);
+                out.add_row(index.labels(group).clone(), false);
             }
             out.rows[group].drop_name |= meta.drop_name;
             let count = out.value(group, step);

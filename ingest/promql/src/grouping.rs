@@ -1,9 +1,9 @@
 //! Which label sets belong together, seen through some of their labels only.
+use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, Hasher};
 
 use foldhash::fast::FixedState;
-use model::Labels;
+use model::{Labels, LabelsPart};
 
 use crate::table::METADATA;
 
@@ -45,20 +45,25 @@ impl LabelChoice {
         }
     }
 
-    pub(crate) fn chosen(&self, labels: &Labels) -> Labels {
-        labels.filtered(|name| self.includes(name))
-    }
-
-    fn pairs<'a>(&'a self, labels: &'a Labels) -> impl Iterator<Item = (&'a str, &'a str)> {
-        labels.iter().filter(|(name, _)| self.includes(name))
-    }
-
-    fn hash(&self, labels: &Labels, state: &FixedState) -> u64 {
-        let mut hasher = state.build_hasher();
-        for pair in self.pairs(labels) {
-            pair.hash(&mut hasher);
+    /// The same, to be asked for one name after the other in their order.
+    fn in_order(&self) -> impl FnMut(&str) -> bool {
+        let (mut names, is_listed_chosen) = match self {
+            Self::AllBut(names) => (names.as_slice(), false),
+            Self::Only(names) => (names.as_slice(), true),
+        };
+        move |name| {
+            while let [first, rest @ ..] = names {
+                match first.as_str().cmp(name) {
+                    Ordering::Less => names = rest,
+                    Ordering::Equal => {
+                        names = rest;
+                        return is_listed_chosen;
+                    }
+                    Ordering::Greater => break,
+                }
+            }
+            !is_listed_chosen
         }
-        hasher.finish()
     }
 }
 
@@ -72,55 +77,32 @@ fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
 /// Numbers groups of label sets that agree in the chosen labels: 0, 1, 2 … in the order of their coming.
 pub(crate) struct GroupIndex<'a> {
     choice: &'a LabelChoice,
-    state: FixedState,
-    /// By hash, the first group that has it; groups of equal hash are chained.
-    first: HashMap<u64, usize, FixedState>,
-    groups: Vec<Group>,
-}
-
-struct Group {
-    member: Labels,
-    next: Option<usize>,
+    chosen: LabelsPart,
+    by_key: HashMap<Box<str>, usize, FixedState>,
+    /// What the members of each group have in common.
+    groups: Vec<Labels>,
 }
 
 impl<'a> GroupIndex<'a> {
     pub(crate) fn new(choice: &'a LabelChoice) -> Self {
         Self {
             choice,
-            state: FixedState::default(),
-            first: HashMap::with_hasher(FixedState::default()),
+            chosen: LabelsPart::default(),
+            by_key: HashMap::with_hasher(FixedState::default()),
             groups: Vec::new(),
         }
     }
 
     /// The group of a label set, a new one if there is none yet.
     pub(crate) fn group_of(&mut self, labels: &Labels) -> usize {
-        let hash = self.choice.hash(labels, &self.state);
-        let mut candidate = self.first.get(&hash).copied();
-        let mut last = None;
-        while let Some(index) = candidate {
-            let same = self
-                .choice
-                .pairs(&self.groups[index].member)
-                .eq(self.choice.pairs(labels));
-            if same {
-                return index;
-            }
-            last = Some(index);
-            candidate = self.groups[index].next;
+        self.chosen.take(labels, self.choice.in_order());
+        if let Some(group) = self.by_key.get(self.chosen.key()) {
+            return *group;
         }
-        let index = self.groups.len();
-        self.groups.push(Group {
-            member: labels.clone(),
-            next: None,
-        });
-        match last {
-            Some(last) => self.groups[last].next = Some(index),
-            None => {
-                self.first.insert(hash, index);
-            }
-        }
-        index
+        let group = self.groups.len();
+        self.by_key.insert(self.chosen.key().into(), group);
+        self.groups.push(self.chosen.to_labels());
+        group
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -128,7 +110,11 @@ impl<'a> GroupIndex<'a> {
     }
 
     /// What the members of a group have in common.
-    pub(crate) fn labels(&self, group: usize) -> Labels {
-        self.choice.chosen(&self.groups[group].member)
+    pub(crate) fn labels(&self, group: usize) -> &Labels {
+        &self.groups[group]
+    }
+
+    pub(crate) fn into_labels(self) -> Vec<Labels> {
+        self.groups
     }
 }

@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use model::{LabelsBuilder, METRIC_NAME, MatchOp, Matcher, MatcherDialect, Timestamp};
 
@@ -14,7 +15,7 @@ use crate::answer::EvalError;
 use crate::ast::{Boundary, Expr, VectorSelector};
 use crate::context::Context;
 use crate::reader::SeriesReader;
-use crate::selection::{Wanted, instant_values, read};
+use crate::selection::{Reading, Wanted, instant_values};
 use crate::span::Span;
 use crate::table::{Steps, Table, is_absent};
 
@@ -111,7 +112,15 @@ fn read_infos(
         span: Span::default(),
     };
     let after = times.start.saturating_sub(context.lookback);
-    let series = read(context, reader, &wanted.matchers, after, times.last())?;
+    let reading = Reading {
+        matchers: &wanted.matchers,
+        after,
+        until: times.last(),
+        newest_only: times.count == 1,
+        sees_order: true,
+        series: Rc::default(),
+    };
+    let series = reading.read(context, reader)?;
     instant_values(
         context,
         annotations,

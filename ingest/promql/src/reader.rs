@@ -10,6 +10,8 @@ pub struct Selection<'a> {
     pub after: Timestamp,
     /// Samples are not later than this.
     pub until: Timestamp,
+    /// Of each series nothing but the newest sample is looked at: the reader may leave out the others.
+    pub newest_only: bool,
 }
 
 /// One series and its samples in the order of time, each time at most once. Stale marks are among the samples.

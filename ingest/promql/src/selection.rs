@@ -16,7 +16,7 @@ use model::{HistogramSample, Labels, Matcher, Sample, Timestamp, is_stale_nan};
 use crate::annotations::Annotations;
 
 use crate::answer::EvalError;
-use crate::ast::{Boundary, Expr, VectorSelector};
+use crate::ast::{Binary, Boundary, Expr, ValueType, VectorSelector};
 use crate::boundary_functions::smoothed_value;
 use crate::context::Context;
 use crate::function::FunctionKind;
@@ -32,12 +32,46 @@ pub(crate) struct Sources {
     by_place: HashMap<u32, Rc<Vec<Series>>>,
 }
 
-/// A reading that another selector may share.
-struct Reading<'a> {
-    matchers: &'a [Matcher],
-    after: i64,
-    until: i64,
-    series: Rc<Vec<Series>>,
+/// One look into the store, which several selectors may share.
+pub(crate) struct Reading<'a> {
+    pub(crate) matchers: &'a [Matcher],
+    pub(crate) after: i64,
+    pub(crate) until: i64,
+    pub(crate) newest_only: bool,
+    pub(crate) sees_order: bool,
+    pub(crate) series: Rc<Vec<Series>>,
+}
+
+impl Reading<'_> {
+    fn serves(&self, want: &Want<'_>) -> bool {
+        self.matchers == want.selector.matchers
+            && self.after == want.after
+            && self.until == want.until
+    }
+
+    /// Reads, in the order of labels where that is seen, and counts the samples.
+    pub(crate) fn read(
+        &self,
+        context: &Context<'_>,
+        reader: &dyn SeriesReader,
+    ) -> Result<Vec<Series>, EvalError> {
+        let selection = Selection {
+            matchers: self.matchers,
+            after: Timestamp::from_millis(self.after),
+            until: Timestamp::from_millis(self.until),
+            newest_only: self.newest_only,
+        };
+        let selected = reader.select(&selection, context.samples_left());
+        let mut series = selected.map_err(|error| match error {
+            ReadError::TooManySamples => EvalError::TooManySamples,
+            error @ ReadError::Storage(_) => EvalError::Read(error),
+        })?;
+        context.charge(series.iter().map(size).sum())?;
+        if self.sees_order && !series.is_sorted_by(|left, right| left.labels <= right.labels) {
+            series.sort_by(|left, right| left.labels.cmp(&right.labels));
+        }
+        Ok(series)
+    }
 }
 
 impl Sources {
@@ -49,41 +83,43 @@ impl Sources {
         steps: Steps,
     ) -> Result<Self, EvalError> {
         let mut wanted = Vec::new();
-        collect(context, expr, steps, false, &mut wanted)?;
+        let demand = Demand {
+            compares_histograms: false,
+            sees_order: true,
+        };
+        collect(context, expr, steps, demand, &mut wanted)?;
         let mut sources = Self::default();
         let mut readings: Vec<Reading<'_>> = Vec::new();
-        for Want {
-            selector,
-            after,
-            until,
-            compares_histograms,
-        } in wanted
-        {
-            context.check_cancelled()?;
-            let known = readings.iter().find(|reading| {
-                reading.matchers == selector.matchers
-                    && reading.after == after
-                    && reading.until == until
-            });
-            let series = match known {
-                Some(reading) => Rc::clone(&reading.series),
-                None => {
-                    let series = Rc::new(read(context, reader, &selector.matchers, after, until)?);
-                    readings.push(Reading {
-                        matchers: &selector.matchers,
-                        after,
-                        until,
-                        series: Rc::clone(&series),
-                    });
-                    series
+        for want in &wanted {
+            match readings.iter_mut().find(|reading| reading.serves(want)) {
+                Some(reading) => {
+                    reading.newest_only &= want.newest_only;
+                    reading.sees_order |= want.demand.sees_order;
                 }
+                None => readings.push(Reading {
+                    matchers: &want.selector.matchers,
+                    after: want.after,
+                    until: want.until,
+                    newest_only: want.newest_only,
+                    sees_order: want.demand.sees_order,
+                    series: Rc::default(),
+                }),
+            }
+        }
+        for reading in &mut readings {
+            context.check_cancelled()?;
+            reading.series = Rc::new(reading.read(context, reader)?);
+        }
+        for want in &wanted {
+            let Some(reading) = readings.iter().find(|reading| reading.serves(want)) else {
+                continue;
             };
-            let series = if compares_histograms && has_unknown_hints(&series) {
-                Rc::new(with_hints(&series))
+            let series = if want.demand.compares_histograms && has_unknown_hints(&reading.series) {
+                Rc::new(with_hints(&reading.series))
             } else {
-                series
+                Rc::clone(&reading.series)
             };
-            sources.by_place.insert(selector.span.start, series);
+            sources.by_place.insert(want.selector.span.start, series);
         }
         Ok(sources)
     }
@@ -96,40 +132,22 @@ impl Sources {
     }
 }
 
-/// Reads one selection in the order of labels, and counts its samples.
-pub(crate) fn read(
-    context: &Context<'_>,
-    reader: &dyn SeriesReader,
-    matchers: &[Matcher],
-    after: i64,
-    until: i64,
-) -> Result<Vec<Series>, EvalError> {
-    let selection = Selection {
-        matchers,
-        after: Timestamp::from_millis(after),
-        until: Timestamp::from_millis(until),
-    };
-    let mut series =
-        reader
-            .select(&selection, context.samples_left())
-            .map_err(|error| match error {
-                ReadError::TooManySamples => EvalError::TooManySamples,
-                error @ ReadError::Storage(_) => EvalError::Read(error),
-            })?;
-    context.charge(series.iter().map(size).sum())?;
-    if !series.is_sorted_by(|left, right| left.labels <= right.labels) {
-        series.sort_by(|left, right| left.labels.cmp(&right.labels));
-    }
-    Ok(series)
-}
-
 /// A selector, and the window of time that it looks into.
 struct Want<'a> {
     selector: &'a VectorSelector,
     after: i64,
     until: i64,
+    newest_only: bool,
+    demand: Demand,
+}
+
+/// What those above a selector make of its series.
+#[derive(Clone, Copy)]
+struct Demand {
     /// Neighbouring histograms are compared where nobody has: only their counts and sums are asked for.
     compares_histograms: bool,
+    /// The order of the series can be seen in the answer. Folding them hides it, but for the last bits of a sum.
+    sees_order: bool,
 }
 
 fn has_unknown_hints(series: &[Series]) -> bool {
@@ -164,7 +182,7 @@ fn collect<'a>(
     context: &Context<'_>,
     expr: &'a Expr,
     steps: Steps,
-    compares_histograms: bool,
+    demand: Demand,
     wanted: &mut Vec<Want<'a>>,
 ) -> Result<(), EvalError> {
     if steps.count == 0 {
@@ -179,7 +197,10 @@ fn collect<'a>(
                 selector,
                 after,
                 until: moved.last().saturating_add(ahead),
-                compares_histograms,
+                newest_only: steps.count == 1
+                    && selector.boundary == Boundary::Plain
+                    && !demand.compares_histograms,
+                demand,
             });
         }
         Expr::Matrix(matrix) => {
@@ -195,17 +216,22 @@ fn collect<'a>(
                 selector,
                 after: moved.start.saturating_sub(before),
                 until,
-                compares_histograms,
+                newest_only: false,
+                demand,
             });
         }
         Expr::Subquery(subquery) => {
             let inner = context.subquery_steps(subquery, steps)?;
             // Its steps leave samples out.
-            collect(context, &subquery.expr, inner, false, wanted)?;
+            let demand = Demand {
+                compares_histograms: false,
+                ..demand
+            };
+            collect(context, &subquery.expr, inner, demand, wanted)?;
         }
         // The second argument of `info` is read when the first is known.
         Expr::Call(call) if call.function.kind == FunctionKind::Info => {
-            collect(context, &call.args[0], steps, compares_histograms, wanted)?;
+            collect(context, &call.args[0], steps, demand, wanted)?;
         }
         Expr::Aggregate(_)
         | Expr::Binary(_)
@@ -214,24 +240,48 @@ fn collect<'a>(
         | Expr::Paren(_)
         | Expr::Text(_)
         | Expr::Unary(_) => {
-            let compares_histograms = match expr {
-                Expr::Call(call) => match call.function.kind {
+            let demand = demand.below(expr);
+            for child in expr.children() {
+                collect(context, child, steps, demand, wanted)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Demand {
+    /// What is demanded of the parts of `expr`.
+    fn below(self, expr: &Expr) -> Self {
+        match expr {
+            Expr::Aggregate(node) => Self {
+                sees_order: node.op.takes_param(),
+                ..self
+            },
+            // Errors name the first of the series that are in each other's way.
+            Expr::Binary(node) => Self {
+                sees_order: self.sees_order || joins_vectors(node),
+                ..self
+            },
+            Expr::Call(call) => Self {
+                compares_histograms: match call.function.kind {
                     FunctionKind::HistogramAvg
                     | FunctionKind::HistogramCount
                     | FunctionKind::HistogramSum => true,
                     FunctionKind::HistogramFraction
                     | FunctionKind::HistogramQuantile
                     | FunctionKind::HistogramQuantiles => false,
-                    _ => compares_histograms,
+                    _ => self.compares_histograms,
                 },
-                _ => compares_histograms,
-            };
-            for child in expr.children() {
-                collect(context, child, steps, compares_histograms, wanted)?;
-            }
+                ..self
+            },
+            _ => self,
         }
     }
-    Ok(())
+}
+
+fn joins_vectors(node: &Binary) -> bool {
+    let is_vector = |side: &Expr| side.value_type() == ValueType::Vector;
+    is_vector(&node.lhs) && is_vector(&node.rhs)
 }
 
 /// How far behind its window a selector looks for a neighbour.

@@ -344,7 +344,7 @@ impl Join<'_, '_> {
         let keeps_metadata = (self.node.op.is_comparison() || is_trim) && !self.drop_now;
         let kept = |name: &str| keeps_metadata || !METADATA.contains(&name);
         let matched = |side: Side, table: &Table| match side {
-            Side::Filled(_) => self.groups.labels(group),
+            Side::Filled(_) => self.groups.labels(group).clone(),
             Side::Row(row) => table.rows[row].labels.clone(),
         };
         let base = matched(many, &self.many);

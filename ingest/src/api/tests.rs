@@ -641,6 +641,7 @@ async fn many_writers_at_once_lose_nothing() {
         matchers: &[],
         after: Timestamp::MIN,
         until: Timestamp::MAX,
+        newest_only: false,
     };
     let reader = site.engine.reader(&TenantId::anonymous());
     let all = promql::SeriesReader::select(&reader, &selection, usize::MAX).unwrap();
@@ -881,7 +882,7 @@ async fn what_looks_at_too_much_is_refused() {
     let site = site_with(|settings| settings.query.samples_max = 2);
     site.write(
         "anonymous",
-        &[("a", &[(1, 1.0)]), ("b", &[(2, 1.0), (1, 1.0)])],
+        &[("a", &[(1, 1.0)]), ("b", &[(1, 1.0)]), ("c", &[(1, 1.0)])],
     )
     .await;
     let (status, text) = site.get("/federate?match[]=a").await;

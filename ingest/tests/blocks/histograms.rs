@@ -135,6 +135,7 @@ fn read(site: &Site) -> Told {
         matchers: &[],
         after: Timestamp::MIN,
         until: Timestamp::MAX,
+        newest_only: false,
     };
     let found = site.engine.reader(&tenant()).select(&selection, usize::MAX);
     let mut told = Told::new();

@@ -57,6 +57,7 @@ async fn two_days_go_into_blocks_and_nothing_is_lost_or_doubled() {
         matchers: &[],
         after,
         until,
+        newest_only: false,
     };
     let bound: usize = site.written.values().map(|samples| samples.len()).sum();
     assert!(reader.select(&selection, bound).is_ok());
@@ -272,6 +273,7 @@ async fn damaged_blocks_are_reported_with_their_place_and_the_start_goes_on() {
             matchers: &[],
             after: Timestamp::MIN,
             until: Timestamp::from_millis(first),
+            newest_only: false,
         };
         let found = site.engine.reader(&tenant()).select(&window, usize::MAX);
         if at_start {

@@ -100,6 +100,7 @@ impl Site {
             matchers: &[],
             after: Timestamp::from_millis(after),
             until: Timestamp::from_millis(until),
+            newest_only: false,
         };
         let found = self.engine.reader(&tenant()).select(&selection, usize::MAX);
         let mut table = Table::new();

@@ -1,7 +1,7 @@
 //! A block that is read: what matches, and its samples.
 use std::collections::BTreeMap;
 
-use model::{HistogramSample, Labels, Matcher, Sample, Timestamp};
+use model::{Labels, Matcher, Timestamp};
 
 use crate::block::file::{BlockError, BlockFault, BlockFile, FileName};
 use crate::block::index::{BlockIndex, ChunkPlace, IndexReader, IndexedSeries};
@@ -10,7 +10,7 @@ use crate::block::layout::{
 };
 use crate::block::tombstones::{Interval, Tombstones, is_deleted};
 use crate::block::window::Window;
-use crate::encoding::{floats, histograms};
+use crate::points::{PointWindow, Points, TooManyPoints};
 use crate::record::SeriesId;
 
 /// An opened block: places of its index are held, all else is read when it is wanted.
@@ -25,8 +25,7 @@ pub struct Block {
 #[derive(Clone, Debug, PartialEq)]
 pub struct BlockSeries {
     pub labels: Labels,
-    pub samples: Vec<Sample>,
-    pub histograms: Vec<HistogramSample>,
+    pub points: Points,
 }
 
 /// What a selection found.
@@ -44,6 +43,12 @@ pub enum SelectError {
     Block(#[from] BlockError),
     #[error("too many samples")]
     TooManySamples,
+}
+
+impl From<TooManyPoints> for SelectError {
+    fn from(_: TooManyPoints) -> Self {
+        Self::TooManySamples
+    }
 }
 
 impl Block {
@@ -85,13 +90,13 @@ impl Block {
     ) -> Result<Selected, SelectError> {
         let mut selected = Selected::default();
         let mut left = samples_max;
+        let window = PointWindow { after, until };
         let mut index = self.index_reader();
         let mut chunks = ChunkReader::new(&self.segments);
         for id in index.select(matchers)? {
             let series = index.series(id)?;
             let deleted = self.tombstones.of(series.number);
-            let mut samples = Vec::new();
-            let mut found = Vec::new();
+            let mut points = Points::default();
             for place in series.chunks {
                 if place.max_time <= after || place.min_time > until {
                     continue;
@@ -101,31 +106,13 @@ impl Block {
                     *selected.unknown_chunks.entry(encoding).or_default() += 1;
                     continue;
                 }
-                let wanted = |at: Timestamp| at > after && !is_deleted(deleted, at);
-                for sample in floats(encoding, bytes) {
-                    if sample.timestamp > until {
-                        break;
-                    }
-                    if wanted(sample.timestamp) {
-                        left = left.checked_sub(1).ok_or(SelectError::TooManySamples)?;
-                        samples.push(sample);
-                    }
-                }
-                for sample in histograms(encoding, bytes) {
-                    if sample.timestamp > until {
-                        break;
-                    }
-                    if wanted(sample.timestamp) {
-                        left = left.checked_sub(1).ok_or(SelectError::TooManySamples)?;
-                        found.push(sample);
-                    }
-                }
+                let is_wanted = |at: Timestamp| !is_deleted(deleted, at);
+                points.add_chunk((encoding, bytes), window, is_wanted, &mut left)?;
             }
-            if !samples.is_empty() || !found.is_empty() {
+            if !points.is_empty() {
                 selected.series.push(BlockSeries {
                     labels: series.labels,
-                    samples,
-                    histograms: found,
+                    points,
                 });
             }
         }

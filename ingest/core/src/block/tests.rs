@@ -110,7 +110,7 @@ fn read(block: &Block) -> Table {
     };
     let series = found.series.into_iter();
     series
-        .map(|series| (series.labels, samples(series.samples)))
+        .map(|series| (series.labels, samples(series.points.samples)))
         .collect()
 }
 
@@ -259,9 +259,9 @@ fn a_window_and_a_bound_of_samples() {
             block.select(&[], after, until, samples_max)
         };
         let found = window(expected).unwrap().series;
-        let samples: usize = found.iter().map(|series| series.samples.len()).sum();
+        let samples: usize = found.iter().map(|series| series.points.samples.len()).sum();
         assert_eq!(samples, expected, "({after}, {until}]");
-        assert!(found.iter().all(|series| !series.samples.is_empty()));
+        assert!(found.iter().all(|series| !series.points.samples.is_empty()));
         if expected > 0 {
             assert!(matches!(
                 window(expected - 1),

@@ -101,10 +101,11 @@ fn seen(head: &Head) -> BTreeMap<String, Vec<(i64, u64)>> {
         .into_iter()
         .map(|view| {
             let ago = |at: Timestamp| (NOW.as_millis() - at.as_millis()) / 1000;
-            let floats = view
-                .samples()
+            let points = view.points(Timestamp::MIN, Timestamp::MAX, &mut usize::MAX.clone());
+            let points = points.unwrap();
+            let floats = (points.samples.iter())
                 .map(|sample| (ago(sample.timestamp), sample.value.to_bits()));
-            let histograms = view.histograms().map(|sample| {
+            let histograms = points.histograms.iter().map(|sample| {
                 let value = HISTOGRAM + sample.histogram.count;
                 (ago(sample.timestamp), value.to_bits())
             });
