@@ -256,7 +256,8 @@ fn extend<T>(known: &mut Vec<T>, more: Vec<T>, time: impl Fn(&T) -> Timestamp) {
     }
 }
 
-/// The newest sample of each series in the window, for those who want nothing else. At most `samples_max` are looked at.
+/// The newest sample of each series in the window, for those who want nothing else: where it is a histogram the series is
+/// left out. At most `samples_max` are looked at.
 pub(crate) fn newest_samples(
     reader: &StoreReader,
     matchers: &[Matcher],
@@ -272,6 +273,11 @@ pub(crate) fn newest_samples(
     };
     let series = reader.select(&selection, samples_max)?.into_iter();
     Ok(series
-        .filter_map(|series| Some((series.labels, *series.samples.last()?)))
+        .filter_map(|series| {
+            let newest = *series.samples.last()?;
+            let histogram = series.histograms.last();
+            let is_newest = histogram.is_none_or(|later| later.timestamp < newest.timestamp);
+            is_newest.then_some((series.labels, newest))
+        })
         .collect())
 }

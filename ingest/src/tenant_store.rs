@@ -111,7 +111,7 @@ impl TenantStore {
                 Ok((Some(receipt), report))
             }
             Err(error) => {
-                state.head.abort(staged);
+                state.head.take_back(staged);
                 Err(error.into())
             }
         }

@@ -20,6 +20,7 @@ use crate::encoding::Encoding;
 use crate::histogram_record::read_histograms;
 use crate::label_bytes::{LabelError, push_labels, read_labels, shown};
 use crate::limits::Limits;
+use crate::newest::Newest;
 use crate::record::{
     RecordError, RecordKind, SeriesId, push_chunks, read_chunks, read_definitions, read_samples,
 };
@@ -194,16 +195,38 @@ impl Head {
         }
     }
 
-    /// The log does not have the records, and never will.
+    /// The log does not have the records, and never will. What was staged later may still wait for the log.
     pub fn abort(&mut self, staged: Staged) {
-        let floats = staged.samples.into_iter().map(|(id, _)| id);
-        let histograms = staged.histograms.into_iter().map(|(_, id, _)| id);
-        for id in floats.chain(histograms) {
+        for id in staged.ids() {
             if let Some(series) = self.series.get_mut(id) {
                 series.pending -= 1;
                 if series.pending == 0 {
                     series.forget_pending();
                 }
+            }
+        }
+    }
+
+    /// The log has refused the records of what was staged last. What was staged before it may still wait for the log,
+    /// and is what the next request is measured by.
+    pub fn take_back(&mut self, staged: Staged) {
+        self.unstage(staged.ids(), &staged.before);
+    }
+
+    fn unstage(
+        &mut self,
+        ids: impl Iterator<Item = SeriesId>,
+        before: &[(SeriesId, Option<Newest>)],
+    ) {
+        for id in ids {
+            if let Some(series) = self.series.get_mut(id) {
+                series.pending -= 1;
+            }
+        }
+        // Backwards, since one series may stand in a request twice.
+        for (id, newest) in before.iter().rev() {
+            if let Some(series) = self.series.get_mut(*id) {
+                series.newest = *newest;
             }
         }
     }
@@ -586,19 +609,8 @@ impl Head {
         let Err(error) = outcome else {
             return Ok(stage.finish());
         };
-        let floats = stage.samples.iter().map(|(id, _)| id);
-        let histograms = stage.histograms.iter().map(|(_, id, _)| id);
-        for id in floats.chain(histograms) {
-            if let Some(series) = self.series.get_mut(*id) {
-                series.pending -= 1;
-            }
-        }
-        // Backwards, since one series may stand in a request twice.
-        for (id, newest) in stage.before.into_iter().rev() {
-            if let Some(series) = self.series.get_mut(id) {
-                series.newest = newest;
-            }
-        }
+        let (staged, _) = stage.finish();
+        self.unstage(staged.ids(), &staged.before);
         for id in (first_new..self.next_id).rev() {
             self.series.remove_last(SeriesId(id));
         }

@@ -12,16 +12,26 @@ use crate::record::{RecordKind, SamplesWriter, SeriesId, push_definition};
 use crate::series::{Place, Series};
 
 /// What was admitted and waits for the log. It must come back by `Head::commit` or `Head::abort`, in the order of
-/// staging.
+/// staging, or at once by `Head::take_back`.
 #[derive(Debug)]
 #[must_use]
 pub struct Staged {
     pub(crate) samples: Vec<(SeriesId, Sample)>,
     /// Each with how many of `samples` were admitted before it.
     pub(crate) histograms: Vec<(usize, SeriesId, HistogramSample)>,
+    /// The newest value of each series before it, to take it back.
+    pub(crate) before: Vec<(SeriesId, Option<Newest>)>,
     /// Series whose definitions are among the records.
     pub(crate) defined: Vec<SeriesId>,
     pub report: Report,
+}
+
+impl Staged {
+    /// The series of every sample.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = SeriesId> {
+        let floats = self.samples.iter().map(|(id, _)| *id);
+        floats.chain(self.histograms.iter().map(|(_, id, _)| *id))
+    }
 }
 
 /// A request's records, in the order in which the log must have them.
@@ -263,6 +273,7 @@ impl Stage {
         let staged = Staged {
             samples: self.samples,
             histograms: self.histograms,
+            before: self.before,
             defined: self.defined,
             report,
         };

@@ -7,9 +7,10 @@ use model::{Labels, LabelsBuilder};
 use crate::annotations::Annotations;
 use crate::answer::EvalError;
 use crate::ast::{Aggregate, AggregateOp};
+use crate::context::Context;
+use crate::folding::{FoldedRow, Taker, fold_rows};
 use crate::grouping::{GroupIndex, LabelChoice};
 use crate::histogram_aggregate;
-use crate::kahan::{KahanMean, KahanSum};
 use crate::quantile::{ascending, quantile};
 use crate::table::{ABSENT, Cell, Table, is_absent};
 
@@ -74,91 +75,31 @@ pub(crate) fn fold(
     node: &Aggregate,
     input: &Table,
     annotations: &RefCell<Annotations<'_>>,
-) -> Table {
-    let groups = Groups::new(node, input);
-    let mut out = groups.table(input);
+    context: &Context<'_>,
+) -> Result<Table, EvalError> {
     if input.has_histograms() {
         if takes_histograms(node.op) {
+            context.work(input.cells())?;
+            let groups = Groups::new(node, input);
+            let mut out = groups.table(input);
             let span = node.expr.span();
             histogram_aggregate::fold(node.op, input, &groups.of_row, &mut out, span, annotations);
-            return out;
+            return Ok(out);
         }
         note_ignored(node, input, annotations);
     }
-    match node.op {
-        AggregateOp::Avg => fold_with(
-            input,
-            &groups,
-            &mut out,
-            KahanMean::starting_at,
-            KahanMean::add,
-            |mean| mean.value(),
-        ),
-        AggregateOp::Count => fold_with(
-            input,
-            &groups,
-            &mut out,
-            |_| 1.0,
-            |count, _| *count += 1.0,
-            |count| *count,
-        ),
-        AggregateOp::Group => fold_with(input, &groups, &mut out, |_| (), |(), _| (), |()| 1.0),
-        AggregateOp::Max => fold_with(
-            input,
-            &groups,
-            &mut out,
-            |value| value,
-            |max, value| {
-                if *max < value || max.is_nan() {
-                    *max = value;
-                }
-            },
-            |max| *max,
-        ),
-        AggregateOp::Min => fold_with(
-            input,
-            &groups,
-            &mut out,
-            |value| value,
-            |min, value| {
-                if *min > value || min.is_nan() {
-                    *min = value;
-                }
-            },
-            |min| *min,
-        ),
-        AggregateOp::StdDev => fold_with(
-            input,
-            &groups,
-            &mut out,
-            Variance::starting_at,
-            Variance::add,
-            |spread| spread.value().sqrt(),
-        ),
-        AggregateOp::StdVar => fold_with(
-            input,
-            &groups,
-            &mut out,
-            Variance::starting_at,
-            Variance::add,
-            |spread| spread.value(),
-        ),
-        AggregateOp::Sum => fold_with(
-            input,
-            &groups,
-            &mut out,
-            KahanSum::starting_at,
-            |sum, value| *sum = sum.plus(value),
-            |sum| sum.value(),
-        ),
-        AggregateOp::BottomK
-        | AggregateOp::CountValues
-        | AggregateOp::LimitK
-        | AggregateOp::LimitRatio
-        | AggregateOp::Quantile
-        | AggregateOp::TopK => {}
-    }
-    out
+    let rows = |take: &mut Taker<'_>| {
+        for (row, meta) in input.rows.iter().enumerate() {
+            take(FoldedRow {
+                labels: &meta.labels,
+                drop_name: meta.drop_name,
+                values: input.row_values(row),
+            })?;
+        }
+        Ok(true)
+    };
+    let folded = fold_rows(node.op, &choice(node), input.steps, context, rows)?;
+    Ok(folded.unwrap_or_default())
 }
 
 fn takes_histograms(op: AggregateOp) -> bool {
@@ -181,71 +122,18 @@ pub(crate) fn note_ignored(
     }
 }
 
-fn fold_with<S: Clone>(
-    input: &Table,
-    groups: &Groups,
-    out: &mut Table,
-    begin: impl Fn(f64) -> S,
-    add: impl Fn(&mut S, f64),
-    finish: impl Fn(&S) -> f64,
-) {
-    let mut states: Vec<Option<S>> = vec![None; groups.labels.len()];
-    for step in 0..input.steps {
-        states.fill(None);
-        for (row, group) in groups.of_row.iter().enumerate() {
-            let value = input.value(row, step);
-            if is_absent(value) {
-                continue;
-            }
-            match &mut states[*group] {
-                Some(state) => add(state, value),
-                state @ None => *state = Some(begin(value)),
-            }
-        }
-        for (group, state) in states.iter().enumerate() {
-            if let Some(state) = state {
-                out.set(group, step, finish(state));
-            }
-        }
-    }
-    out.prune();
-}
-
-/// Welford's method. A first value that is no finite number spoils the whole.
-#[derive(Clone)]
-struct Variance {
-    count: f64,
-    mean: f64,
-    squares: f64,
-}
-
-impl Variance {
-    fn starting_at(value: f64) -> Self {
-        Self {
-            count: 1.0,
-            mean: value,
-            squares: if value.is_finite() { 0.0 } else { f64::NAN },
-        }
-    }
-
-    fn add(&mut self, value: f64) {
-        self.count += 1.0;
-        let delta = value - self.mean;
-        self.mean += delta / self.count;
-        self.squares += delta * (value - self.mean);
-    }
-
-    fn value(&self) -> f64 {
-        self.squares / self.count
-    }
-}
-
 /// `quantile`: one parameter for each step.
-pub(crate) fn quantiles(node: &Aggregate, params: &[f64], input: &Table) -> Table {
+pub(crate) fn quantiles(
+    node: &Aggregate,
+    params: &[f64],
+    input: &Table,
+    context: &Context<'_>,
+) -> Result<Table, EvalError> {
     let groups = Groups::new(node, input);
     let mut out = groups.table(input);
     let mut members: Vec<Vec<f64>> = vec![Vec::new(); groups.labels.len()];
     for (step, param) in params.iter().enumerate() {
+        context.work(input.rows.len())?;
         for values in &mut members {
             values.clear();
         }
@@ -262,11 +150,19 @@ pub(crate) fn quantiles(node: &Aggregate, params: &[f64], input: &Table) -> Tabl
         }
     }
     out.prune();
-    out
+    Ok(out)
 }
 
+/// A value is printed, and labels are made with it.
+const COUNT_VALUES_WORK: usize = 32;
+
 /// `count_values`: one row for each value of each group. `label` receives the value.
-pub(crate) fn count_values(node: &Aggregate, label: &str, input: &Table) -> Table {
+pub(crate) fn count_values(
+    node: &Aggregate,
+    label: &str,
+    input: &Table,
+    context: &Context<'_>,
+) -> Result<Table, EvalError> {
     let mut counted = node.clone();
     if !node.without {
         counted.grouping.push(label.to_owned());
@@ -284,7 +180,9 @@ pub(crate) fn count_values(node: &Aggregate, label: &str, input: &Table) -> Tabl
             let mut builder = LabelsBuilder::new(&meta.labels);
             builder.set(label, &value);
             let group = index.group_of(&builder.build());
+            context.work(COUNT_VALUES_WORK)?;
             if group == out.rows.len() {
+                context.charge(input.steps)?;
                 out.add_row(index.labels(group).clone(), false);
             }
             out.rows[group].drop_name |= meta.drop_name;
@@ -296,7 +194,7 @@ pub(crate) fn count_values(node: &Aggregate, label: &str, input: &Table) -> Tabl
             );
         }
     }
-    out
+    Ok(out)
 }
 
 /// Checks the parameter of `topk`, `bottomk` and `limitk` at every step.
@@ -323,7 +221,12 @@ pub(crate) fn counts(params: &[f64]) -> Result<Vec<usize>, EvalError> {
 
 /// `topk`, `bottomk`: the rows with the largest or smallest values of each group stay, at each step others.
 /// Where there is one step they are sorted by value within their groups.
-pub(crate) fn extremes(node: &Aggregate, counts: &[usize], input: Table) -> Table {
+pub(crate) fn extremes(
+    node: &Aggregate,
+    counts: &[usize],
+    input: Table,
+    context: &Context<'_>,
+) -> Result<Table, EvalError> {
     let largest = node.op == AggregateOp::TopK;
     let order = |left: f64, right: f64| match (left.is_nan(), right.is_nan()) {
         // NaN comes last whichever end is asked for.
@@ -336,7 +239,9 @@ pub(crate) fn extremes(node: &Aggregate, counts: &[usize], input: Table) -> Tabl
     kept.drop_histograms();
     kept.values.fill(ABSENT);
     let mut members: Vec<Vec<usize>> = vec![Vec::new(); groups.labels.len()];
+    context.charge(input.cells())?;
     for (step, count) in counts.iter().enumerate() {
+        context.work(input.rows.len())?;
         for rows in &mut members {
             rows.clear();
         }
@@ -360,16 +265,22 @@ pub(crate) fn extremes(node: &Aggregate, counts: &[usize], input: Table) -> Tabl
             let out = sorted.add_row(meta.labels.clone(), meta.drop_name);
             sorted.set(out, 0, input.value(row, 0));
         }
-        return sorted;
+        return Ok(sorted);
     }
     kept.prune();
-    kept
+    Ok(kept)
 }
 
 /// `limitk`: the first rows of each group stay.
-pub(crate) fn first_rows(node: &Aggregate, counts: &[usize], mut input: Table) -> Table {
+pub(crate) fn first_rows(
+    node: &Aggregate,
+    counts: &[usize],
+    mut input: Table,
+    context: &Context<'_>,
+) -> Result<Table, EvalError> {
     let groups = Groups::new(node, &input);
     for (step, count) in counts.iter().enumerate() {
+        context.work(input.rows.len())?;
         let mut seen = vec![0; groups.labels.len()];
         for (row, group) in groups.of_row.iter().enumerate() {
             if !input.holds(row, step) {
@@ -382,7 +293,7 @@ pub(crate) fn first_rows(node: &Aggregate, counts: &[usize], mut input: Table) -
         }
     }
     input.prune();
-    input
+    Ok(input)
 }
 
 /// `limit_ratio`: a row stays where the hash of its labels lies below the ratio; a negative ratio asks for the rest.

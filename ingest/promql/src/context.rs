@@ -10,6 +10,9 @@ use crate::ast::{
 use crate::options::QueryLimits;
 use crate::table::Steps;
 
+/// Some hundred microseconds.
+const WORK_BETWEEN_CHECKS: usize = 1 << 16;
+
 pub(crate) struct Context<'a> {
     limits: &'a QueryLimits<'a>,
     /// The steps of the query itself, not of a subquery.
@@ -20,6 +23,8 @@ pub(crate) struct Context<'a> {
     end: i64,
     pub(crate) lookback: i64,
     samples: Cell<usize>,
+    /// Done since somebody was asked last whether the query is still wanted.
+    work: Cell<usize>,
 }
 
 impl<'a> Context<'a> {
@@ -31,6 +36,7 @@ impl<'a> Context<'a> {
             end,
             lookback: i64::try_from(limits.lookback.as_millis()).unwrap_or(i64::MAX),
             samples: Cell::new(0),
+            work: Cell::new(0),
         }
     }
 
@@ -79,6 +85,18 @@ impl<'a> Context<'a> {
             Some(cancelled) if cancelled() => Err(EvalError::Cancelled),
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Says that about so many values are looked at, and now and then asks whether the query is still wanted.
+    #[inline]
+    pub(crate) fn work(&self, values: usize) -> Result<(), EvalError> {
+        let done = self.work.get().saturating_add(values);
+        if done < WORK_BETWEEN_CHECKS {
+            self.work.set(done);
+            return Ok(());
+        }
+        self.work.set(0);
+        self.check_cancelled()
     }
 
     /// Where a selector with these modifiers looks at each step.

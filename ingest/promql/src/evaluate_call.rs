@@ -148,13 +148,20 @@ impl Evaluator<'_> {
             FunctionKind::LabelJoin => {
                 let mut table = self.vector(&node.args[0], steps)?;
                 let texts: Vec<&str> = node.args[1..].iter().map(text_of).collect();
-                label_functions::join(&mut table, texts[0], texts[1], &texts[2..])?;
+                label_functions::join(&mut table, texts[0], texts[1], &texts[2..], &self.context)?;
                 Ok(table)
             }
             FunctionKind::LabelReplace => {
                 let mut table = self.vector(&node.args[0], steps)?;
                 let text = |index: usize| text_of(&node.args[index]);
-                label_functions::replace(&mut table, text(1), text(2), text(3), text(4))?;
+                label_functions::replace(
+                    &mut table,
+                    text(1),
+                    text(2),
+                    text(3),
+                    text(4),
+                    &self.context,
+                )?;
                 Ok(table)
             }
             FunctionKind::Sort

@@ -35,6 +35,12 @@ struct RangeSeries<'a> {
     boundary: Boundary,
 }
 
+/// A function's values over one series, step by step; at least one of them is there.
+pub(crate) enum WindowRow<'r> {
+    Cells(Vec<Cell>),
+    Floats(&'r [f64]),
+}
+
 impl Evaluator<'_> {
     pub(crate) fn window_call(
         &self,
@@ -56,6 +62,43 @@ impl Evaluator<'_> {
         kind: FunctionKind,
         steps: Steps,
     ) -> Result<Table, EvalError> {
+        let mut table = Table::new(steps.count);
+        let matrix = self.window_rows(node, kind, steps, |series, drop_name, row| {
+            self.context.charge(steps.count)?;
+            let place = table.add_row(series.labels.clone(), drop_name);
+            match row {
+                WindowRow::Floats(values) => {
+                    let begin = place * steps.count;
+                    table.values[begin..].copy_from_slice(values);
+                }
+                WindowRow::Cells(cells) => {
+                    for (step, cell) in cells.into_iter().enumerate() {
+                        if let Cell::Histogram(histogram) = &cell {
+                            self.context.charge(weight(histogram))?;
+                        }
+                        table.set_cell(place, step, cell);
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        if kind == FunctionKind::AbsentOverTime {
+            let present: Vec<bool> = (0..steps.count)
+                .map(|step| (0..table.rows.len()).any(|row| table.holds(row, step)))
+                .collect();
+            return Ok(absent(matrix, &present));
+        }
+        Ok(table)
+    }
+
+    /// Computes the function for one series after the other, and hands on what is not empty. Answers the range vector.
+    pub(crate) fn window_rows<'n>(
+        &self,
+        node: &'n Call,
+        kind: FunctionKind,
+        steps: Steps,
+        mut each: impl FnMut(&Series, bool, WindowRow<'_>) -> Result<(), EvalError>,
+    ) -> Result<&'n Expr, EvalError> {
         let mut matrix = &node.args[0];
         let mut scalars = Vec::new();
         let mut scalar_spans = Vec::new();
@@ -72,7 +115,6 @@ impl Evaluator<'_> {
             boundary_functions::check(kind, node_matrix.selector.boundary, node.function.name)
                 .map_err(EvalError::Execution)?;
         }
-        let mut table = Table::new(steps.count);
         let mut scratch = Vec::new();
         let mut values = Vec::with_capacity(steps.count);
         let mut not_counters: Vec<String> = Vec::new();
@@ -85,29 +127,20 @@ impl Evaluator<'_> {
                 span: matrix.span(),
             };
             self.check_starts(range, kind, notes);
-            if range.series.histograms.is_empty() {
-                self.float_values(range, kind, &scalars, steps, &mut scratch, &mut values);
+            let row = if range.series.histograms.is_empty() {
+                self.float_values(range, kind, &scalars, steps, &mut scratch, &mut values)?;
                 if values.iter().all(|value| is_absent(*value)) {
                     return Ok(());
                 }
-                self.context.charge(steps.count)?;
-                let row = table.add_row(labels.clone(), range.drop_name);
-                let begin = row * steps.count;
-                table.values[begin..].copy_from_slice(&values);
+                WindowRow::Floats(&values)
             } else {
-                let cells = self.cells(range, kind, &scalars, steps, &mut scratch, notes);
+                let cells = self.cells(range, kind, &scalars, steps, &mut scratch, notes)?;
                 if cells.iter().all(Cell::is_absent) {
                     return Ok(());
                 }
-                self.context.charge(steps.count)?;
-                let row = table.add_row(labels.clone(), range.drop_name);
-                for (step, cell) in cells.into_iter().enumerate() {
-                    if let Cell::Histogram(histogram) = &cell {
-                        self.context.charge(weight(histogram))?;
-                    }
-                    table.set_cell(row, step, cell);
-                }
-            }
+                WindowRow::Cells(cells)
+            };
+            each(&range.series, range.drop_name, row)?;
             if is_rate
                 && !range.series.samples.is_empty()
                 && let Some(name) = labels.metric_name()
@@ -123,13 +156,7 @@ impl Evaluator<'_> {
                 .borrow_mut()
                 .not_a_counter(matrix.span(), &name);
         }
-        if kind == FunctionKind::AbsentOverTime {
-            let present: Vec<bool> = (0..steps.count)
-                .map(|step| (0..table.rows.len()).any(|row| table.holds(row, step)))
-                .collect();
-            return Ok(absent(matrix, &present));
-        }
-        Ok(table)
+        Ok(matrix)
     }
 
     /// The function's values over a series of floats, step by step.
@@ -141,7 +168,7 @@ impl Evaluator<'_> {
         steps: Steps,
         scratch: &mut Vec<f64>,
         values: &mut Vec<f64>,
-    ) {
+    ) -> Result<(), EvalError> {
         values.clear();
         self.slide(range, steps, |step, window| {
             let value = match range.boundary {
@@ -152,7 +179,7 @@ impl Evaluator<'_> {
                 boundary => boundary_functions::compute(kind, boundary, window),
             };
             values.push(value.unwrap_or(ABSENT));
-        });
+        })
     }
 
     /// The function's values over a series with histograms, step by step.
@@ -164,7 +191,7 @@ impl Evaluator<'_> {
         steps: Steps,
         scratch: &mut Vec<f64>,
         notes: Notes<'_, '_>,
-    ) -> Vec<Cell> {
+    ) -> Result<Vec<Cell>, EvalError> {
         let mut cells = Vec::with_capacity(steps.count);
         self.slide(range, steps, |step, window| {
             let scalars = scalars_at(scalars, step);
@@ -181,8 +208,8 @@ impl Evaluator<'_> {
                 }
                 (boundary, _, _) => histogram_boundary::compute(kind, boundary, window, notes),
             });
-        });
-        cells
+        })?;
+        Ok(cells)
     }
 
     /// Calls `each` with the window of every step.
@@ -191,7 +218,7 @@ impl Evaluator<'_> {
         range: &RangeSeries<'_>,
         steps: Steps,
         mut each: impl FnMut(usize, &Window<'_>),
-    ) {
+    ) -> Result<(), EvalError> {
         // Edges that are made of neighbours need those that the lookback reaches.
         let (before, behind) = match range.boundary {
             Boundary::Plain => (0, 0),
@@ -233,8 +260,11 @@ impl Evaluator<'_> {
                 end,
                 at: steps.at(step),
             };
+            let seen = window.samples.len() + window.histograms.len();
+            self.context.work(1 + seen)?;
             each(step, &window);
         }
+        Ok(())
     }
 
     /// Says where a counter's sample began before the sample before it, but not with it.

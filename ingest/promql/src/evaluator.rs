@@ -199,8 +199,16 @@ impl<'a> Evaluator<'a> {
             (Value::Vector(left), Value::Vector(right)) => {
                 let matching = node.matching.clone().unwrap_or_default();
                 let notes = self.binary_notes(node);
-                vector_matching::combine(node, &matching, left, right, self.delayed, notes)
-                    .map(Value::Vector)
+                vector_matching::combine(
+                    node,
+                    &matching,
+                    left,
+                    right,
+                    self.delayed,
+                    notes,
+                    &self.context,
+                )
+                .map(Value::Vector)
             }
             (Value::Ranges(_) | Value::Text(_), _) | (_, Value::Ranges(_) | Value::Text(_)) => {
                 Err(mistyped())

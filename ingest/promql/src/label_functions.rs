@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use model::{GoRegex, LabelsBuilder, METRIC_NAME, is_label_name};
 
 use crate::answer::EvalError;
+use crate::context::Context;
 use crate::table::Table;
 
 /// `label_replace`: where `pattern` matches the whole of `source`'s value, `target` becomes `replacement` with the
@@ -14,14 +15,20 @@ pub(crate) fn replace(
     replacement: &str,
     source: &str,
     pattern: &str,
+    context: &Context<'_>,
 ) -> Result<(), EvalError> {
     let regex = GoRegex::anchored_dot_all(pattern)
         .map_err(|_| invalid("regular expression", "label_replace", pattern))?;
     if !is_valid_name(target) {
         return Err(invalid("destination label name", "label_replace", target));
     }
+    let groups = replacement.matches('$').count();
     for row in &mut table.rows {
-        let Some(value) = regex.expand(row.labels.value(source), replacement) else {
+        let value = row.labels.value(source);
+        // No group is longer than the value.
+        let length_max = (groups.saturating_mul(value.len())).saturating_add(replacement.len());
+        charge_text(context, length_max)?;
+        let Some(value) = regex.expand(value, replacement) else {
             continue;
         };
         let mut builder = LabelsBuilder::new(&row.labels);
@@ -40,6 +47,7 @@ pub(crate) fn join(
     target: &str,
     separator: &str,
     sources: &[&str],
+    context: &Context<'_>,
 ) -> Result<(), EvalError> {
     for source in sources {
         if !is_valid_name(source) {
@@ -54,6 +62,8 @@ pub(crate) fn join(
             .iter()
             .map(|source| row.labels.value(source))
             .collect();
+        let lengths = values.iter().map(|value| value.len() + separator.len());
+        charge_text(context, lengths.sum())?;
         let mut builder = LabelsBuilder::new(&row.labels);
         builder.set(target, &values.join(separator));
         row.labels = builder.build();
@@ -62,6 +72,17 @@ pub(crate) fn join(
         }
     }
     table.merge()
+}
+
+/// What a label of ordinary length needs is counted with its sample.
+const TEXT_FREE: usize = 1024;
+/// A text is held more than once while labels are made of it.
+const TEXT_BYTES_PER_SAMPLE: usize = 4;
+
+/// Counts a text that is to be made, before it is, and that there is something to do.
+fn charge_text(context: &Context<'_>, length: usize) -> Result<(), EvalError> {
+    context.work(1 + length)?;
+    context.charge(length.saturating_sub(TEXT_FREE) / TEXT_BYTES_PER_SAMPLE)
 }
 
 /// `sort_by_label`: by the values of these labels, numbers inside them by their size, then by all labels.

@@ -21,6 +21,7 @@ mod evaluate_aggregate;
 mod evaluate_call;
 mod evaluate_window;
 mod evaluator;
+mod folding;
 pub mod function;
 mod grouping;
 mod histogram_aggregate;

@@ -326,9 +326,8 @@ pub(crate) fn instant_values(
     let mut table = Table::new(steps.count);
     let mut values = Vec::with_capacity(steps.count);
     for one in series {
-        context.check_cancelled()?;
+        context.work(steps.count)?;
         context.charge(steps.count)?;
-        values.clear();
         if selector.boundary == Boundary::Smoothed {
             let fresh = fresh(one);
             let notes = Notes {
@@ -341,9 +340,9 @@ pub(crate) fn instant_values(
             add_cells(&mut table, &one.labels, cells);
             continue;
         }
-        let mut floats = Walk::default();
-        let mut histograms = Walk::default();
         if !one.histograms.is_empty() {
+            let mut floats = Walk::default();
+            let mut histograms = Walk::default();
             let cells = (0..steps.count).map(|step| {
                 let at = times.at(step);
                 let float = floats.latest(&one.samples, at, steps, |sample| sample.timestamp);
@@ -354,25 +353,59 @@ pub(crate) fn instant_values(
             add_cells(&mut table, &one.labels, cells);
             continue;
         }
-        for step in 0..steps.count {
-            let at = times.at(step);
-            let latest = floats
-                .latest(&one.samples, at, steps, |sample| sample.timestamp)
-                .map(|index| (index, &one.samples[index]))
-                .filter(|(_, sample)| {
-                    sample.timestamp.as_millis() > at.saturating_sub(context.lookback)
-                        && !is_stale_nan(sample.value)
-                });
-            values.push(latest.map_or(ABSENT, |(index, sample)| match wanted {
-                Wanted::Millis => sample.timestamp.as_millis() as f64,
-                Wanted::Seconds => sample.timestamp.as_secs_f64(),
-                Wanted::StartSeconds => one.start_of(index).as_secs_f64(),
-                Wanted::Value => sample.value,
-            }));
-        }
+        float_values(context, one, times, wanted, &mut values)?;
         add_values(&mut table, &one.labels, &values);
     }
     Ok(table)
+}
+
+/// Hands on the values of each series of floats, unless none is there: as [`instant_values`] has them, but without a
+/// table of all.
+pub(crate) fn each_instant(
+    context: &Context<'_>,
+    series: &[Series],
+    selector: &VectorSelector,
+    steps: Steps,
+    mut each: impl FnMut(&Labels, &[f64]) -> Result<(), EvalError>,
+) -> Result<(), EvalError> {
+    let times = context.moved(selector.at, &selector.offset, steps)?;
+    let mut values = Vec::with_capacity(steps.count);
+    for one in series {
+        float_values(context, one, times, Wanted::Value, &mut values)?;
+        if values.iter().any(|value| !is_absent(*value)) {
+            each(&one.labels, &values)?;
+        }
+    }
+    Ok(())
+}
+
+fn float_values(
+    context: &Context<'_>,
+    series: &Series,
+    times: Steps,
+    wanted: Wanted,
+    values: &mut Vec<f64>,
+) -> Result<(), EvalError> {
+    context.work(times.count)?;
+    values.clear();
+    let mut floats = Walk::default();
+    for step in 0..times.count {
+        let at = times.at(step);
+        let latest = floats
+            .latest(&series.samples, at, times, |sample| sample.timestamp)
+            .map(|index| (index, &series.samples[index]))
+            .filter(|(_, sample)| {
+                sample.timestamp.as_millis() > at.saturating_sub(context.lookback)
+                    && !is_stale_nan(sample.value)
+            });
+        values.push(latest.map_or(ABSENT, |(index, sample)| match wanted {
+            Wanted::Millis => sample.timestamp.as_millis() as f64,
+            Wanted::Seconds => sample.timestamp.as_secs_f64(),
+            Wanted::StartSeconds => series.start_of(index).as_secs_f64(),
+            Wanted::Value => sample.value,
+        }));
+    }
+    Ok(())
 }
 
 /// A place in the samples of a series that moves on from step to step.

@@ -364,14 +364,18 @@ impl Table {
 
     /// Rows of one metric differ in their other labels, so without the name they differ still.
     pub(crate) fn has_one_name(&self) -> bool {
-        let plain = |labels: &Labels| METADATA[1..].iter().all(|name| labels.get(name).is_none());
-        let Some(first) = self.rows.first() else {
-            return true;
-        };
-        self.rows
-            .iter()
-            .all(|row| row.labels.metric_name() == first.labels.metric_name() && plain(&row.labels))
+        one_name(self.rows.iter().map(|row| &row.labels))
     }
+}
+
+/// Whether all have one name, and none has other metadata.
+pub(crate) fn one_name<'l>(mut sets: impl Iterator<Item = &'l Labels>) -> bool {
+    let plain = |labels: &Labels| METADATA[1..].iter().all(|name| labels.get(name).is_none());
+    let Some(first) = sets.next() else {
+        return true;
+    };
+    let name = first.metric_name();
+    plain(first) && sets.all(|labels| labels.metric_name() == name && plain(labels))
 }
 
 /// What a histogram takes in memory beside its place in a table, counted in floats with their times.

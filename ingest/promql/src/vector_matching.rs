@@ -12,9 +12,13 @@ use model::{Labels, LabelsBuilder};
 use crate::answer::EvalError;
 use crate::arithmetic::{Computed, compute, truth};
 use crate::ast::{Binary, BinaryOp, Cardinality, VectorMatching};
+use crate::context::Context;
 use crate::grouping::{GroupIndex, LabelChoice};
 use crate::histogram_binary::{self, BinaryNotes, Outcome};
 use crate::table::{Cell, METADATA, Table};
+
+/// A group says at each step in one byte whether it is there.
+const BOOLS_PER_SAMPLE: usize = 16;
 
 /// Applies `node`'s operator to the vectors of its sides. `delayed` says that names are dropped when all is computed.
 pub(crate) fn combine(
@@ -24,6 +28,7 @@ pub(crate) fn combine(
     right: Table,
     delayed: bool,
     notes: BinaryNotes<'_, '_>,
+    context: &Context<'_>,
 ) -> Result<Table, EvalError> {
     let choice = if matching.on {
         LabelChoice::only(&matching.labels)
@@ -48,6 +53,7 @@ pub(crate) fn combine(
             &left_groups,
             &right_groups,
             groups.len(),
+            context,
         )?,
         _ => {
             let swapped = matching.cardinality == Cardinality::OneToMany;
@@ -58,6 +64,7 @@ pub(crate) fn combine(
                 (left, right, left_groups, right_groups)
             };
             Join {
+                context,
                 node,
                 matching,
                 notes,
@@ -69,6 +76,7 @@ pub(crate) fn combine(
                 out: Table::new(many.steps),
                 out_rows: HashMap::default(),
                 last_meeting: vec![None; many.rows.len()],
+                filled_by: Vec::new(),
                 met: vec![Met::default(); groups.len()],
                 many,
                 one,
@@ -89,8 +97,11 @@ fn combine_sets(
     left_groups: &[usize],
     right_groups: &[usize],
     groups: usize,
+    context: &Context<'_>,
 ) -> Result<Table, EvalError> {
     let steps = left.steps;
+    context.charge(groups.saturating_mul(steps) / BOOLS_PER_SAMPLE)?;
+    context.work(left.cells().saturating_add(right.cells()))?;
     let present = |table: &Table, numbers: &[usize]| {
         let mut present = vec![false; groups * steps];
         for (row, group) in numbers.iter().enumerate() {
@@ -132,7 +143,8 @@ fn combine_sets(
 }
 
 /// The side of which there may be many meets the side of which there is one. One to one is a case of it.
-struct Join<'a, 'b> {
+struct Join<'a, 'b, 'c> {
+    context: &'a Context<'c>,
     node: &'a Binary,
     matching: &'a VectorMatching,
     notes: BinaryNotes<'a, 'b>,
@@ -151,6 +163,8 @@ struct Join<'a, 'b> {
     out_rows: HashMap<Labels, usize, FixedState>,
     /// For each row on the side of many, whom it met last and the row of the answer that they make.
     last_meeting: Vec<Option<(usize, usize)>>,
+    /// For each row of the answer, the step and the group that met for it last, where there may be many.
+    filled_by: Vec<Option<(usize, usize)>>,
     met: Vec<Met>,
 }
 
@@ -160,8 +174,6 @@ struct Met {
     /// The row on the side of one.
     one: Option<usize>,
     matched: bool,
-    /// Rows of the answer that the group has filled, where there may be many.
-    filled: Vec<usize>,
 }
 
 /// A side of a meeting: a row, or a value that fills in for one.
@@ -175,13 +187,15 @@ const ONE_TO_ONE: &str =
     "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)";
 const NOT_UNIQUE: &str = "multiple matches for labels: grouping labels must ensure unique matches";
 
-impl Join<'_, '_> {
+impl Join<'_, '_, '_> {
     fn run(mut self) -> Result<Table, EvalError> {
         let fill = self.matching.fill;
         // As upstream has it: with `group_right` too, `fill_left` fills in on the side of many.
         let (fill_many, fill_one) = (fill.left, fill.right);
         for step in 0..self.many.steps {
             self.begin(step)?;
+            let rows = self.many.rows.len() + self.one.rows.len();
+            self.context.work(rows + self.met.len())?;
             for row in 0..self.many.rows.len() {
                 if !self.many.holds(row, step) {
                     continue;
@@ -211,7 +225,6 @@ impl Join<'_, '_> {
         for met in &mut self.met {
             met.one = None;
             met.matched = false;
-            met.filled.clear();
         }
         // Where nothing can match nothing is wrong.
         let fill = self.matching.fill;
@@ -258,12 +271,14 @@ impl Join<'_, '_> {
         if one_to_one && computed.is_absent() {
             return Ok(());
         }
-        let out = self.out_row(group, many, one);
+        let out = self.out_row(group, many, one)?;
         if !one_to_one {
-            if self.met[group].filled.contains(&out) {
+            // Other groups that fill the same row are found by the value that is there.
+            let filled_by = (step, group);
+            if self.filled_by[out] == Some(filled_by) {
                 return Err(EvalError::Execution(NOT_UNIQUE.to_owned()));
             }
-            self.met[group].filled.push(out);
+            self.filled_by[out] = Some(filled_by);
         }
         if computed.is_absent() {
             return Ok(());
@@ -314,12 +329,12 @@ impl Join<'_, '_> {
     }
 
     /// The row of the answer that this pair makes, in most steps the same as in the step before.
-    fn out_row(&mut self, group: usize, many: Side, one: Side) -> usize {
+    fn out_row(&mut self, group: usize, many: Side, one: Side) -> Result<usize, EvalError> {
         if let (Side::Row(many), Side::Row(one)) = (many, one)
             && let Some((partner, out)) = self.last_meeting[many]
             && partner == one
         {
-            return out;
+            return Ok(out);
         }
         let labels = self.result_labels(group, many, one);
         let dropped = matches!(many, Side::Row(row) if self.many.rows[row].drop_name);
@@ -327,7 +342,9 @@ impl Join<'_, '_> {
         let out = match self.out_rows.get(&labels) {
             Some(out) => *out,
             None => {
+                self.context.charge(self.out.steps)?;
                 let out = self.out.add_row(labels.clone(), drop_name);
+                self.filled_by.push(None);
                 self.out_rows.insert(labels, out);
                 out
             }
@@ -335,7 +352,7 @@ impl Join<'_, '_> {
         if let (Side::Row(many), Side::Row(one)) = (many, one) {
             self.last_meeting[many] = Some((one, out));
         }
-        out
+        Ok(out)
     }
 
     fn result_labels(&self, group: usize, many: Side, one: Side) -> Labels {

@@ -14,7 +14,7 @@ use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::http::Request;
 use hyper::body::Frame;
 use ingest_core::Limits;
-use model::{Labels, Sample, TenantId, Timestamp};
+use model::{Histogram, Labels, Sample, SampleValue, TenantId, Timestamp};
 use runtime::log::SyncPolicy;
 use runtime::{HeardLog, ManualClock, Metrics};
 use tower::ServiceExt;
@@ -521,6 +521,17 @@ async fn federation_shows_the_newest_samples() {
             "# TYPE up untyped\nup{job=\"a\",instance=\"\"} 0.5 999955000\n".to_owned()
         )
     );
+    // Where histograms came later the float is not the newest any more.
+    let up = Labels::from_pairs([("__name__", "up"), ("job", "a")]);
+    let later = Timestamp::from_millis(NOW.as_millis() - 10_000);
+    let histogram = SampleValue::Histogram(Arc::new(Histogram::default()));
+    let values = [(up, later, histogram)];
+    let written = site
+        .engine
+        .append_values(&TenantId::anonymous(), &values)
+        .await;
+    assert_eq!(written.unwrap().accepted_histograms, 1);
+    assert_eq!(site.get("/federate?match[]=up").await, (200, String::new()));
     let (status, text) = site.get("/federate?match[]=up%7B").await;
     assert_eq!(status, 400, "{text}");
 }

@@ -231,6 +231,22 @@ fn what_the_log_did_not_take_may_be_sent_again() {
     assert_eq!(ages(&head, "up"), [60, 55, 50]);
 }
 
+/// What waits for the log is what the next request is measured by, not what the log refused after it.
+#[test]
+fn what_the_log_refused_may_be_sent_again_while_an_earlier_request_waits() {
+    let mut head = head(Limits::default());
+    let waiting = write(&mut head, &[("up", &[(60, 1.0)])]).unwrap();
+    let refused = write(&mut head, &[("up", &[(40, 1.0), (30, 1.0)])]).unwrap();
+    head.take_back(refused);
+    let between = write(&mut head, &[("up", &[(50, 1.0)])]).unwrap();
+    head.commit(waiting);
+    head.commit(between);
+    let again = write(&mut head, &[("up", &[(40, 1.0), (30, 1.0)])]).unwrap();
+    assert_eq!(again.report.accepted, 2);
+    head.commit(again);
+    assert_eq!(ages(&head, "up"), [60, 50, 40, 30]);
+}
+
 #[test]
 fn impossible_series_are_left_out_and_counted_with_their_reason() {
     let limits = Limits {
@@ -512,6 +528,8 @@ impl Disk {
 enum Step {
     /// Series, seconds after the start, value.
     Stage(Vec<(u8, u8, u8)>),
+    /// The same, but the log did not take it in line.
+    Refused(Vec<(u8, u8, u8)>),
     /// The log took the oldest waiting request, or not.
     Logged(bool),
     CollectGarbage,
@@ -523,11 +541,30 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => prop::collection::vec((0..4_u8, any::<u8>(), 0..6_u8), 1..5).prop_map(Step::Stage),
+        1 => prop::collection::vec((0..4_u8, any::<u8>(), 0..6_u8), 1..5).prop_map(Step::Refused),
         4 => prop::bool::weighted(0.8).prop_map(Step::Logged),
         1 => Just(Step::CollectGarbage),
         1 => Just(Step::Snapshot),
         1 => Just(Step::Restart),
     ]
+}
+
+fn stage_all(head: &mut Head, samples: &[(u8, u8, u8)]) -> Option<(Staged, Records)> {
+    let series: Vec<(String, [(i64, f64); 1])> = samples
+        .iter()
+        .map(|(name, at, value)| {
+            let value = match value {
+                0..3 => f64::from(*value),
+                _ => HISTOGRAM + f64::from(*value),
+            };
+            (format!("s{name}"), [(1000 - i64::from(*at), value)])
+        })
+        .collect();
+    let series: Vec<(&str, &[(i64, f64)])> = series
+        .iter()
+        .map(|(name, samples)| (name.as_str(), samples.as_slice()))
+        .collect();
+    stage(head, &request(&series)).ok()
 }
 
 proptest! {
@@ -549,20 +586,11 @@ proptest! {
         for step in steps {
             match step {
                 Step::Stage(samples) => {
-                    let series: Vec<(String, [(i64, f64); 1])> = samples
-                        .iter()
-                        .map(|(name, at, value)| {
-                            let value = match value {
-                                0..3 => f64::from(*value),
-                                _ => HISTOGRAM + f64::from(*value),
-                            };
-                            (format!("s{name}"), [(1000 - i64::from(*at), value)])
-                        })
-                        .collect();
-                    let series: Vec<(&str, &[(i64, f64)])> =
-                        series.iter().map(|(name, samples)| (name.as_str(), samples.as_slice())).collect();
-                    if let Ok(staged) = stage(&mut head, &request(&series)) {
-                        waiting.push_back(staged);
+                    waiting.extend(stage_all(&mut head, &samples));
+                }
+                Step::Refused(samples) => {
+                    if let Some((staged, _)) = stage_all(&mut head, &samples) {
+                        head.take_back(staged);
                     }
                 }
                 Step::Logged(logged) => {

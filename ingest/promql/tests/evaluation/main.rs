@@ -149,6 +149,78 @@ fn a_query_is_cancelled_between_series() {
     assert_eq!(asked.load(Ordering::Relaxed), 11);
 }
 
+/// However much there is to do for one series, or for one operator.
+#[test]
+fn a_query_is_cancelled_between_values() {
+    let reader = Table::of("m", 200);
+    let asks = |text: &str| {
+        let asked = AtomicUsize::new(0);
+        let cancelled = || {
+            asked.fetch_add(1, Ordering::Relaxed);
+            false
+        };
+        let limits = QueryLimits {
+            cancelled: Some(&cancelled),
+            ..QueryLimits::default()
+        };
+        range(&reader, text, &limits).unwrap();
+        asked.into_inner()
+    };
+    let alone = asks("m");
+    for text in [
+        "sum_over_time(vector(1)[1h:1s])",
+        "quantile_over_time(0.5, (vector(time()))[1h:1s])",
+        r#"count_values("v", m)"#,
+        "m * on() group_left() (vector(1) + vector(1) + vector(1))",
+        "topk(2, m) or topk(2, m) or topk(2, m)",
+        "stddev(m + 1 + 1 + 1 + 1)",
+    ] {
+        assert!(asks(text) > alone + 1, "{text}");
+    }
+}
+
+/// Prometheus holds no value where a series has no sample; a row for each of many short series would.
+#[test]
+fn what_is_folded_is_not_held() {
+    let reader = Table::of("m", 100);
+    for (text, samples_max) in [
+        ("count(m)", 82_000),
+        ("sum(rate(m[10s]))", 53_000),
+        ("max(max_over_time(m[10s]))", 53_000),
+    ] {
+        let limits = QueryLimits {
+            samples_max,
+            ..QueryLimits::default()
+        };
+        let answer = range(&reader, text, &limits);
+        assert!(answer.is_ok(), "{text}: {answer:?}");
+    }
+}
+
+/// A row for every value of every step, or text that doubles, is counted before it is there.
+#[test]
+fn what_would_grow_is_refused_before_it_has() {
+    let reader = Table::of("m", 1);
+    let doubled = (0..40).fold("m".to_owned(), |inner, _| {
+        format!(r#"label_replace({inner}, "n", "$1$1", "n", "(.*)")"#)
+    });
+    let joined = (0..40).fold("m".to_owned(), |inner, _| {
+        format!(r#"label_join({inner}, "n", "", "n", "n")"#)
+    });
+    let counted = r#"count_values("v", vector(time()))"#;
+    for text in [&doubled, &joined, counted] {
+        let limits = QueryLimits {
+            samples_max: 100_000,
+            ..QueryLimits::default()
+        };
+        assert_eq!(
+            range(&reader, text, &limits),
+            Err(EvalError::TooManySamples),
+            "{text}"
+        );
+    }
+}
+
 #[test]
 fn errors_use_prometheus_words() {
     let reader = Table::of("m", 2);
