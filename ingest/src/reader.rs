@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use ingest_core::{Head, Points, SelectError, SeriesView, TooManyPoints};
+use ingest_core::{BlockError, Head, Points, SelectError, SeriesView, TooManyPoints};
 use model::{Labels, Matcher, Sample, Timestamp};
 use promql::{ReadError, Selection, Series, SeriesReader};
 use tracing::warn;
@@ -34,15 +34,17 @@ impl StoreReader {
         after: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<Labels>, ReadError> {
-        let mut sets = BTreeSet::new();
-        self.look(after, until, |part| {
+        // The head is looked at for one selector after the other, so that between two of them writers have their turn.
+        let mut found = Vec::new();
+        if let Some(store) = &self.store {
             for matchers in selectors {
-                sets.extend(match &part {
-                    Part::Head(head) => head.label_sets(matchers, after, until),
-                    Part::Block(block) => block
-                        .label_sets(matchers, after, until)
-                        .map_err(Failed::Block)?,
-                });
+                found.extend(store.read(|head| head.label_sets(matchers, after, until)));
+            }
+        }
+        let mut sets: BTreeSet<Labels> = found.into_iter().collect();
+        self.look_at_blocks(after, until, |block| {
+            for matchers in selectors {
+                sets.extend(block.label_sets(matchers, after, until)?);
             }
             Ok(())
         })?;
@@ -55,13 +57,12 @@ impl StoreReader {
         after: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<String>, ReadError> {
-        let mut names = BTreeSet::new();
-        self.look(after, until, |part| {
-            names.extend(match part {
-                Part::Head(head) if !head.has_samples(after, until) => Vec::new(),
-                Part::Head(head) => head.label_names(),
-                Part::Block(block) => block.label_names(),
-            });
+        let mut names: BTreeSet<String> = self
+            .head_in(after, until, Head::label_names)
+            .into_iter()
+            .collect();
+        self.look_at_blocks(after, until, |block| {
+            names.extend(block.label_names());
             Ok(())
         })?;
         Ok(names.into_iter().collect())
@@ -74,52 +75,56 @@ impl StoreReader {
         after: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<String>, ReadError> {
-        let mut values = BTreeSet::new();
-        self.look(after, until, |part| {
-            values.extend(match part {
-                Part::Head(head) if !head.has_samples(after, until) => Vec::new(),
-                Part::Head(head) => head.label_values(name),
-                Part::Block(block) => block.label_values(name).map_err(Failed::Block)?,
-            });
+        let mut values: BTreeSet<String> = self
+            .head_in(after, until, |head| head.label_values(name))
+            .into_iter()
+            .collect();
+        self.look_at_blocks(after, until, |block| {
+            values.extend(block.label_values(name)?);
             Ok(())
         })?;
         Ok(values.into_iter().collect())
     }
 
-    fn look(
+    /// What the head has, if it has samples in the window.
+    fn head_in(
         &self,
         after: Timestamp,
         until: Timestamp,
-        mut look: impl FnMut(Part<'_>) -> Result<(), Failed>,
+        look: impl FnOnce(&Head) -> Vec<String>,
+    ) -> Vec<String> {
+        let Some(store) = &self.store else {
+            return Vec::new();
+        };
+        store.read(|head| {
+            if head.has_samples(after, until) {
+                look(head)
+            } else {
+                Vec::new()
+            }
+        })
+    }
+
+    fn look_at_blocks(
+        &self,
+        after: Timestamp,
+        until: Timestamp,
+        mut look: impl FnMut(&ingest_core::Block) -> Result<(), BlockError>,
     ) -> Result<(), ReadError> {
         let Some(store) = &self.store else {
             return Ok(());
         };
-        let looked = store.read(|head| look(Part::Head(head)));
-        looked.map_err(|failed| failed.into_error("head"))?;
         for block in store.blocks().overlapping(after, until) {
-            let name = block.meta.ulid.to_string();
             let opened = open(&block)?;
-            look(Part::Block(&opened)).map_err(|failed| failed.into_error(&name))?;
+            let looked = look(&opened);
+            looked.map_err(|error| block_error(&block, &error))?;
         }
         Ok(())
     }
 }
 
-enum Part<'p> {
-    Head(&'p Head),
-    Block(&'p ingest_core::Block),
-}
-
-enum Failed {
-    Block(ingest_core::BlockError),
-}
-
-impl Failed {
-    fn into_error(self, block: &str) -> ReadError {
-        let Self::Block(error) = self;
-        ReadError::Storage(format!("block {block}: {error}"))
-    }
+fn block_error(block: &DiskBlock, error: &BlockError) -> ReadError {
+    ReadError::Storage(format!("block {}: {error}", block.meta.ulid))
 }
 
 impl SeriesReader for StoreReader {
@@ -157,9 +162,7 @@ impl SeriesReader for StoreReader {
             let selected = opened.select(matchers, after, until, left);
             let selected = selected.map_err(|error| match error {
                 SelectError::TooManySamples => ReadError::TooManySamples,
-                SelectError::Block(error) => {
-                    ReadError::Storage(format!("block {}: {error}", block.meta.ulid))
-                }
+                SelectError::Block(error) => block_error(&block, &error),
             })?;
             for (encoding, chunks) in selected.unknown_chunks {
                 self.metrics.unknown_chunks.inc_by(chunks);

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ingest_core::{ExemplarRing, Head, MetadataTable, Records, Report, Staged, WriteError};
 use model::{TenantId, Timestamp};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use runtime::Trouble;
 use runtime::log::{AppendError, Log, Receipt, Record};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::tenant_blocks::TenantBlocks;
 
@@ -76,7 +77,7 @@ impl TenantStore {
     /// From now on nothing before `horizon` is admitted. What was admitted and waits for the log has its outcome when
     /// the receipt has.
     pub(crate) fn refuse_before(&self, horizon: Timestamp) -> Option<Receipt> {
-        let mut state = self.state.write();
+        let mut state = self.lock_to_write();
         state.head.refuse_before(horizon);
         state.waiting.back().map(|(receipt, _)| receipt.clone())
     }
@@ -89,7 +90,7 @@ impl TenantStore {
         log: &Log,
         stage: impl FnOnce(&mut Head) -> Result<(Staged, Records), WriteError>,
     ) -> Result<(Option<Receipt>, Report), StageError> {
-        let mut state = self.state.write();
+        let mut state = self.lock_to_write();
         let (staged, payloads) = stage(&mut state.head)?;
         let report = staged.report.clone();
         if payloads.is_empty() {
@@ -120,7 +121,7 @@ impl TenantStore {
     /// Takes in all requests whose records the log has. A request may be given up by its sender while it waits:
     /// what was logged is kept all the same, by whoever comes here next.
     pub(crate) fn settle(&self) {
-        let mut state = self.state.write();
+        let mut state = self.lock_to_write();
         let State { head, waiting } = &mut *state;
         while let Some(outcome) = waiting.front().and_then(|(receipt, _)| receipt.outcome()) {
             if let Some((_, staged)) = waiting.pop_front() {
@@ -137,11 +138,21 @@ impl TenantStore {
     }
 
     pub(crate) fn read<T>(&self, look: impl FnOnce(&Head) -> T) -> T {
-        look(&self.state.read().head)
+        look(&self.lock_to_read().head)
     }
 
     pub(crate) fn write<T>(&self, change: impl FnOnce(&mut Head) -> T) -> T {
-        change(&mut self.state.write().head)
+        change(&mut self.lock_to_write().head)
+    }
+
+    fn lock_to_read(&self) -> RwLockReadGuard<'_, State> {
+        let free = self.state.try_read();
+        free.unwrap_or_else(|| beside_other_tasks(|| self.state.read()))
+    }
+
+    fn lock_to_write(&self) -> RwLockWriteGuard<'_, State> {
+        let free = self.state.try_write();
+        free.unwrap_or_else(|| beside_other_tasks(|| self.state.write()))
     }
 
     /// Whether there is something to save; the caller saves it, or says so by [`TenantStore::mark_changed`].
@@ -154,14 +165,68 @@ impl TenantStore {
     }
 }
 
+/// Runs what may have to wait for somebody's long look at a tenant, such that neither health checks nor other tenants
+/// wait with it.
+fn beside_other_tasks<T>(wait: impl FnOnce() -> T) -> T {
+    let flavor = Handle::try_current().map(|handle| handle.runtime_flavor());
+    match flavor {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(wait),
+        _ => wait(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use ingest_core::{Head, Limits};
     use model::{Labels, Sample, TenantId, Timestamp};
     use runtime::log::{Log, LogSettings};
 
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
     use super::TenantStore;
     use crate::tenant_blocks::TenantBlocks;
+
+    fn store(folder: &std::path::Path) -> TenantStore {
+        TenantStore::new(
+            TenantId::anonymous(),
+            Head::new(Limits::default(), 0),
+            false,
+            TenantBlocks::new(folder.join("blocks")),
+        )
+    }
+
+    /// One worker, and more tasks that wait than there are workers: the last one must run all the same, since it is
+    /// what ends their waiting.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn who_waits_for_a_long_look_keeps_nobody_else_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(store(folder.path()));
+        let (end, ended) = channel::<()>();
+        let (begin, begun) = channel::<()>();
+        let looking = Arc::clone(&store);
+        let look = std::thread::spawn(move || {
+            looking.read(|_| {
+                begin.send(()).unwrap();
+                ended.recv_timeout(Duration::from_secs(30)).unwrap();
+            });
+        });
+        begun.recv().unwrap();
+        let waiting: Vec<_> = (0..4)
+            .map(|_| {
+                let store = Arc::clone(&store);
+                tokio::spawn(async move { store.settle() })
+            })
+            .collect();
+        tokio::spawn(async move { end.send(()).unwrap() })
+            .await
+            .unwrap();
+        for task in waiting {
+            task.await.unwrap();
+        }
+        look.join().unwrap();
+    }
 
     /// Its records are behind the snapshot's beginning, and the snapshot does not hold it: without the next snapshot
     /// it would be gone with the segment that holds them.
@@ -170,13 +235,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = Log::open(folder.path(), &LogSettings::default()).unwrap();
         let now = Timestamp::from_secs(1_000_000);
-        let head = Head::new(Limits::default(), 0);
-        let store = TenantStore::new(
-            TenantId::anonymous(),
-            head,
-            false,
-            TenantBlocks::new(folder.path().join("blocks")),
-        );
+        let store = store(folder.path());
         let up = Labels::from_pairs([("__name__", "up")]);
         let sample = Sample {
             timestamp: now,
