@@ -1,10 +1,12 @@
 //! One series of the head: its labels, its chunks, and what is on its way to the log.
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use model::{HistogramSample, Labels, Sample, Timestamp};
 
+use crate::block::BlockChunk;
 use crate::chunk::{Chunk, SAMPLES_PER_CHUNK};
+use crate::chunk_merge::merge_chunks;
 use crate::newest::Newest;
 use crate::open_chunk::{Open, newest_of};
 use crate::record::SeriesId;
@@ -235,6 +237,17 @@ impl Series {
         chunks
     }
 
+    /// What came in order at this time.
+    pub(crate) fn find(&self, at: Timestamp) -> Option<Newest> {
+        let view = self.view(at - Duration::from_millis(1), at);
+        let mut floats = view.samples();
+        let float = floats.find(|sample| sample.timestamp == at);
+        float.map(Newest::from).or_else(|| {
+            let sample = view.histograms().find(|sample| sample.timestamp == at)?;
+            Some(Newest::histogram(at, &sample.histogram))
+        })
+    }
+
     /// What the series holds in the window, without reading any of it.
     pub(crate) fn view(&self, after: Timestamp, until: Timestamp) -> SeriesView {
         let first = self.sealed.partition_point(|chunk| chunk.max_time <= after);
@@ -255,6 +268,7 @@ impl Series {
             labels: self.labels.clone(),
             sealed,
             open,
+            late: None,
         }
     }
 }
@@ -265,9 +279,26 @@ pub struct SeriesView {
     pub labels: Labels,
     sealed: Vec<Arc<Chunk>>,
     open: Option<Chunk>,
+    late: Option<Box<LateView>>,
+}
+
+/// What came out of order, and all of the view in order, from when it is first read on.
+#[derive(Clone, Debug)]
+struct LateView {
+    chunks: Vec<Arc<Chunk>>,
+    merged: OnceLock<Vec<Arc<Chunk>>>,
 }
 
 impl SeriesView {
+    /// With chunks over those that came in order; of two samples of one time the one in order stays.
+    pub(crate) fn with_late(self, chunks: Vec<Arc<Chunk>>) -> Self {
+        let merged = OnceLock::new();
+        Self {
+            late: (!chunks.is_empty()).then(|| Box::new(LateView { chunks, merged })),
+            ..self
+        }
+    }
+
     /// The samples in the order of time: whole chunks, so some may lie outside the window that was asked for.
     pub fn samples(&self) -> impl Iterator<Item = Sample> {
         self.chunks().flat_map(Chunk::samples)
@@ -279,13 +310,32 @@ impl SeriesView {
     }
 
     fn chunks(&self) -> impl Iterator<Item = &Chunk> {
-        self.sealed.iter().map(AsRef::as_ref).chain(&self.open)
+        let (sealed, open) = match &self.late {
+            None => (&self.sealed, self.open.as_ref()),
+            Some(late) => (late.merged.get_or_init(|| self.merge(late)), None),
+        };
+        sealed.iter().map(AsRef::as_ref).chain(open)
+    }
+
+    fn merge(&self, late: &LateView) -> Vec<Arc<Chunk>> {
+        let sealed = self.sealed.iter().map(AsRef::as_ref);
+        let in_order = sealed.chain(&self.open);
+        let chunks = in_order.chain(late.chunks.iter().map(AsRef::as_ref));
+        // Others come only from a log that is not what was written.
+        let readable = chunks.filter(|chunk| chunk.encoding.is_known());
+        let merged = merge_chunks(readable.map(BlockChunk::from).collect());
+        let merged = merged.unwrap_or_default().into_iter();
+        merged.map(|chunk| Arc::new(chunk.into())).collect()
     }
 
     /// At least as many as [`SeriesView::samples`] and [`SeriesView::histograms`] yield.
     #[must_use]
     pub fn samples_len(&self) -> usize {
-        let lengths = self.chunks().map(Chunk::samples_len);
+        let in_order = self.sealed.iter().map(AsRef::as_ref).chain(&self.open);
+        let late = self.late.iter().flat_map(|late| &late.chunks);
+        let lengths = in_order
+            .chain(late.map(AsRef::as_ref))
+            .map(Chunk::samples_len);
         lengths.map(usize::from).sum()
     }
 

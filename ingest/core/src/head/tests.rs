@@ -14,10 +14,10 @@ use crate::limits::{Limits, SizeError};
 use crate::record::RecordKind;
 use crate::stage::{Records, Staged};
 
-const NOW: Timestamp = Timestamp::from_secs(1_000_000);
+pub(super) const NOW: Timestamp = Timestamp::from_secs(1_000_000);
 
 /// `up{job=a}` or `up`: enough for these stories.
-fn labels(text: &str) -> Labels {
+pub(super) fn labels(text: &str) -> Labels {
     let (name, rest) = text.split_once('{').unwrap_or((text, ""));
     let pairs = rest
         .trim_end_matches('}')
@@ -35,7 +35,7 @@ fn message(number: u64, content: &[u8]) -> Vec<u8> {
 }
 
 /// From here on a value stands for a histogram of as many observations as it is larger.
-const HISTOGRAM: f64 = 1e6;
+pub(super) const HISTOGRAM: f64 = 1e6;
 
 /// All observations are in one bucket.
 fn histogram_message(observations: u64, at: i64) -> Vec<u8> {
@@ -53,7 +53,7 @@ fn histogram_message(observations: u64, at: i64) -> Vec<u8> {
 }
 
 /// A request of series and their samples `(seconds before NOW, value)`.
-fn request(series: &[(&str, &[(i64, f64)])]) -> Vec<u8> {
+pub(super) fn request(series: &[(&str, &[(i64, f64)])]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (text, samples) in series {
         let mut content = Vec::new();
@@ -80,7 +80,7 @@ fn head(limits: Limits) -> Head {
     Head::new(limits, 7)
 }
 
-fn stage(head: &mut Head, bytes: &[u8]) -> Result<(Staged, Records), WriteError> {
+pub(super) fn stage(head: &mut Head, bytes: &[u8]) -> Result<(Staged, Records), WriteError> {
     head.stage(&WriteRequest::read(bytes).unwrap(), NOW)
 }
 
@@ -90,13 +90,13 @@ fn write(head: &mut Head, series: &[(&str, &[(i64, f64)])]) -> Result<Staged, St
     Ok(staged)
 }
 
-fn written(head: &mut Head, series: &[(&str, &[(i64, f64)])]) {
+pub(super) fn written(head: &mut Head, series: &[(&str, &[(i64, f64)])]) {
     let staged = write(head, series).unwrap();
     head.commit(staged);
 }
 
 /// Every series with its samples as seconds before NOW.
-fn seen(head: &Head) -> BTreeMap<String, Vec<(i64, u64)>> {
+pub(super) fn seen(head: &Head) -> BTreeMap<String, Vec<(i64, u64)>> {
     head.select(&[], Timestamp::MIN, Timestamp::MAX)
         .into_iter()
         .map(|view| {
@@ -502,7 +502,7 @@ impl Disk {
         for (kind, payload) in self.snapshot.iter().chain(&self.log) {
             assert_eq!(head.replay(*kind, payload), Ok(0));
         }
-        head.end_replay();
+        head.end_replay(|_| true);
         head
     }
 }
@@ -596,7 +596,7 @@ proptest! {
     }
 }
 
-const HOUR: i64 = 3600;
+pub(super) const HOUR: i64 = 3600;
 
 fn at(secs: i64) -> Timestamp {
     Timestamp::from_secs(secs)
