@@ -36,7 +36,10 @@ use crate::stage::{Records, Stage, Staged};
 pub struct Head {
     limits: Limits,
     series: SeriesSet,
+    /// Numbers begin anew when all were given out.
     next_id: u32,
+    /// By the request that is being staged.
+    created: Vec<SeriesId>,
     chunks: usize,
     /// Samples before this are in blocks, or come out of order, or never.
     horizon: Timestamp,
@@ -70,6 +73,7 @@ impl Head {
             limits,
             series: SeriesSet::new(seed),
             next_id: 0,
+            created: Vec::new(),
             chunks: 0,
             horizon: Timestamp::MIN,
             cuts: Vec::new(),
@@ -103,7 +107,7 @@ impl Head {
                 max: self.limits.samples_per_request_max,
             });
         }
-        let first_new = self.next_id;
+        let first_new = self.begin_stage();
         let on_refusal = match request.protocol {
             Protocol::V1 => OnRefusal::Whole,
             Protocol::V2 => OnRefusal::Part,
@@ -150,7 +154,7 @@ impl Head {
         now: Timestamp,
     ) -> Result<(Staged, Records), WriteError> {
         let values = values.into_iter();
-        let first_new = self.next_id;
+        let first_new = self.begin_stage();
         let at_least = values.size_hint().0;
         let admission = self.admission(OnRefusal::Sample, now);
         let mut stage = Stage::new(at_least, OnRefusal::Sample, admission);
@@ -691,13 +695,32 @@ impl Head {
             return Ok(id);
         }
         self.limits.check_labels(&labels).map_err(Reason::Size)?;
-        if self.series.len() >= self.limits.series_max || self.next_id == u32::MAX {
+        if self.series.len() >= self.limits.series_max {
             return Err(Reason::SeriesMax);
         }
-        let id = SeriesId(self.next_id);
-        self.next_id += 1;
+        let id = self.free_id().ok_or(Reason::SeriesMax)?;
+        self.created.push(id);
         self.series.insert(id, Series::new(labels, hash));
         Ok(id)
+    }
+
+    /// A number that no series has. The log may have one that had it; the new one's definition comes behind that, and a
+    /// replay tells them apart.
+    fn free_id(&mut self) -> Option<SeriesId> {
+        if self.series.len() > u32::MAX as usize {
+            return None;
+        }
+        while self.series.get(SeriesId(self.next_id)).is_some() {
+            self.next_id = self.next_id.wrapping_add(1);
+        }
+        let id = SeriesId(self.next_id);
+        self.next_id = self.next_id.wrapping_add(1);
+        Some(id)
+    }
+
+    fn begin_stage(&mut self) -> u32 {
+        self.created.clear();
+        self.next_id
     }
 
     fn restore(&mut self, id: SeriesId, label_bytes: &[u8], chunks: Vec<Arc<Chunk>>) {
@@ -712,6 +735,7 @@ impl Head {
         let hash = self.series.hash(label_bytes);
         match self.series.find_labels(hash, &labels) {
             Some(known) if known == id => {
+                self.renumbered.remove(&id);
                 if let Some(series) = self.series.get_mut(id).filter(|_| !chunks.is_empty()) {
                     self.chunks += chunks.len();
                     series.restore_more(chunks);
@@ -722,14 +746,15 @@ impl Head {
             }
             None => {
                 let mut own = id;
-                // A number that another series has already: only where the log is not what was written.
+                // A number that another series had before, when numbers began anew.
                 if self.series.get(id).is_some() {
-                    if self.next_id == u32::MAX {
+                    let Some(free) = self.free_id() else {
                         return;
-                    }
-                    own = SeriesId(self.next_id);
-                    self.next_id += 1;
+                    };
+                    own = free;
                     self.renumbered.insert(id, own);
+                } else {
+                    self.renumbered.remove(&id);
                 }
                 self.chunks += chunks.len();
                 self.series
@@ -738,7 +763,7 @@ impl Head {
         }
     }
 
-    /// Of a request that is refused nothing stays: no sample, and none of the series from `first_new` on.
+    /// Of a request that is refused nothing stays: no sample, and none of its series, whose numbers began at `first_new`.
     fn end_stage(
         &mut self,
         stage: Stage,
@@ -759,8 +784,8 @@ impl Head {
                 series.newest = newest;
             }
         }
-        for id in (first_new..self.next_id).rev() {
-            self.series.remove_last(SeriesId(id));
+        while let Some(id) = self.created.pop() {
+            self.series.remove_one(id);
         }
         self.next_id = first_new;
         Err(error)

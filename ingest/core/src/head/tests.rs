@@ -724,3 +724,65 @@ fn a_day_of_churn_leaves_memory_flat() {
     assert!(held[23][0] <= 1400, "{:?}", held[23]);
     assert_eq!(held[23][2], 3 * held[23][0]);
 }
+
+/// After four milliards of series the numbers of those that are gone are given out again, while the log still has their
+/// samples.
+#[test]
+fn numbers_of_series_begin_anew() {
+    let limits = Limits {
+        retention: Duration::from_secs(3600),
+        ..Limits::default()
+    };
+    let mut head = Head::new(limits.clone(), 7);
+    let mut log = Vec::new();
+    let mut write = |head: &mut Head, series: &[(&str, &[(i64, f64)])]| {
+        let (staged, records) = stage(head, &request(series)).unwrap();
+        log.extend(records);
+        head.commit(staged);
+    };
+    write(
+        &mut head,
+        &[("gone", &[(3500, 1.0)]), ("stays", &[(10, 2.0)])],
+    );
+    head.next_id = u32::MAX - 1;
+    write(&mut head, &[("last", &[(10, 3.0)])]);
+    assert_eq!(head.collect_garbage(NOW + Duration::from_secs(200)), 1);
+    write(
+        &mut head,
+        &[("largest", &[(10, 4.0)]), ("new", &[(10, 5.0)])],
+    );
+    write(&mut head, &[("new", &[(5, 5.0)]), ("newer", &[(5, 6.0)])]);
+    // A refused request gives its numbers back.
+    let refused = request(&[("other", &[(5, 1.0)]), ("new", &[(5, 7.0)])]);
+    stage(&mut head, &refused).unwrap_err();
+    write(&mut head, &[("again", &[(1, 7.0)])]);
+    let names = ["again", "largest", "last", "new", "newer", "stays"];
+    assert_eq!(head.label_values("__name__"), names);
+    let mut numbers: Vec<(u32, String)> = head
+        .series_before(Timestamp::MAX)
+        .into_iter()
+        .map(|(labels, id)| (id.0, labels.value("__name__").to_owned()))
+        .collect();
+    numbers.sort();
+    let named = |number, name: &str| (number, name.to_owned());
+    assert_eq!(
+        numbers,
+        [
+            named(0, "new"),
+            named(1, "stays"),
+            named(2, "newer"),
+            named(3, "again"),
+            named(u32::MAX - 1, "last"),
+            named(u32::MAX, "largest"),
+        ]
+    );
+    let mut restored = Head::new(limits, 7);
+    for (kind, payload) in &log {
+        assert_eq!(restored.replay(*kind, payload), Ok(0));
+    }
+    restored.end_replay(|_| true);
+    restored.collect_garbage(NOW + Duration::from_secs(200));
+    assert_eq!(seen(&restored), seen(&head));
+    written(&mut restored, &[("another", &[(0, 1.0)])]);
+    assert_eq!(restored.series_len(), 7);
+}
