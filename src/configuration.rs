@@ -157,6 +157,10 @@ fn take_over(watchbell: &mut WatchbellConfig, prometheus: &PrometheusConfig) {
     let evaluation = &mut watchbell.evaluation;
     evaluation.interval = evaluation.interval.or(prometheus.evaluation_interval);
     evaluation.query_offset = evaluation.query_offset.or(prometheus.rule_query_offset);
+    let storage = &mut watchbell.storage;
+    storage.out_of_order_time_window = storage
+        .out_of_order_time_window
+        .or(prometheus.out_of_order_time_window);
     watchbell
         .rule_files
         .extend(prometheus.rule_files.iter().cloned());
@@ -324,6 +328,30 @@ mod tests {
                 (interval, query_offset),
                 "{watchbell} and {prometheus}"
             );
+        }
+    }
+
+    #[test]
+    fn the_window_of_either_file_counts() {
+        for (watchbell, prometheus, secs) in [
+            ("", "", 0),
+            (
+                "",
+                "storage: {tsdb: {out_of_order_time_window: 30m}, exemplars: {}}",
+                1800,
+            ),
+            (
+                "storage: {out_of_order_time_window: 0s}",
+                "storage: {tsdb: {out_of_order_time_window: 30m}}",
+                0,
+            ),
+            ("storage: {out_of_order_time_window: 1h}", "", 3600),
+        ] {
+            let own = format!("prometheus_config_file: prometheus.yml\n{watchbell}");
+            let files = [("watchbell.yml", &*own), ("prometheus.yml", prometheus)];
+            let configuration = load(&files).unwrap_or_else(|problems| panic!("{problems}"));
+            let window = configuration.watchbell.storage.out_of_order_time_window();
+            assert_eq!(window.as_secs(), secs, "{watchbell} and {prometheus}");
         }
     }
 

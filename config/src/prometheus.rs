@@ -15,13 +15,15 @@ use crate::rule_files::RuleFilesPattern;
 use crate::source::Source;
 use crate::value::HttpUrl;
 
-/// `rule_files`, `alerting` and three keys of `global`; the rest of the file is not looked at.
+/// `rule_files`, `alerting`, three keys of `global` and one of `storage`; the rest of the file is not looked at.
 #[derive(Clone, Debug)]
 pub struct PrometheusConfig {
     /// Where the file names one; zero counts as none.
     pub evaluation_interval: Option<Duration>,
     pub rule_query_offset: Option<Duration>,
     pub external_labels: Labels,
+    /// `storage.tsdb.out_of_order_time_window`.
+    pub out_of_order_time_window: Option<Duration>,
     pub rule_files: Vec<RuleFilesPattern>,
     /// Applied once to each alert, after the external labels.
     pub alert_relabel_configs: Vec<RelabelConfig>,
@@ -139,6 +141,7 @@ impl Default for PrometheusConfig {
             evaluation_interval: None,
             rule_query_offset: None,
             external_labels: Labels::from_pairs(std::iter::empty::<(&str, &str)>()),
+            out_of_order_time_window: None,
             rule_files: Vec::new(),
             alert_relabel_configs: Vec::new(),
             alertmanagers: Vec::new(),
@@ -164,6 +167,15 @@ fn read_top(
         config.external_labels =
             Labels::from_pairs(labels.map(|(name, text)| (name, expand(&text, environment))));
         global.finish_ignoring_others();
+    }
+    if let Some(cursor) = fields.get("storage") {
+        let mut storage = cursor.fields("config.plain");
+        if let Some(cursor) = storage.get("tsdb") {
+            let mut tsdb = cursor.fields("config.plain");
+            config.out_of_order_time_window = tsdb.duration("out_of_order_time_window");
+            tsdb.finish_ignoring_others();
+        }
+        storage.finish_ignoring_others();
     }
     if let Some(cursor) = fields.get("alerting") {
         let mut alerting = cursor.fields("config.plain");

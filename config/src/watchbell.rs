@@ -47,6 +47,8 @@ pub struct Storage {
     pub retention_bytes_max: Option<u64>,
     /// Within what time written records are on the disk itself; zero: before they are answered.
     pub sync_interval: Duration,
+    /// How far behind the newest sample one may be that comes out of order; none and zero: none is taken.
+    pub out_of_order_time_window: Option<Duration>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -152,6 +154,7 @@ impl Default for WatchbellConfig {
                 retention: defaults::STORAGE_RETENTION,
                 retention_bytes_max: None,
                 sync_interval: defaults::SYNC_INTERVAL,
+                out_of_order_time_window: None,
             },
             evaluation: Evaluation {
                 interval: None,
@@ -168,6 +171,14 @@ impl Default for WatchbellConfig {
             limits: Limits::default(),
             prometheus_config_file: None,
         }
+    }
+}
+
+impl Storage {
+    /// How far behind the newest sample one may be that comes out of order; zero: none is taken.
+    #[must_use]
+    pub fn out_of_order_time_window(&self) -> Duration {
+        self.out_of_order_time_window.unwrap_or_default()
     }
 }
 
@@ -352,6 +363,7 @@ fn read_storage(fields: &mut Fields<'_>, default: Storage, base: &Path) -> Stora
             .and_then(|cursor| cursor.parsed(byte_size::parse))
             .filter(|bytes| *bytes > 0),
         sync_interval: fields.duration_or("sync_interval", default.sync_interval),
+        out_of_order_time_window: fields.duration("out_of_order_time_window"),
     }
 }
 
@@ -595,7 +607,13 @@ mod tests {
         }
         let config = WatchbellConfig::read("watchbell.yml", &example).unwrap();
         let default = WatchbellConfig::default();
-        assert_eq!(config.storage, default.storage);
+        let (mut storage, written) = (default.storage, config.storage.clone());
+        assert_eq!(
+            written.out_of_order_time_window(),
+            storage.out_of_order_time_window()
+        );
+        storage.out_of_order_time_window = written.out_of_order_time_window;
+        assert_eq!(written, storage);
         let (mut evaluation, written) = (default.evaluation, config.evaluation.clone());
         assert_eq!(written.interval(), evaluation.interval());
         assert_eq!(written.query_offset(), evaluation.query_offset());

@@ -8,12 +8,12 @@ pub(crate) fn run(bytes: &[u8]) {
     let mut rest = bytes;
     while let [kind, length, behind @ ..] = rest {
         let (payload, behind) = behind.split_at(usize::from(*length).min(behind.len()));
-        if let Some(kind) = RecordKind::from_byte(*kind % 8) {
+        if let Some(kind) = RecordKind::from_byte(*kind % 16) {
             let _ = head.replay(kind, payload);
         }
         rest = behind;
     }
-    head.end_replay();
+    head.end_replay(|_| true);
     let whole = head.select(&[], Timestamp::MIN, Timestamp::MAX);
     let newest = head.select_newest(&[], Timestamp::MIN, Timestamp::MAX);
     for (whole, newest) in whole.iter().zip(newest) {

@@ -2,10 +2,12 @@
 //!
 //! The head is cut in this order: nothing before the end of the range is admitted any more; what is on its way to the log
 //! has its outcome; the block is written, synced and renamed; queries see it; the head forgets what it holds. A crash
-//! before the rename leaves everything in log and snapshots, and one behind it is noticed at the start: the head then
-//! forgets what the newest cut took, which its block says.
+//! before the rename leaves everything in log and snapshots, and so does one before the log has heard of the block: what
+//! is in both is cut once more and told once. Afterwards the next start forgets what the log says is in blocks.
+//!
+//! What came out of order leaves behind that, for blocks of its own over those that are there, with which it is merged.
 use std::cell::Cell;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::convert::Infallible;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -13,11 +15,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ingest_core::{
-    Block, BlockMeta, ChunkToWrite, Head, MergeError, MergedSeries, Ulid, plan_compaction,
+    BLOCK_RANGE, Block, BlockMeta, ChunkToWrite, Cut, Head, MergeError, MergedSeries, SeriesId,
+    Ulid, plan_compaction, settle_late,
 };
-use model::Timestamp;
-use runtime::log::Log;
-use tracing::{debug, error, info};
+use model::{Labels, Timestamp};
+use runtime::log::{AppendError, Log};
+use tracing::{debug, error, info, warn};
 
 use crate::block_files::{ReadBlockError, WriteError, write_block};
 use crate::tenant_blocks::DiskBlock;
@@ -30,6 +33,8 @@ pub(crate) enum UpkeepError {
     Write(#[source] io::Error),
     #[error("block could not be made")]
     Format(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("log cannot hear of it")]
+    Log(#[from] AppendError),
     #[error("block could not be read")]
     Read(#[from] ReadBlockError),
     #[error(transparent)]
@@ -78,12 +83,7 @@ pub(crate) fn cut_head(
     }
     let mut series = store.read(|head| head.series_before(end));
     series.sort_unstable();
-    let symbols: HashSet<&str> = series
-        .iter()
-        .flat_map(|(labels, _)| labels.iter())
-        .flat_map(|(name, value)| [name, value])
-        .collect();
-    let symbols = symbols.into_iter().map(Box::from).collect();
+    let symbols = symbols_of(&series);
     let ulid = new_ulid(now);
     let min_time = Cell::new(end);
     let folder = write_block::<Infallible>(
@@ -115,7 +115,7 @@ pub(crate) fn cut_head(
             sources: vec![ulid],
             parents: Vec::new(),
             failed: false,
-            cut_before: Some(end),
+            is_late: false,
         },
     )?;
     let Some(folder) = folder else {
@@ -125,11 +125,114 @@ pub(crate) fn cut_head(
     let (samples, bytes) = (block.meta.stats.num_samples, block.bytes);
     // The block first: a query looks at the head and then at the blocks, and so misses nothing.
     store.blocks().change(vec![block], &[]);
-    let gone = store.write(|head| head.drop_before(end));
+    tell(store, log, Cut::InOrder { end, block: ulid });
+    let gone = store.write(|head| head.end_cut(end, ulid));
     // The next snapshot is smaller.
     store.mark_changed();
     info!(tenant = %store.tenant(), block = %ulid, samples, bytes, series_gone = gone, "samples left memory for a block");
     Ok(true)
+}
+
+/// Cuts what came out of order into blocks, one for each range that it lies in; answers how many. Blocks.
+pub(crate) fn cut_late(store: &TenantStore, log: &Log, now: Timestamp) -> Result<u64, UpkeepError> {
+    if log.hangs() {
+        return Ok(0);
+    }
+    let Some((cut, receipt)) = store.begin_late_cut(log)? else {
+        return Ok(0);
+    };
+    // Without its beginning in the log its end would mean more than what is in the blocks.
+    receipt.wait_blocking()?;
+    store.settle();
+    let mut series = store.write(|head| head.late_series(cut));
+    series.sort_unstable();
+    let mut ranges = BTreeSet::new();
+    for (_, id) in &series {
+        let chunks = store.read(|head| head.late_chunks(*id, cut));
+        ranges.extend(chunks.iter().map(|chunk| range_of(chunk.min_time)));
+    }
+    let mut made = 0;
+    for range in ranges {
+        let Some(block) = write_late(store, &series, cut, range, now)? else {
+            continue;
+        };
+        let (samples, bytes) = (block.meta.stats.num_samples, block.bytes);
+        info!(tenant = %store.tenant(), block = %block.meta.ulid, samples, bytes, "samples that came out of order left memory for a block");
+        store.blocks().change(vec![Arc::new(block)], &[]);
+        made += 1;
+    }
+    tell(store, log, Cut::LateDone(cut));
+    store.write(|head| head.end_late_cut(cut));
+    store.mark_changed();
+    Ok(made)
+}
+
+fn write_late(
+    store: &TenantStore,
+    series: &[(Labels, SeriesId)],
+    cut: u32,
+    range: i64,
+    now: Timestamp,
+) -> Result<Option<DiskBlock>, UpkeepError> {
+    let ulid = new_ulid(now);
+    let range_millis = BLOCK_RANGE.as_millis() as i64;
+    let end = Timestamp::from_millis(range.saturating_add(1).saturating_mul(range_millis));
+    let min_time = Cell::new(end);
+    let folder = write_block::<Infallible>(
+        store.blocks().folder(),
+        ulid,
+        symbols_of(series),
+        |writer| {
+            for (labels, id) in series {
+                let mut chunks = store.read(|head| head.late_chunks(*id, cut));
+                chunks.retain(|chunk| range_of(chunk.min_time) == range);
+                let chunks = settle_late(&chunks);
+                if let Some(first) = chunks.first() {
+                    min_time.set(min_time.get().min(first.min_time));
+                }
+                let chunks = chunks.iter().map(|chunk| ChunkToWrite {
+                    min_time: chunk.min_time,
+                    max_time: chunk.max_time,
+                    encoding: chunk.encoding,
+                    bytes: &chunk.bytes,
+                });
+                writer.series(labels, chunks).map_err(WriteError::Format)?;
+            }
+            Ok(())
+        },
+        |stats| BlockMeta {
+            ulid,
+            min_time: min_time.get(),
+            max_time: end,
+            stats,
+            level: 1,
+            sources: vec![ulid],
+            parents: Vec::new(),
+            failed: false,
+            is_late: true,
+        },
+    )?;
+    Ok(folder.map(DiskBlock::read).transpose()?)
+}
+
+fn range_of(time: Timestamp) -> i64 {
+    time.as_millis().div_euclid(BLOCK_RANGE.as_millis() as i64)
+}
+
+fn symbols_of(series: &[(Labels, SeriesId)]) -> Vec<Box<str>> {
+    let symbols: HashSet<&str> = series
+        .iter()
+        .flat_map(|(labels, _)| labels.iter())
+        .flat_map(|(name, value)| [name, value])
+        .collect();
+    symbols.into_iter().map(Box::from).collect()
+}
+
+/// What the log does not hear of is read back at the next start and cut again.
+fn tell(store: &TenantStore, log: &Log, cut: Cut) {
+    if let Err(problem) = store.log_cut(log, cut) {
+        warn!(tenant = %store.tenant(), error = %problem, "the log could not be told what left for a block; the next start cuts it again");
+    }
 }
 
 /// Makes larger blocks of smaller ones as long as that is due. Answers how many were made. Blocks.
@@ -171,7 +274,7 @@ pub(crate) fn compact(
     }
 }
 
-/// `parents` in the order of time: of two samples of one time that of the first one stays, as in a query.
+/// `parents` in the order in which they are read: of two samples of one time that of the first one stays, as in a query.
 fn merge(
     store: &TenantStore,
     parents: &[Arc<DiskBlock>],
@@ -224,7 +327,7 @@ fn merge(
                 sources,
                 parents: metas().map(BlockMeta::as_parent).collect(),
                 failed: false,
-                cut_before: metas().filter_map(|meta| meta.cut_before).max(),
+                is_late: metas().all(|meta| meta.is_late),
             }
         },
     )?;

@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
 use tracing::{debug, error, info, warn};
 
-use crate::block_upkeep::{UpkeepError, compact, cut_head};
+use crate::block_upkeep::{UpkeepError, compact, cut_head, cut_late};
 use crate::metrics::IngestMetrics;
 use crate::query_slots::{QuerySlot, QuerySlots, TooManyQueries};
 use crate::reader::StoreReader;
@@ -43,6 +43,8 @@ const CHECKPOINT_PAUSE: Duration = Duration::from_secs(300);
 const GARBAGE_INTERVAL: Duration = Duration::from_secs(60);
 /// The part of all samples' bytes that the log may take before it is shortened for their bound.
 const LOG_SHARE_MAX: u64 = 4;
+/// Samples out of order that wait in memory for the next cut, at some ten bytes each; beyond it they have a cut of their own.
+const LATE_SAMPLES_MAX: usize = 1_000_000;
 /// As often as Prometheus looks.
 const BLOCKS_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -131,8 +133,8 @@ impl Engine {
         for (tenant, mut head) in heads {
             let (blocks, damages) = TenantBlocks::read(&folder, &tenant)?;
             metrics.damaged_blocks.inc_by(damages);
-            head.refuse_before(blocks.horizon());
-            head.drop_before(blocks.horizon());
+            let there = blocks.sources();
+            head.end_replay(|block| there.contains(&block));
             let store = TenantStore::new(tenant.clone(), head, true, blocks);
             stores.insert(tenant, Arc::new(store));
         }
@@ -401,8 +403,14 @@ impl Engine {
         is_stopping: &dyn Fn() -> bool,
     ) -> Result<(), UpkeepError> {
         let inner = &self.0;
+        let mut is_cut = false;
         while !is_stopping() && cut_head(store, &inner.log, inner.clock.now())? {
             inner.metrics.cuts.inc();
+            is_cut = true;
+        }
+        if is_cut || store.read(Head::late_samples) > LATE_SAMPLES_MAX {
+            let cuts = cut_late(store, &inner.log, inner.clock.now())?;
+            inner.metrics.cuts.inc_by(cuts);
         }
         let stored: Vec<StoredBlock<Ulid>> = stored_blocks(store).collect();
         let expired = past_retention(&stored, inner.settings.limits.retention);
@@ -558,6 +566,7 @@ impl Engine {
         logged(&mut report);
         self.0.metrics.samples.inc_by(report.accepted as u64);
         self.0.metrics.exemplars.inc_by(report.exemplars as u64);
+        self.0.metrics.count_late(&report);
         self.0.metrics.count_refused(&report.refused);
         Ok(report)
     }

@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 
-use ingest_core::{MetadataRefused, Reason, Refused, WriteError};
+use ingest_core::{MetadataRefused, Reason, Refused, Report, SampleError, WriteError};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -16,6 +16,12 @@ struct ReasonLabel {
     reason: &'static str,
 }
 
+/// Prometheus' label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TypeLabel {
+    r#type: &'static str,
+}
+
 /// Cheap to copy. Tenants are not told apart: their number has no small bound.
 #[derive(Clone, Debug)]
 pub(crate) struct IngestMetrics {
@@ -25,6 +31,11 @@ pub(crate) struct IngestMetrics {
     refused: Family<ReasonLabel, Counter>,
     refused_requests: Family<ReasonLabel, Counter>,
     invalid_labels: Counter,
+    late: Family<TypeLabel, Counter>,
+    contradicting: Counter,
+    out_of_order: Counter,
+    out_of_bounds: Counter,
+    before_window: Counter,
     pub(crate) tenants: Gauge,
     pub(crate) series: Gauge,
     pub(crate) log_bytes: Gauge,
@@ -77,6 +88,31 @@ impl IngestMetrics {
             invalid_labels: metrics.register(
                 "prometheus_api_remote_write_invalid_labels_samples",
                 "Samples whose labels name no series",
+                Counter::default(),
+            ),
+            late: metrics.register(
+                "prometheus_tsdb_head_out_of_order_samples_appended",
+                "Samples out of order that were admitted and logged",
+                Family::default(),
+            ),
+            contradicting: metrics.register(
+                "watchbell_ingest_contradicting_samples",
+                "Samples out of order that were not kept, since memory holds another value of their time",
+                Counter::default(),
+            ),
+            out_of_order: metrics.register(
+                "prometheus_tsdb_out_of_order_samples",
+                "Samples that were refused because they came out of order",
+                Counter::default(),
+            ),
+            out_of_bounds: metrics.register(
+                "prometheus_tsdb_out_of_bound_samples",
+                "Samples that were refused because they were older than what memory holds",
+                Counter::default(),
+            ),
+            before_window: metrics.register(
+                "prometheus_tsdb_too_old_samples",
+                "Samples that were refused because they were older than the window for what comes out of order",
                 Counter::default(),
             ),
             tenants: metrics.register(
@@ -184,10 +220,41 @@ impl IngestMetrics {
                 reason: reason.as_str(),
             };
             self.refused.get_or_create(&label).inc_by(samples);
-            if matches!(reason, Reason::Labels(_)) {
-                self.invalid_labels.inc_by(samples);
+            match reason {
+                Reason::Labels(_) => {
+                    self.invalid_labels.inc_by(samples);
+                }
+                Reason::Sample(error) => self.count_refused_samples(*error, samples),
+                Reason::Exemplar(_)
+                | Reason::Flaw(_)
+                | Reason::Histogram(_)
+                | Reason::SeriesMax
+                | Reason::Size(_) => {}
             }
         }
+    }
+
+    fn count_refused_samples(&self, error: SampleError, samples: u64) {
+        let counter = match error {
+            SampleError::OutOfOrder => &self.out_of_order,
+            SampleError::OutOfBounds => &self.out_of_bounds,
+            SampleError::BeforeWindow => &self.before_window,
+            SampleError::Duplicate | SampleError::TooFarInFuture | SampleError::TooOld => return,
+        };
+        counter.inc_by(samples);
+    }
+
+    pub(crate) fn count_late(&self, report: &Report) {
+        for (r#type, samples) in [
+            ("float", report.late),
+            ("histogram", report.late_histograms),
+        ] {
+            if samples > 0 {
+                let counter = self.late.get_or_create(&TypeLabel { r#type });
+                counter.inc_by(samples as u64);
+            }
+        }
+        self.contradicting.inc_by(report.contradicting as u64);
     }
 
     pub(crate) fn count_refused_metadata(&self, refused: MetadataRefused) {
@@ -215,6 +282,9 @@ impl IngestMetrics {
     }
 
     pub(crate) fn count_refused_request(&self, error: &WriteError) {
+        if let WriteError::Sample { error, .. } = error {
+            self.count_refused_samples(*error, 1);
+        }
         self.count_refused_request_for(error.as_str());
     }
 

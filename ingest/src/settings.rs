@@ -52,7 +52,7 @@ impl IngestSettings {
         Self {
             folder: config.storage.path.join("ingest"),
             sync: SyncPolicy::within(config.storage.sync_interval),
-            limits: Limits::new(&config.limits, config.storage.retention),
+            limits: Limits::new(&config.limits, &config.storage),
             retention_bytes_max: config.storage.retention_bytes_max,
             query: QuerySettings {
                 concurrency_max: config.limits.query_concurrency_max,

@@ -1,4 +1,5 @@
 //! A tenant's blocks: listed, opened when somebody reads them, and removed when nobody does any more.
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -40,7 +41,7 @@ pub(crate) fn list_tenants(folder: &Path) -> Result<Vec<TenantId>, StartError> {
 
 pub(crate) struct TenantBlocks {
     folder: PathBuf,
-    /// By their begin.
+    /// As they are read and merged.
     blocks: RwLock<Vec<Arc<DiskBlock>>>,
 }
 
@@ -122,11 +123,11 @@ impl TenantBlocks {
         overlapping.cloned().collect()
     }
 
-    /// What the head had before this is in blocks.
-    pub(crate) fn horizon(&self) -> Timestamp {
+    /// What was cut and is here, by itself or in what it was merged into.
+    pub(crate) fn sources(&self) -> HashSet<Ulid> {
         let blocks = self.blocks.read();
-        let cuts = blocks.iter().filter_map(|block| block.meta.cut_before);
-        cuts.max().unwrap_or(Timestamp::MIN)
+        let sources = blocks.iter().flat_map(|block| &block.meta.sources);
+        sources.copied().collect()
     }
 
     /// In one step, so that no query sees both or neither. The folders of `gone` are removed when nobody reads them.
@@ -141,7 +142,7 @@ impl TenantBlocks {
             stays
         });
         blocks.extend(come);
-        blocks.sort_by_key(|block| (block.meta.min_time, block.meta.ulid));
+        blocks.sort_by_key(|block| block.meta.reading_order());
         drop(blocks);
         for block in left {
             block.is_gone.store(true, Ordering::SeqCst);

@@ -4,7 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ingest_core::{ExemplarRing, Head, MetadataTable, Records, Report, Staged, WriteError};
+use ingest_core::{Cut, ExemplarRing, Head, MetadataTable, Records, Report, Staged, WriteError};
 use model::{TenantId, Timestamp};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use runtime::Trouble;
@@ -80,6 +80,29 @@ impl TenantStore {
         let mut state = self.lock_to_write();
         state.head.refuse_before(horizon);
         state.waiting.back().map(|(receipt, _)| receipt.clone())
+    }
+
+    /// Tells the log what left for blocks.
+    pub(crate) fn log_cut(&self, log: &Log, cut: Cut) -> Result<Receipt, AppendError> {
+        let (kind, payload) = Cut::to_record(&[cut]);
+        log.append(&[Record {
+            tenant: &self.tenant,
+            kind: kind as u8,
+            payload: &payload,
+        }])
+    }
+
+    /// Begins a cut of what came out of order, where there is any: answered are its number, and the receipt with whose
+    /// outcome all that was staged before has its own.
+    pub(crate) fn begin_late_cut(&self, log: &Log) -> Result<Option<(u32, Receipt)>, AppendError> {
+        let mut state = self.state.write();
+        let Some(cut) = state.head.begin_late_cut() else {
+            return Ok(None);
+        };
+        // Under the lock, so that the log has it between what leaves and what does not.
+        let receipt = self.log_cut(log, Cut::LateBegun(cut))?;
+        self.mark_changed();
+        Ok(Some((cut, receipt)))
     }
 
     /// Admits what `stage` brings and puts its records in line for the log, both under one lock, so that the log

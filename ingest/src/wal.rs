@@ -37,7 +37,7 @@ pub(crate) struct Restored {
     pub(crate) damages: u64,
 }
 
-/// Reads everything back. `new_head` makes an empty one.
+/// Reads everything back; heads do not know yet which blocks are there. `new_head` makes an empty one.
 pub(crate) fn restore(
     folder: &Path,
     sync: SyncPolicy,
@@ -130,9 +130,6 @@ pub(crate) fn restore(
                 }
             }
         }
-    }
-    for head in heads.values_mut() {
-        head.end_replay();
     }
     info!(
         tenants = heads.len(),

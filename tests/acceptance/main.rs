@@ -17,6 +17,7 @@ mod graph;
 mod handover;
 mod harness;
 mod kill;
+mod late;
 mod layout;
 mod odd_bodies;
 mod pages;

@@ -26,6 +26,10 @@ pub enum SampleError {
     Duplicate,
     #[error("out of order sample")]
     OutOfOrder,
+    #[error("out of bounds")]
+    OutOfBounds,
+    #[error("too old sample")]
+    BeforeWindow,
     #[error("out of bounds: timestamp is too far in the future")]
     TooFarInFuture,
     #[error("out of bounds: sample is older than the retention")]
@@ -104,6 +108,8 @@ impl SampleError {
         match self {
             Self::Duplicate => "duplicate_timestamp",
             Self::OutOfOrder => "out_of_order",
+            Self::OutOfBounds => "out_of_bounds",
+            Self::BeforeWindow => "before_window",
             Self::TooFarInFuture => "too_far_in_future",
             Self::TooOld => "too_old",
         }
@@ -131,6 +137,11 @@ pub struct Report {
     /// Samples that the series has already, with the same value.
     pub repeated: usize,
     pub repeated_histograms: usize,
+    /// Of the accepted ones those that came out of order.
+    pub late: usize,
+    pub late_histograms: usize,
+    /// Of the repeated ones those that came out of order, with another value than the one that is there and stays.
+    pub contradicting: usize,
     pub refused: BTreeMap<Reason, Refused>,
     /// Where samples were judged one by one: which of them were refused, by their place from 0 on.
     pub refused_samples: Vec<(usize, Reason)>,
@@ -166,6 +177,33 @@ impl Report {
 pub(crate) struct Admission {
     pub(crate) oldest: Timestamp,
     pub(crate) newest: Timestamp,
+    /// What is older cannot go where the series goes on: it would belong into a block that is written already.
+    pub(crate) in_order: Timestamp,
+    pub(crate) late: LateAdmission,
+}
+
+/// What becomes of a sample that does not fit into the order of its series.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum LateAdmission {
+    /// Nothing; before this time Prometheus has another word for it.
+    Never { in_bounds: Timestamp },
+    /// It is taken from this time on.
+    From(Timestamp),
+    /// It would be, from this time on, but for its sender.
+    Discarded(Timestamp),
+}
+
+impl LateAdmission {
+    pub(crate) fn check(self, timestamp: Timestamp) -> Result<(), SampleError> {
+        match self {
+            Self::Never { in_bounds } if timestamp < in_bounds => Err(SampleError::OutOfBounds),
+            Self::From(oldest) | Self::Discarded(oldest) if timestamp < oldest => {
+                Err(SampleError::BeforeWindow)
+            }
+            Self::From(_) => Ok(()),
+            Self::Never { .. } | Self::Discarded(_) => Err(SampleError::OutOfOrder),
+        }
+    }
 }
 
 impl Admission {

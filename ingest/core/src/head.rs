@@ -10,19 +10,24 @@
 //! be locked; it is not cut into shards.
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::{HistogramSample, Labels, Matcher, Sample, SampleValue, Timestamp};
 
-use crate::admission::{Admission, OnRefusal, Reason, WriteError};
+use crate::admission::{Admission, LateAdmission, OnRefusal, Reason, WriteError};
+use crate::block::Ulid;
 use crate::chunk::Chunk;
+use crate::chunk_merge::Point;
 use crate::decode::{Protocol, SentHistogram, SeriesSamples, WriteRequest};
 use crate::encoding::Encoding;
 use crate::histogram_record::read_histograms;
 use crate::label_bytes::{LabelError, push_labels, read_labels, shown};
 use crate::limits::Limits;
 use crate::newest::Newest;
+use crate::out_of_order::{LateChunk, OutOfOrder};
 use crate::record::{
-    RecordError, RecordKind, SeriesId, push_chunks, read_chunks, read_definitions, read_samples,
+    Cut, RecordError, RecordKind, SeriesId, push_chunks, push_late_chunks, read_chunks, read_cuts,
+    read_definitions, read_late_chunks, read_samples,
 };
 use crate::series::{BLOCK_RANGE, Series, SeriesView};
 use crate::series_set::SeriesSet;
@@ -32,13 +37,24 @@ use crate::stage::{Records, Stage, Staged};
 pub struct Head {
     limits: Limits,
     series: SeriesSet,
+    /// Numbers begin anew when all were given out.
     next_id: u32,
+    /// By the request that is being staged.
+    created: Vec<SeriesId>,
     chunks: usize,
-    /// Samples before this are in blocks, or never come.
+    /// Samples before this are in blocks, or come out of order, or never.
     horizon: Timestamp,
+    /// The newest cut, and in a replay those before it too, with the blocks that they went into.
+    cuts: Vec<(Timestamp, Ulid)>,
+    /// The newest sample that ever came in order.
+    max_time: Timestamp,
+    late: OutOfOrder,
     /// Numbers that the log gave to series which the head knows by another one. Only a replay needs them.
     renumbered: HashMap<SeriesId, SeriesId>,
 }
+
+/// How far behind the newest sample Prometheus takes one for out of order; beyond that for out of bounds.
+const IN_BOUNDS: Duration = Duration::from_secs(BLOCK_RANGE.as_secs() / 2);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HeadStats {
@@ -58,8 +74,12 @@ impl Head {
             limits,
             series: SeriesSet::new(seed),
             next_id: 0,
+            created: Vec::new(),
             chunks: 0,
             horizon: Timestamp::MIN,
+            cuts: Vec::new(),
+            max_time: Timestamp::MIN,
+            late: OutOfOrder::default(),
             renumbered: HashMap::new(),
         }
     }
@@ -88,12 +108,12 @@ impl Head {
                 max: self.limits.samples_per_request_max,
             });
         }
-        let first_new = self.next_id;
+        let first_new = self.begin_stage();
         let on_refusal = match request.protocol {
             Protocol::V1 => OnRefusal::Whole,
             Protocol::V2 => OnRefusal::Part,
         };
-        let mut stage = Stage::new(samples, on_refusal, self.admission(now), self.horizon);
+        let mut stage = Stage::new(samples, on_refusal, self.admission(on_refusal, now));
         for flaw in &request.flaws {
             let first = || flaw.first.clone();
             stage
@@ -135,14 +155,10 @@ impl Head {
         now: Timestamp,
     ) -> Result<(Staged, Records), WriteError> {
         let values = values.into_iter();
-        let first_new = self.next_id;
+        let first_new = self.begin_stage();
         let at_least = values.size_hint().0;
-        let mut stage = Stage::new(
-            at_least,
-            OnRefusal::Sample,
-            self.admission(now),
-            self.horizon,
-        );
+        let admission = self.admission(OnRefusal::Sample, now);
+        let mut stage = Stage::new(at_least, OnRefusal::Sample, admission);
         let mut label_bytes = Vec::new();
         let mut outcome = Ok(());
         for (place, (labels, timestamp, value)) in values.enumerate() {
@@ -151,7 +167,7 @@ impl Head {
             push_labels(&mut label_bytes, labels);
             outcome = match self.find_or_create(&label_bytes) {
                 Ok(id) => match self.series.get_mut(id) {
-                    Some(series) => stage.admit_value(id, series, timestamp, &value),
+                    Some(series) => stage.admit_value(id, series, &self.late, timestamp, &value),
                     None => Ok(()),
                 },
                 Err(reason) => {
@@ -181,10 +197,20 @@ impl Head {
             if let Some(series) = self.series.get_mut(id) {
                 series.pending -= 1;
                 self.chunks += usize::from(series.push(sample));
+                self.max_time = self.max_time.max(sample.timestamp);
             }
         }
         for (_, id, sample) in histograms {
             self.commit_histogram(id, &sample);
+        }
+        for (id, point) in staged.late {
+            if let Some(series) = self.series.get_mut(id) {
+                series.pending -= 1;
+                // It may have been on its way in order when this was judged.
+                if series.find(point.timestamp()).is_none() {
+                    self.late.insert(id, point, staged.late_cut);
+                }
+            }
         }
     }
 
@@ -192,6 +218,7 @@ impl Head {
         if let Some(series) = self.series.get_mut(id) {
             series.pending -= 1;
             self.chunks += usize::from(series.push_histogram(sample));
+            self.max_time = self.max_time.max(sample.timestamp);
         }
     }
 
@@ -240,7 +267,14 @@ impl Head {
         until: Timestamp,
     ) -> Vec<SeriesView> {
         self.overlapping(matchers, after, until)
-            .map(|series| series.view(after, until))
+            .map(|(id, series)| {
+                let view = series.view(after, until);
+                if self.late.is_empty() {
+                    view
+                } else {
+                    view.with_late(self.late.chunks(id, after, until))
+                }
+            })
             .collect()
     }
 
@@ -253,7 +287,18 @@ impl Head {
         until: Timestamp,
     ) -> Vec<SeriesView> {
         self.overlapping(matchers, after, until)
-            .map(|series| series.newest_view(after, until))
+            .map(|(id, series)| {
+                let late = if self.late.is_empty() {
+                    Vec::new()
+                } else {
+                    self.late.chunks(id, after, until)
+                };
+                if late.is_empty() {
+                    series.newest_view(after, until)
+                } else {
+                    series.view(after, until).with_late(late)
+                }
+            })
             .collect()
     }
 
@@ -262,12 +307,17 @@ impl Head {
         matchers: &[Matcher],
         after: Timestamp,
         until: Timestamp,
-    ) -> impl Iterator<Item = &Series> {
+    ) -> impl Iterator<Item = (SeriesId, &Series)> {
         self.series
             .matching(matchers)
             .into_iter()
-            .filter_map(|id| self.series.get(id))
-            .filter(move |series| series.overlaps(after, until))
+            .filter_map(|id| Some((id, self.series.get(id)?)))
+            .filter(move |(id, series)| self.overlaps(*id, series, after, until))
+    }
+
+    fn overlaps(&self, id: SeriesId, series: &Series, after: Timestamp, until: Timestamp) -> bool {
+        series.overlaps(after, until)
+            || !self.late.is_empty() && self.late.overlaps(id, after, until)
     }
 
     /// The label sets that match and have samples in the window.
@@ -281,9 +331,9 @@ impl Head {
         self.series
             .matching(matchers)
             .into_iter()
-            .filter_map(|id| self.series.get(id))
-            .filter(|series| series.overlaps(after, until))
-            .map(|series| series.labels.clone())
+            .filter_map(|id| Some((id, self.series.get(id)?)))
+            .filter(|(id, series)| self.overlaps(*id, series, after, until))
+            .map(|(_, series)| series.labels.clone())
             .collect()
     }
 
@@ -292,6 +342,7 @@ impl Head {
     pub fn has_samples(&self, after: Timestamp, until: Timestamp) -> bool {
         let mut series = self.series.iter_from(SeriesId(0));
         series.any(|(_, series)| series.overlaps(after, until))
+            || self.late.overlaps_any(after, until)
     }
 
     /// The names of all labels, sorted.
@@ -328,7 +379,9 @@ impl Head {
 
     /// Forgets samples past the retention, and series that have none left. Answers how many series went.
     pub fn collect_garbage(&mut self, now: Timestamp) -> usize {
-        self.drop_before(now - self.limits.retention)
+        let horizon = now - self.limits.retention;
+        self.late.drop_before(horizon);
+        self.drop_before(horizon)
     }
 
     /// When the head spans one and a half ranges of blocks, the oldest range leaves it: answered is where that range
@@ -346,7 +399,7 @@ impl Head {
         })
     }
 
-    /// From now on no sample before `horizon` is admitted, as long as it is not older than one before.
+    /// From now on no sample before `horizon` is admitted in order, as long as it is not older than one before.
     pub fn refuse_before(&mut self, horizon: Timestamp) {
         self.horizon = self.horizon.max(horizon);
     }
@@ -368,13 +421,50 @@ impl Head {
         series.map_or_else(Vec::new, |series| series.chunks_before(end))
     }
 
-    /// Forgets samples before `horizon`, and series that have none left: their labels and postings with them. Answers
+    /// Forgets what a cut took into a block, as [`Self::drop_before`] does.
+    pub fn end_cut(&mut self, end: Timestamp, block: Ulid) -> usize {
+        self.cuts = vec![(end, block)];
+        self.drop_before(end)
+    }
+
+    /// Begins to cut what came out of order and is staged already: answered is the cut's number, and what the log must
+    /// have before anything that is staged later. When all that was staged before is committed,
+    /// [`Head::late_series`] names it.
+    pub fn begin_late_cut(&mut self) -> Option<u32> {
+        self.late.begin_cut()
+    }
+
+    /// The series that leave with a cut of what came out of order, in no order that means anything.
+    pub fn late_series(&mut self, cut: u32) -> Vec<(Labels, SeriesId)> {
+        let ids = self.late.leaving(cut).into_iter();
+        ids.filter_map(|id| Some((self.series.get(id)?.labels.clone(), id)))
+            .collect()
+    }
+
+    /// Of one of them what leaves, in the order in which it came. No chunk reaches over the end of a range, and chunks may
+    /// lie over one another.
+    #[must_use]
+    pub fn late_chunks(&self, id: SeriesId, cut: u32) -> Vec<Arc<Chunk>> {
+        self.late.chunks_leaving(id, cut)
+    }
+
+    /// Forgets what left with a cut.
+    pub fn end_late_cut(&mut self, cut: u32) {
+        self.late.drop_cut(cut);
+    }
+
+    #[must_use]
+    pub fn late_samples(&self) -> usize {
+        self.late.samples_len()
+    }
+
+    /// Forgets samples in order before `horizon`, and series that have none left: their labels and postings with them. Answers
     /// how many series went.
     pub fn drop_before(&mut self, horizon: Timestamp) -> usize {
         let mut gone = BTreeMap::new();
         for (id, series) in self.series.iter_mut() {
             self.chunks -= series.drop_before(horizon);
-            if !series.has_samples() && series.pending == 0 {
+            if !series.has_samples() && series.pending == 0 && !self.late.has(id) {
                 gone.insert(id, series.labels.clone());
             }
         }
@@ -387,7 +477,7 @@ impl Head {
         let series = || self.series.iter_from(SeriesId(0)).map(|(_, series)| series);
         HeadStats {
             series: self.series.len(),
-            chunks: self.chunks,
+            chunks: self.chunks + self.late.chunks_len(),
             label_pairs: self
                 .series
                 .index()
@@ -413,18 +503,45 @@ impl Head {
         from: SnapshotCursor,
         bytes_max: usize,
     ) -> (SnapshotPart, Option<SnapshotCursor>) {
-        let mut part = SnapshotPart::default();
-        let mut left = bytes_max;
-        for (id, series) in self.series.iter_from(from.id) {
-            if left == 0 {
-                let cursor = SnapshotCursor {
-                    id,
-                    ..SnapshotCursor::START
-                };
-                return (part, Some(cursor));
+        match from.0 {
+            Next::Cuts => {
+                let mut cuts = Vec::new();
+                let in_order = self.cuts.last();
+                cuts.extend(in_order.map(|(end, block)| Cut::InOrder {
+                    end: *end,
+                    block: *block,
+                }));
+                if let Some(begun) = self.late.cut().checked_sub(1) {
+                    cuts.push(Cut::LateBegun(begun));
+                }
+                if cuts.is_empty() {
+                    self.snapshot_series(SeriesId(0), Timestamp::MIN, bytes_max)
+                } else {
+                    let next = Next::Series(SeriesId(0), Timestamp::MIN);
+                    (SnapshotPart(Part::Cuts(cuts)), Some(SnapshotCursor(next)))
+                }
             }
-            let after = if id == from.id {
-                from.after
+            Next::Series(id, after) => self.snapshot_series(id, after, bytes_max),
+            Next::Late(id) => self.snapshot_late(id, bytes_max),
+        }
+    }
+
+    fn snapshot_series(
+        &self,
+        from: SeriesId,
+        from_after: Timestamp,
+        bytes_max: usize,
+    ) -> (SnapshotPart, Option<SnapshotCursor>) {
+        let mut part = Vec::new();
+        let mut next = (!self.late.is_empty()).then_some(Next::Late(SeriesId(0)));
+        let mut left = bytes_max;
+        for (id, series) in self.series.iter_from(from) {
+            if left == 0 {
+                next = Some(Next::Series(id, Timestamp::MIN));
+                break;
+            }
+            let after = if id == from {
+                from_after
             } else {
                 Timestamp::MIN
             };
@@ -432,12 +549,36 @@ impl Head {
             let (chunks, rest) = series.view(after, Timestamp::MAX).take_chunks(left);
             let bytes: usize = chunks.iter().map(|chunk| chunk.bytes().len()).sum();
             left = left.saturating_sub(bytes + labels.size_bytes());
-            part.series.push((id, labels, chunks));
+            part.push((id, labels, chunks));
             if let Some(after) = rest {
-                return (part, Some(SnapshotCursor { id, after }));
+                next = Some(Next::Series(id, after));
+                break;
             }
         }
-        (part, None)
+        (SnapshotPart(Part::Series(part)), next.map(SnapshotCursor))
+    }
+
+    fn snapshot_late(
+        &self,
+        from: SeriesId,
+        bytes_max: usize,
+    ) -> (SnapshotPart, Option<SnapshotCursor>) {
+        let mut part = Vec::new();
+        let mut next = None;
+        let mut left = bytes_max;
+        for (id, chunks) in self.late.iter_from(from) {
+            if left == 0 {
+                next = Some(SnapshotCursor(Next::Late(id)));
+                break;
+            }
+            let Some(series) = self.series.get(id) else {
+                continue;
+            };
+            let bytes: usize = chunks.iter().map(|late| late.chunk.bytes().len()).sum();
+            left = left.saturating_sub(bytes + series.labels.size_bytes());
+            part.push((id, series.labels.clone(), chunks));
+        }
+        (SnapshotPart(Part::Late(part)), next)
     }
 
     /// Takes a record of the log or of a snapshot back. Samples that are there already are passed over, so that it
@@ -452,16 +593,40 @@ impl Head {
             RecordKind::Samples => read_samples(payload, |id, sample| {
                 let id = self.renumbered.get(&id).copied().unwrap_or(id);
                 match self.series.get_mut(id) {
-                    Some(series) => self.chunks += usize::from(series.replay(sample)),
+                    Some(series) => {
+                        self.chunks += usize::from(series.replay(sample));
+                        self.max_time = self.max_time.max(sample.timestamp);
+                    }
                     None => undefined += 1,
                 }
             })?,
             RecordKind::Histograms => read_histograms(payload, |id, sample| {
                 let id = self.renumbered.get(&id).copied().unwrap_or(id);
                 match self.series.get_mut(id) {
-                    Some(series) => self.chunks += usize::from(series.replay_histogram(&sample)),
+                    Some(series) => {
+                        self.chunks += usize::from(series.replay_histogram(&sample));
+                        self.max_time = self.max_time.max(sample.timestamp);
+                    }
                     None => undefined += 1,
                 }
+            })?,
+            RecordKind::LateSamples => read_samples(payload, |id, sample| {
+                undefined += usize::from(!self.replay_late(id, Point::Float(sample)));
+            })?,
+            RecordKind::LateHistograms => read_histograms(payload, |id, sample| {
+                undefined += usize::from(!self.replay_late(id, Point::Histogram(sample)));
+            })?,
+            RecordKind::LateChunks => read_late_chunks(payload, |id, bytes, chunks| {
+                self.restore(id, bytes, Vec::new());
+                let id = self.renumbered.get(&id).copied().unwrap_or(id);
+                if self.series.get(id).is_some() {
+                    self.late.restore(id, chunks);
+                }
+            })?,
+            RecordKind::Cuts => read_cuts(payload, |cut| match cut {
+                Cut::InOrder { end, block } => self.cuts.push((end, block)),
+                Cut::LateBegun(cut) => self.late.resume(cut),
+                Cut::LateDone(cut) => self.late.drop_cut(cut),
             })?,
             RecordKind::AnyChunks | RecordKind::Chunks => {
                 read_chunks(kind, payload, |id, bytes, chunks| {
@@ -472,15 +637,45 @@ impl Head {
         Ok(undefined)
     }
 
-    /// All of the log was replayed.
-    pub fn end_replay(&mut self) {
-        self.renumbered = HashMap::new();
+    /// Answers whether there is such a series.
+    fn replay_late(&mut self, id: SeriesId, late: Point) -> bool {
+        let id = self.renumbered.get(&id).copied().unwrap_or(id);
+        let Some(series) = self.series.get(id) else {
+            return false;
+        };
+        if series.find(late.timestamp()).is_none() {
+            self.late.insert(id, late, self.late.cut());
+        }
+        true
     }
 
-    fn admission(&self, now: Timestamp) -> Admission {
+    /// All of the log was replayed. What it holds still and `is_there` knows the block of is forgotten.
+    pub fn end_replay(&mut self, is_there: impl Fn(Ulid) -> bool) {
+        self.renumbered = HashMap::new();
+        self.cuts.retain(|(_, block)| is_there(*block));
+        let newest = self.cuts.iter().max().copied();
+        self.cuts = Vec::new();
+        if let Some((end, block)) = newest {
+            self.refuse_before(end);
+            self.end_cut(end, block);
+        }
+    }
+
+    fn admission(&self, on_refusal: OnRefusal, now: Timestamp) -> Admission {
+        let newest = self.max_time.max(self.horizon);
+        let window = self.limits.out_of_order_window;
         Admission {
             oldest: now - self.limits.retention,
             newest: now + self.limits.ahead_max,
+            in_order: self.horizon,
+            late: match on_refusal {
+                _ if window.is_zero() => LateAdmission::Never {
+                    in_bounds: self.horizon.max(newest - IN_BOUNDS),
+                },
+                OnRefusal::Part | OnRefusal::Whole => LateAdmission::From(newest - window),
+                // Rules, whose results Prometheus never takes out of order.
+                OnRefusal::Sample => LateAdmission::Discarded(newest - window),
+            },
         }
     }
 
@@ -502,9 +697,9 @@ impl Head {
             Ok(id) => {
                 match id.and_then(|id| Some((id, self.series.get_mut(id)?))) {
                     Some((id, own)) => {
-                        stage.admit(id, own, series.samples)?;
+                        stage.admit(id, own, &self.late, series.samples)?;
                         if !series.histograms.is_empty() {
-                            stage.admit_histograms(id, own, series.histograms)?;
+                            stage.admit_histograms(id, own, &self.late, series.histograms)?;
                         }
                     }
                     None => {
@@ -555,13 +750,32 @@ impl Head {
             return Ok(id);
         }
         self.limits.check_labels(&labels).map_err(Reason::Size)?;
-        if self.series.len() >= self.limits.series_max || self.next_id == u32::MAX {
+        if self.series.len() >= self.limits.series_max {
             return Err(Reason::SeriesMax);
         }
-        let id = SeriesId(self.next_id);
-        self.next_id += 1;
+        let id = self.free_id().ok_or(Reason::SeriesMax)?;
+        self.created.push(id);
         self.series.insert(id, Series::new(labels, hash));
         Ok(id)
+    }
+
+    /// A number that no series has. The log may have one that had it; the new one's definition comes behind that, and a
+    /// replay tells them apart.
+    fn free_id(&mut self) -> Option<SeriesId> {
+        if self.series.len() > u32::MAX as usize {
+            return None;
+        }
+        while self.series.get(SeriesId(self.next_id)).is_some() {
+            self.next_id = self.next_id.wrapping_add(1);
+        }
+        let id = SeriesId(self.next_id);
+        self.next_id = self.next_id.wrapping_add(1);
+        Some(id)
+    }
+
+    fn begin_stage(&mut self) -> u32 {
+        self.created.clear();
+        self.next_id
     }
 
     fn restore(&mut self, id: SeriesId, label_bytes: &[u8], chunks: Vec<Arc<Chunk>>) {
@@ -570,9 +784,13 @@ impl Head {
             return;
         };
         self.next_id = self.next_id.max(id.0.saturating_add(1));
+        if let Some(last) = chunks.last() {
+            self.max_time = self.max_time.max(last.max_time);
+        }
         let hash = self.series.hash(label_bytes);
         match self.series.find_labels(hash, &labels) {
             Some(known) if known == id => {
+                self.renumbered.remove(&id);
                 if let Some(series) = self.series.get_mut(id).filter(|_| !chunks.is_empty()) {
                     self.chunks += chunks.len();
                     series.restore_more(chunks);
@@ -583,14 +801,15 @@ impl Head {
             }
             None => {
                 let mut own = id;
-                // A number that another series has already: only where the log is not what was written.
+                // A number that another series had before, when numbers began anew.
                 if self.series.get(id).is_some() {
-                    if self.next_id == u32::MAX {
+                    let Some(free) = self.free_id() else {
                         return;
-                    }
-                    own = SeriesId(self.next_id);
-                    self.next_id += 1;
+                    };
+                    own = free;
                     self.renumbered.insert(id, own);
+                } else {
+                    self.renumbered.remove(&id);
                 }
                 self.chunks += chunks.len();
                 self.series
@@ -599,7 +818,7 @@ impl Head {
         }
     }
 
-    /// Of a request that is refused nothing stays: no sample, and none of the series from `first_new` on.
+    /// Of a request that is refused nothing stays: no sample, and none of its series, whose numbers began at `first_new`.
     fn end_stage(
         &mut self,
         stage: Stage,
@@ -607,12 +826,12 @@ impl Head {
         first_new: u32,
     ) -> Result<(Staged, Records), WriteError> {
         let Err(error) = outcome else {
-            return Ok(stage.finish());
+            return Ok(stage.finish(self.late.cut()));
         };
-        let (staged, _) = stage.finish();
+        let (staged, _) = stage.finish(self.late.cut());
         self.unstage(staged.ids(), &staged.before);
-        for id in (first_new..self.next_id).rev() {
-            self.series.remove_last(SeriesId(id));
+        while let Some(id) = self.created.pop() {
+            self.series.remove_one(id);
         }
         self.next_id = first_new;
         Err(error)
@@ -621,46 +840,68 @@ impl Head {
 
 /// How far a snapshot has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SnapshotCursor {
-    id: SeriesId,
+pub struct SnapshotCursor(Next);
+
+/// What comes next: first what is in blocks, so that what the log says of that later is compared with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Cuts,
     /// Chunks of that series that end later are still to come.
-    after: Timestamp,
+    Series(SeriesId, Timestamp),
+    Late(SeriesId),
 }
 
 impl SnapshotCursor {
-    pub const START: Self = Self {
-        id: SeriesId(0),
-        after: Timestamp::MIN,
-    };
+    pub const START: Self = Self(Next::Cuts);
 }
 
-/// Series copied out of the head for a snapshot.
-#[derive(Debug, Default)]
-pub struct SnapshotPart {
-    series: Vec<(SeriesId, Labels, Vec<Arc<Chunk>>)>,
+/// A piece of the head for a snapshot.
+#[derive(Debug)]
+pub struct SnapshotPart(Part);
+
+#[derive(Debug)]
+enum Part {
+    Cuts(Vec<Cut>),
+    Series(Vec<(SeriesId, Labels, Vec<Arc<Chunk>>)>),
+    Late(Vec<(SeriesId, Labels, Vec<LateChunk>)>),
 }
 
 impl SnapshotPart {
     /// A record's kind and payload. Where all chunks are of floats it is one that was there before there were others.
     #[must_use]
     pub fn into_record(self) -> (RecordKind, Vec<u8>) {
-        let mut chunks = self.series.iter().flat_map(|(.., chunks)| chunks);
-        let kind = if chunks.all(|chunk| chunk.encoding == Encoding::XOR) {
-            RecordKind::Chunks
-        } else {
-            RecordKind::AnyChunks
-        };
         let mut payload = Vec::new();
         let mut label_bytes = Vec::new();
-        for (id, labels, chunks) in self.series {
-            label_bytes.clear();
-            push_labels(&mut label_bytes, &labels);
-            let chunks = chunks.iter().map(AsRef::as_ref);
-            push_chunks(&mut payload, kind, id, &label_bytes, chunks);
+        match self.0 {
+            Part::Cuts(cuts) => Cut::to_record(&cuts),
+            Part::Series(series) => {
+                let mut chunks = series.iter().flat_map(|(.., chunks)| chunks);
+                let kind = if chunks.all(|chunk| chunk.encoding == Encoding::XOR) {
+                    RecordKind::Chunks
+                } else {
+                    RecordKind::AnyChunks
+                };
+                for (id, labels, chunks) in series {
+                    label_bytes.clear();
+                    push_labels(&mut label_bytes, &labels);
+                    let chunks = chunks.iter().map(AsRef::as_ref);
+                    push_chunks(&mut payload, kind, id, &label_bytes, chunks);
+                }
+                (kind, payload)
+            }
+            Part::Late(series) => {
+                for (id, labels, chunks) in series {
+                    label_bytes.clear();
+                    push_labels(&mut label_bytes, &labels);
+                    push_late_chunks(&mut payload, id, &label_bytes, &chunks);
+                }
+                (RecordKind::LateChunks, payload)
+            }
         }
-        (kind, payload)
     }
 }
 
+#[cfg(test)]
+mod late_tests;
 #[cfg(test)]
 mod tests;

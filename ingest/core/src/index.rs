@@ -49,19 +49,14 @@ impl Index {
         insert_sorted(&mut self.all, id);
     }
 
-    /// Takes out the series that was put in last.
-    pub(crate) fn remove_last(&mut self, id: SeriesId, labels: &Labels) {
-        debug_assert_eq!(
-            self.all.last(),
-            Some(&id),
-            "the last one is taken out first"
-        );
+    /// Takes out one series: quickly, where it was put in last.
+    pub(crate) fn remove_one(&mut self, id: SeriesId, labels: &Labels) {
         for (name, value) in labels {
             let Some(values) = self.names.get_mut(name) else {
                 continue;
             };
             if let Some(list) = values.get_mut(value) {
-                list.pop_if(|last| *last == id);
+                remove_sorted(list, id);
                 if list.is_empty() {
                     values.remove(value);
                 }
@@ -70,7 +65,7 @@ impl Index {
                 self.names.remove(name);
             }
         }
-        self.all.pop_if(|last| *last == id);
+        remove_sorted(&mut self.all, id);
     }
 
     /// Takes out the series that `is_gone` names; `labels` are those that any of them had.
@@ -225,6 +220,14 @@ fn insert_sorted(list: &mut Vec<SeriesId>, id: SeriesId) {
             }
         }
         _ => list.push(id),
+    }
+}
+
+fn remove_sorted(list: &mut Vec<SeriesId>, id: SeriesId) {
+    if list.pop_if(|last| *last == id).is_none()
+        && let Ok(at) = list.binary_search(&id)
+    {
+        list.remove(at);
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Limits {
     pub ahead_max: Duration,
     /// Samples older than this are refused and forgotten.
     pub retention: Duration,
+    /// How far behind the newest sample of all series one may be that comes out of order; zero: none is taken.
+    pub out_of_order_window: Duration,
 }
 
 /// Prometheus' `maxAheadTime`.
@@ -29,7 +31,7 @@ const AHEAD_MAX: Duration = Duration::from_secs(10 * 60);
 
 impl Limits {
     #[must_use]
-    pub fn new(limits: &config::Limits, retention: Duration) -> Self {
+    pub fn new(limits: &config::Limits, storage: &config::Storage) -> Self {
         Self {
             body_bytes_max: limits.write_body_bytes_max,
             expanded_bytes_max: limits.write_decompressed_bytes_max,
@@ -40,7 +42,8 @@ impl Limits {
             label_value_bytes_max: limits.label_value_bytes_max,
             exemplars_max: limits.exemplars_max,
             ahead_max: AHEAD_MAX,
-            retention,
+            retention: storage.retention,
+            out_of_order_window: storage.out_of_order_time_window(),
         }
     }
 }
@@ -48,7 +51,7 @@ impl Limits {
 impl Default for Limits {
     fn default() -> Self {
         let config = config::WatchbellConfig::default();
-        Self::new(&config.limits, config.storage.retention)
+        Self::new(&config.limits, &config.storage)
     }
 }
 

@@ -12,6 +12,12 @@
 //!                 all of floats
 //! any chunks    the same, with the encoding as a byte before each chunk's length
 //! histograms    (id, time zigzag, length, histogram)…, in varints (`histogram_record.rs`)
+//! late samples, late histograms
+//!               the same as samples and histograms: they came out of order
+//! late chunks   (id, label bytes, number of chunks, (cut, min time zigzag, max − min, encoding byte, length, bytes)…)…,
+//!                 in varints
+//! cuts          (what u8, number varint)…: what is in blocks, see [`Cut`]; behind the end of a cut in order as zigzag
+//!                 varint the block's ULID as text
 //! ```
 //! Equal times and neighbouring ids are the rule, and counters are mostly small whole numbers, so that a sample
 //! takes 3 to 6 bytes.
@@ -20,8 +26,10 @@ use std::sync::Arc;
 use model::protobuf::{Fields, WireError, push_varint, unzigzag, zigzag};
 use model::{Sample, Timestamp};
 
+use crate::block::Ulid;
 use crate::chunk::Chunk;
 use crate::encoding::Encoding;
+use crate::out_of_order::LateChunk;
 
 /// A series' number within its tenant; never used again for another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +44,10 @@ pub enum RecordKind {
     Chunks = 3,
     Histograms = 4,
     AnyChunks = 5,
+    LateSamples = 6,
+    LateHistograms = 7,
+    LateChunks = 8,
+    Cuts = 9,
 }
 
 impl RecordKind {
@@ -47,6 +59,10 @@ impl RecordKind {
             Self::Chunks,
             Self::Histograms,
             Self::AnyChunks,
+            Self::LateSamples,
+            Self::LateHistograms,
+            Self::LateChunks,
+            Self::Cuts,
         ]
         .into_iter()
         .find(|kind| *kind as u8 == byte)
@@ -237,6 +253,114 @@ pub(crate) fn read_chunks(
     Ok(())
 }
 
+pub(crate) fn push_late_chunks(
+    bytes: &mut Vec<u8>,
+    id: SeriesId,
+    label_bytes: &[u8],
+    chunks: &[LateChunk],
+) {
+    push_definition(bytes, id, label_bytes);
+    push_varint(bytes, chunks.len() as u64);
+    for LateChunk { cut, chunk } in chunks {
+        let (min, max) = (chunk.min_time.as_millis(), chunk.max_time.as_millis());
+        push_varint(bytes, u64::from(*cut));
+        push_varint(bytes, zigzag(min));
+        push_varint(bytes, max.wrapping_sub(min) as u64);
+        bytes.push(chunk.encoding.0);
+        push_varint(bytes, chunk.bytes().len() as u64);
+        bytes.extend_from_slice(chunk.bytes());
+    }
+}
+
+pub(crate) fn read_late_chunks(
+    payload: &[u8],
+    mut each: impl FnMut(SeriesId, &[u8], Vec<LateChunk>),
+) -> Result<(), RecordError> {
+    let mut fields = Fields::new(payload);
+    while !fields.is_empty() {
+        let id = read_id(&mut fields)?;
+        let label_bytes = fields.bytes()?;
+        let length = fields.varint()?;
+        let mut chunks = Vec::new();
+        for _ in 0..length {
+            let cut = u32::try_from(fields.varint()?).map_err(|_| RecordError::Range)?;
+            let min = unzigzag(fields.varint()?);
+            let max = min.wrapping_add(fields.varint()? as i64);
+            let encoding = Encoding(fields.byte()?);
+            if max < min || !encoding.is_known() {
+                return Err(RecordError::Range);
+            }
+            let chunk = Arc::new(Chunk::from_stored(
+                Timestamp::from_millis(min),
+                Timestamp::from_millis(max),
+                encoding,
+                fields.bytes()?.into(),
+            ));
+            chunks.push(LateChunk { cut, chunk });
+        }
+        each(id, label_bytes, chunks);
+    }
+    Ok(())
+}
+
+/// What the log says of samples that left for blocks. Only a log's own word counts: blocks are copied about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// What came in order before `end` is in blocks, the newest of it in this one. Where neither it nor one that it went
+    /// into is there any more, nothing is said.
+    InOrder { end: Timestamp, block: Ulid },
+    /// What came late and was logged before this leaves with the cut of this number.
+    LateBegun(u32),
+    /// And is in blocks.
+    LateDone(u32),
+}
+
+impl Cut {
+    const IN_ORDER: u8 = 1;
+    const LATE_BEGUN: u8 = 2;
+    const LATE_DONE: u8 = 3;
+
+    /// A record's kind and payload.
+    #[must_use]
+    pub fn to_record(cuts: &[Self]) -> (RecordKind, Vec<u8>) {
+        let mut bytes = Vec::new();
+        for cut in cuts {
+            let (what, number) = match cut {
+                Self::InOrder { end, .. } => (Self::IN_ORDER, zigzag(end.as_millis())),
+                Self::LateBegun(number) => (Self::LATE_BEGUN, u64::from(*number)),
+                Self::LateDone(number) => (Self::LATE_DONE, u64::from(*number)),
+            };
+            bytes.push(what);
+            push_varint(&mut bytes, number);
+            if let Self::InOrder { block, .. } = cut {
+                bytes.extend_from_slice(block.to_string().as_bytes());
+            }
+        }
+        (RecordKind::Cuts, bytes)
+    }
+}
+
+pub(crate) fn read_cuts(payload: &[u8], mut each: impl FnMut(Cut)) -> Result<(), RecordError> {
+    let mut fields = Fields::new(payload);
+    while !fields.is_empty() {
+        let (what, number) = (fields.byte()?, fields.varint()?);
+        let small = || u32::try_from(number).map_err(|_| RecordError::Range);
+        each(match what {
+            Cut::IN_ORDER => {
+                let text = std::str::from_utf8(fields.take(Ulid::CHARS)?).ok();
+                Cut::InOrder {
+                    end: Timestamp::from_millis(unzigzag(number)),
+                    block: text.and_then(Ulid::parse).ok_or(RecordError::Range)?,
+                }
+            }
+            Cut::LATE_BEGUN => Cut::LateBegun(small()?),
+            Cut::LATE_DONE => Cut::LateDone(small()?),
+            _ => return Err(RecordError::Range),
+        });
+    }
+    Ok(())
+}
+
 pub(crate) fn read_id(fields: &mut Fields<'_>) -> Result<SeriesId, RecordError> {
     u32::try_from(fields.varint()?)
         .map(SeriesId)
@@ -249,10 +373,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{
-        RecordError, RecordKind, SamplesWriter, SeriesId, push_chunks, push_definition,
-        read_chunks, read_definitions, read_samples,
+        Cut, RecordError, RecordKind, SamplesWriter, SeriesId, push_chunks, push_definition,
+        push_late_chunks, read_chunks, read_cuts, read_definitions, read_late_chunks, read_samples,
     };
+    use crate::block::Ulid;
     use crate::chunk::OpenChunk;
+    use crate::out_of_order::LateChunk;
     use model::protobuf::WireError;
 
     fn write(samples: &[(u32, i64, u64)]) -> Vec<u8> {
@@ -296,6 +422,60 @@ mod tests {
         );
         assert_eq!(read(&[0, 0x19]), Err(RecordError::Cut(WireError::Cut)));
         assert_eq!(read(&[0, 0x3f]), Err(RecordError::Range));
+    }
+
+    #[test]
+    fn cuts_read_back() {
+        let cuts = [
+            Cut::InOrder {
+                end: Timestamp::from_millis(-7),
+                block: Ulid::new(Timestamp::from_millis(9), 7),
+            },
+            Cut::LateBegun(u32::MAX),
+            Cut::LateDone(3),
+        ];
+        let (_, payload) = Cut::to_record(&cuts);
+        let mut seen = Vec::new();
+        read_cuts(&payload, |cut| seen.push(cut)).unwrap();
+        assert_eq!(seen, cuts);
+        let no_ulid = [&[1, 0][..], &[b'U'; 26]].concat();
+        for wrong in [&[4, 0][..], &[2, 0xff, 0xff, 0xff, 0xff, 0x10], &no_ulid] {
+            assert_eq!(read_cuts(wrong, |_| {}), Err(RecordError::Range));
+        }
+    }
+
+    #[test]
+    fn late_chunks_read_back() {
+        let sample = |time| Sample {
+            timestamp: Timestamp::from_millis(time),
+            value: 1.5,
+        };
+        let late = |cut, time| LateChunk {
+            cut,
+            chunk: OpenChunk::new(sample(time)).seal(),
+        };
+        // In any order of time.
+        let chunks = [late(3, 10), late(3, -5), late(4, 10)];
+        let mut payload = Vec::new();
+        push_late_chunks(&mut payload, SeriesId(7), b"labels", &chunks);
+        push_late_chunks(&mut payload, SeriesId(8), b"", &[]);
+        let mut seen = Vec::new();
+        read_late_chunks(&payload, |id, labels, chunks| {
+            let chunks: Vec<_> = chunks
+                .into_iter()
+                .map(|late| (late.cut, late.chunk))
+                .collect();
+            seen.push((id.0, labels.to_vec(), chunks));
+        })
+        .unwrap();
+        let expected = chunks.map(|late| (late.cut, late.chunk));
+        assert_eq!(
+            seen,
+            [
+                (7, b"labels".to_vec(), expected.to_vec()),
+                (8, vec![], vec![])
+            ]
+        );
     }
 
     #[test]
@@ -366,6 +546,8 @@ mod tests {
         fn no_bytes_crash_it(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
             let _ = read(&bytes);
             let _ = read_definitions(&bytes, |_, _| {});
+            let _ = read_late_chunks(&bytes, |_, _, _| {});
+            let _ = read_cuts(&bytes, |_| {});
             for kind in [RecordKind::Chunks, RecordKind::AnyChunks] {
                 let _ = read_chunks(kind, &bytes, |_, _, _| {});
             }

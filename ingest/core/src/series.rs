@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use model::{HistogramSample, Labels, Sample, Timestamp};
 
+use crate::block::BlockChunk;
 use crate::chunk::{Chunk, SAMPLES_PER_CHUNK};
+use crate::chunk_merge::merge_chunks;
 use crate::newest::Newest;
 use crate::open_chunk::{Open, newest_of};
 use crate::points::{PointWindow, Points, TooManyPoints};
@@ -236,6 +238,17 @@ impl Series {
         chunks
     }
 
+    /// What came in order at this time.
+    pub(crate) fn find(&self, at: Timestamp) -> Option<Newest> {
+        let before = at - Duration::from_millis(1);
+        let points = self.view(before, at).points(before, at, &mut 1).ok()?;
+        let float = points.samples.first().map(|sample| (*sample).into());
+        float.or_else(|| {
+            let sample = points.histograms.first()?;
+            Some(Newest::histogram(at, &sample.histogram))
+        })
+    }
+
     /// What the series holds in the window, without reading any of it.
     pub(crate) fn view(&self, after: Timestamp, until: Timestamp) -> SeriesView {
         let first = self.sealed.partition_point(|chunk| chunk.max_time <= after);
@@ -249,6 +262,7 @@ impl Series {
             newest: None,
             sealed,
             open: self.open_view(after, until),
+            late: Vec::new(),
         }
     }
 
@@ -259,6 +273,7 @@ impl Series {
             newest: None,
             sealed: Vec::new(),
             open: None,
+            late: Vec::new(),
         };
         match &self.open {
             Some(Open::Floats(open))
@@ -291,6 +306,8 @@ pub struct SeriesView {
     newest: Option<Sample>,
     sealed: Vec<Arc<Chunk>>,
     open: Option<Chunk>,
+    /// What came out of order.
+    late: Vec<Arc<Chunk>>,
 }
 
 impl SeriesView {
@@ -308,11 +325,34 @@ impl SeriesView {
             return Ok(points);
         }
         let window = PointWindow { after, until };
-        for chunk in self.sealed.iter().map(AsRef::as_ref).chain(&self.open) {
+        let mut add = |chunk: &Chunk| {
             let bytes = (chunk.encoding, chunk.bytes());
-            points.add_chunk(bytes, window, |_| true, left)?;
+            points.add_chunk(bytes, window, |_| true, left)
+        };
+        if self.late.is_empty() {
+            self.in_order().try_for_each(&mut add)?;
+        } else {
+            self.merged().iter().try_for_each(&mut add)?;
         }
         Ok(points)
+    }
+
+    /// With chunks over those that came in order; of two samples of one time the one in order stays.
+    pub(crate) fn with_late(self, late: Vec<Arc<Chunk>>) -> Self {
+        Self { late, ..self }
+    }
+
+    fn in_order(&self) -> impl Iterator<Item = &Chunk> {
+        self.sealed.iter().map(AsRef::as_ref).chain(&self.open)
+    }
+
+    fn merged(&self) -> Vec<Chunk> {
+        let chunks = self.in_order().chain(self.late.iter().map(AsRef::as_ref));
+        // Others come only from a log that is not what was written.
+        let readable = chunks.filter(|chunk| chunk.encoding.is_known());
+        let merged = merge_chunks(readable.map(BlockChunk::from).collect());
+        let merged = merged.unwrap_or_default().into_iter();
+        merged.map(Chunk::from).collect()
     }
 
     /// Takes chunks from the front until they reach `bytes_max`, at least one. Answers them, and the time behind

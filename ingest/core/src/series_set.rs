@@ -98,10 +98,10 @@ impl SeriesSet {
         }
     }
 
-    /// Removes the series that was inserted last.
-    pub(crate) fn remove_last(&mut self, id: SeriesId) {
+    /// Removes one: quickly, where it was inserted last.
+    pub(crate) fn remove_one(&mut self, id: SeriesId) {
         if let Some(series) = self.table.remove(id) {
-            self.index.remove_last(id, &series.labels);
+            self.index.remove_one(id, &series.labels);
             self.unlink(id, &series);
         }
     }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use model::{Histogram, HistogramSample, Labels, Sample, SampleValue, Timestamp};
 
 use crate::admission::{Admission, OnRefusal, Reason, Report, SampleError, WriteError};
+use crate::chunk_merge::Point;
 use crate::decode::{HistogramError, SentHistogram};
 use crate::histogram_record::push_histogram;
 use crate::label_bytes::{LabelError, duplicate_name, push_labels, shown};
 use crate::newest::Newest;
+use crate::out_of_order::OutOfOrder;
 use crate::record::{RecordKind, SamplesWriter, SeriesId, push_definition};
 use crate::series::{Place, Series};
 
@@ -21,6 +23,10 @@ pub struct Staged {
     pub(crate) histograms: Vec<(usize, SeriesId, HistogramSample)>,
     /// The newest value of each series before it, to take it back.
     pub(crate) before: Vec<(SeriesId, Option<Newest>)>,
+    /// What came out of order, in the order of the log.
+    pub(crate) late: Vec<(SeriesId, Point)>,
+    /// The cut with which that leaves.
+    pub(crate) late_cut: u32,
     /// Series whose definitions are among the records.
     pub(crate) defined: Vec<SeriesId>,
     pub report: Report,
@@ -30,7 +36,9 @@ impl Staged {
     /// The series of every sample.
     pub(crate) fn ids(&self) -> impl Iterator<Item = SeriesId> {
         let floats = self.samples.iter().map(|(id, _)| *id);
-        floats.chain(self.histograms.iter().map(|(_, id, _)| *id))
+        let histograms = self.histograms.iter().map(|(_, id, _)| *id);
+        let late = self.late.iter().map(|(id, _)| *id);
+        floats.chain(histograms).chain(late)
     }
 }
 
@@ -42,8 +50,6 @@ const RECORD_BYTES: usize = 4 * 1024 * 1024;
 
 pub(crate) struct Stage {
     admission: Admission,
-    /// What is older would belong into a block that is written already.
-    not_before: Timestamp,
     on_refusal: OnRefusal,
     /// Of the sample that is looked at, where samples are judged one by one.
     pub(crate) place: usize,
@@ -56,22 +62,42 @@ pub(crate) struct Stage {
     defined: Vec<SeriesId>,
     records: SamplesWriter,
     histogram_records: Vec<u8>,
+    late: LateStage,
     /// Records that must come before those that are written now.
     closed: Records,
     pub(crate) report: Report,
 }
 
+/// What came out of order: floats in one record, histograms in others.
+#[derive(Default)]
+struct LateStage {
+    floats: SamplesWriter,
+    histograms: Vec<u8>,
+    full_histograms: Vec<Vec<u8>>,
+    samples: Vec<(SeriesId, Point)>,
+    histogram_samples: Vec<(SeriesId, Point)>,
+}
+
+impl LateStage {
+    fn into_records(mut self) -> (Vec<(SeriesId, Point)>, Records) {
+        self.full_histograms.push(self.histograms);
+        let floats = [(RecordKind::LateSamples, self.floats.into_bytes())];
+        let histograms = self
+            .full_histograms
+            .into_iter()
+            .map(|payload| (RecordKind::LateHistograms, payload));
+        let mut records: Records = floats.into_iter().chain(histograms).collect();
+        records.retain(|(_, payload)| !payload.is_empty());
+        self.samples.append(&mut self.histogram_samples);
+        (self.samples, records)
+    }
+}
+
 impl Stage {
     /// For about as many samples as `samples` says.
-    pub(crate) fn new(
-        samples: usize,
-        on_refusal: OnRefusal,
-        admission: Admission,
-        not_before: Timestamp,
-    ) -> Self {
+    pub(crate) fn new(samples: usize, on_refusal: OnRefusal, admission: Admission) -> Self {
         Self {
             admission,
-            not_before,
             on_refusal,
             place: 0,
             samples: Vec::with_capacity(samples),
@@ -82,6 +108,7 @@ impl Stage {
             defined: Vec::new(),
             records: SamplesWriter::with_capacity(samples),
             histogram_records: Vec::new(),
+            late: LateStage::default(),
             closed: Vec::new(),
             report: Report::default(),
         }
@@ -93,6 +120,7 @@ impl Stage {
         &mut self,
         id: SeriesId,
         series: &mut Series,
+        known: &OutOfOrder,
         samples: &[Sample],
     ) -> Result<(), WriteError> {
         self.before.push((id, series.newest));
@@ -102,10 +130,7 @@ impl Stage {
                 series.place((*sample).into()),
             ) {
                 (Some(problem), _) => problem,
-                (None, Place::Newer) if sample.timestamp < self.not_before => {
-                    SampleError::OutOfOrder
-                }
-                (None, Place::Newer) => {
+                (None, Place::Newer) if sample.timestamp >= self.admission.in_order => {
                     self.take(id, series, *sample);
                     continue;
                 }
@@ -119,7 +144,12 @@ impl Stage {
                     continue;
                 }
                 (None, Place::Conflicting) => SampleError::Duplicate,
-                (None, Place::Older) => SampleError::OutOfOrder,
+                (None, Place::Newer | Place::Older) => {
+                    match self.admit_late(id, series, known, Point::Float(*sample)) {
+                        Ok(()) => continue,
+                        Err(problem) => problem,
+                    }
+                }
             };
             self.refuse(problem, series, sample.timestamp)?;
         }
@@ -131,6 +161,7 @@ impl Stage {
         &mut self,
         id: SeriesId,
         series: &mut Series,
+        known: &OutOfOrder,
         histograms: &[SentHistogram],
     ) -> Result<(), WriteError> {
         self.before.push((id, series.newest));
@@ -142,7 +173,7 @@ impl Stage {
                     continue;
                 }
             };
-            self.admit_histogram(id, series, sent.timestamp, histogram)?;
+            self.admit_histogram(id, series, known, sent.timestamp, histogram)?;
         }
         Ok(())
     }
@@ -152,14 +183,14 @@ impl Stage {
         &mut self,
         id: SeriesId,
         series: &mut Series,
+        known: &OutOfOrder,
         timestamp: Timestamp,
         histogram: &Histogram,
     ) -> Result<(), WriteError> {
         let newest = Newest::histogram(timestamp, histogram);
         let problem = match (self.admission.check(timestamp), series.place(newest)) {
             (Some(problem), _) => problem,
-            (None, Place::Newer) if timestamp < self.not_before => SampleError::OutOfOrder,
-            (None, Place::Newer) => {
+            (None, Place::Newer) if timestamp >= self.admission.in_order => {
                 self.take_histogram(id, series, newest, histogram);
                 return Ok(());
             }
@@ -173,9 +204,56 @@ impl Stage {
                 return Ok(());
             }
             (None, Place::Conflicting) => SampleError::Duplicate,
-            (None, Place::Older) => SampleError::OutOfOrder,
+            (None, Place::Newer | Place::Older) => {
+                let late = Point::Histogram(sample_of(timestamp, histogram));
+                match self.admit_late(id, series, known, late) {
+                    Ok(()) => return Ok(()),
+                    Err(problem) => problem,
+                }
+            }
         };
         self.refuse(problem, series, timestamp)
+    }
+
+    /// What does not fit into the order of its series. Where its time is there already, that sample stays; what is not
+    /// looked for among chunks of late samples and in blocks is found when they are read.
+    fn admit_late(
+        &mut self,
+        id: SeriesId,
+        series: &mut Series,
+        known: &OutOfOrder,
+        late: Point,
+    ) -> Result<(), SampleError> {
+        let at = late.timestamp();
+        self.admission.late.check(at)?;
+        let there = known.find(id, at).or_else(|| series.find(at));
+        if let Some(there) = there {
+            match late {
+                Point::Float(_) => self.report.repeated += 1,
+                Point::Histogram(_) => self.report.repeated_histograms += 1,
+            }
+            self.report.contradicting += usize::from(there != Newest::from(&late));
+            return Ok(());
+        }
+        if !series.is_defined {
+            self.define(id, &series.labels);
+        }
+        series.pending += 1;
+        match late {
+            Point::Float(sample) => {
+                self.late.floats.push(id, sample);
+                self.late.samples.push((id, late));
+            }
+            Point::Histogram(ref sample) => {
+                push_histogram(&mut self.late.histograms, id, sample);
+                self.late.histogram_samples.push((id, late));
+                if self.late.histograms.len() >= RECORD_BYTES {
+                    let full = std::mem::take(&mut self.late.histograms);
+                    self.late.full_histograms.push(full);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// One value of either kind.
@@ -183,17 +261,18 @@ impl Stage {
         &mut self,
         id: SeriesId,
         series: &mut Series,
+        known: &OutOfOrder,
         timestamp: Timestamp,
         value: &SampleValue,
     ) -> Result<(), WriteError> {
         match value {
             SampleValue::Float(value) => {
                 let value = *value;
-                self.admit(id, series, &[Sample { timestamp, value }])
+                self.admit(id, series, known, &[Sample { timestamp, value }])
             }
             SampleValue::Histogram(histogram) => {
                 self.before.push((id, series.newest));
-                self.admit_histogram(id, series, timestamp, histogram)
+                self.admit_histogram(id, series, known, timestamp, histogram)
             }
         }
     }
@@ -257,10 +336,13 @@ impl Stage {
         self.report.refused_samples.push((self.place, reason));
     }
 
-    pub(crate) fn finish(mut self) -> (Staged, Records) {
+    /// `late_cut` is the one with which late samples leave.
+    pub(crate) fn finish(mut self, late_cut: u32) -> (Staged, Records) {
         let mut report = std::mem::take(&mut self.report);
-        report.accepted = self.samples.len();
-        report.accepted_histograms = self.histograms.len();
+        report.late = self.late.samples.len();
+        report.late_histograms = self.late.histogram_samples.len();
+        report.accepted = self.samples.len() + report.late;
+        report.accepted_histograms = self.histograms.len() + report.late_histograms;
         self.close_records();
         let mut definitions = self.definition_records;
         definitions.push(self.definitions);
@@ -270,10 +352,14 @@ impl Stage {
             .map(|payload| (RecordKind::Definitions, payload))
             .collect();
         records.append(&mut self.closed);
+        let (late, mut late_records) = self.late.into_records();
+        records.append(&mut late_records);
         let staged = Staged {
             samples: self.samples,
             histograms: self.histograms,
             before: self.before,
+            late,
+            late_cut,
             defined: self.defined,
             report,
         };
@@ -310,11 +396,7 @@ impl Stage {
         }
         series.newest = Some(newest);
         series.pending += 1;
-        let sample = HistogramSample {
-            timestamp: newest.timestamp,
-            start: Timestamp::default(),
-            histogram: Arc::new(histogram.clone()),
-        };
+        let sample = sample_of(newest.timestamp, histogram);
         push_histogram(&mut self.histogram_records, id, &sample);
         self.histograms.push((self.samples.len(), id, sample));
         if self.histogram_records.len() >= RECORD_BYTES {
@@ -348,5 +430,13 @@ impl Stage {
             let full = std::mem::take(&mut self.definitions);
             self.definition_records.push(full);
         }
+    }
+}
+
+fn sample_of(timestamp: Timestamp, histogram: &Histogram) -> HistogramSample {
+    HistogramSample {
+        timestamp,
+        start: Timestamp::default(),
+        histogram: Arc::new(histogram.clone()),
     }
 }

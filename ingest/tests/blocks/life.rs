@@ -178,6 +178,32 @@ async fn blocks_over_one_another_are_merged() {
     site.assert_nothing_is_lost();
 }
 
+/// Its cuts say nothing of our samples.
+#[tokio::test]
+async fn a_block_of_another_watchbell_takes_nothing_out_of_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut site = Site::open(folder.path(), Keeping::default(), 0);
+    site.run(0..5, 3, 300).await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut other = Site::open(elsewhere.path(), Keeping::default(), 0);
+    // The same series up to later times, with fewer samples.
+    other.run(0..9, 3, 600).await;
+    other.engine.keep_blocks();
+    let came: Table = other.read(i64::MIN, 6 * HOUR * 1000 - 1);
+    copy(&other.blocks_folder(), &site.blocks_folder());
+    for _ in 0..2 {
+        site = site.open_again(Keeping::default());
+        for (labels, samples) in came.clone() {
+            site.written.entry(labels).or_default().extend(samples);
+        }
+        site.assert_nothing_is_lost();
+    }
+    let next = sample(0, 5 * HOUR);
+    site.append(vec![next]).await;
+    site.engine.keep_blocks();
+    site.assert_nothing_is_lost();
+}
+
 #[tokio::test]
 async fn old_blocks_go_by_time_and_by_size() {
     let folder = tempfile::tempdir().unwrap();
@@ -200,6 +226,7 @@ async fn old_blocks_go_by_time_and_by_size() {
     let keeping = Keeping {
         retention: DAY,
         bytes_max: Some((bytes / 2.0) as u64),
+        ..Keeping::default()
     };
     let site = site.open_again(keeping);
     site.engine.keep_blocks();

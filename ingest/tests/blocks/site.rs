@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::WatchbellConfig;
+use fakes::{SentSample, write_request};
 use model::{Labels, Sample, TenantId, Timestamp};
 use promql::{Selection, SeriesReader};
 use runtime::{ManualClock, Metrics};
@@ -28,6 +29,8 @@ pub(crate) struct Site {
 pub(crate) struct Keeping {
     pub(crate) retention: Duration,
     pub(crate) bytes_max: Option<u64>,
+    /// For what comes out of order.
+    pub(crate) window: Duration,
 }
 
 impl Default for Keeping {
@@ -35,6 +38,7 @@ impl Default for Keeping {
         Self {
             retention: Duration::from_secs(15 * 24 * 3600),
             bytes_max: None,
+            window: Duration::ZERO,
         }
     }
 }
@@ -45,6 +49,7 @@ impl Site {
         config.storage.path = folder.to_owned();
         config.storage.retention = keeping.retention;
         config.storage.retention_bytes_max = keeping.bytes_max;
+        config.storage.out_of_order_time_window = Some(keeping.window);
         let clock = Arc::new(ManualClock::at(Timestamp::from_secs(secs)));
         let settings = IngestSettings::new(&config, Build::default());
         let metrics = Metrics::new();
@@ -76,6 +81,27 @@ impl Site {
 
     pub(crate) async fn append(&mut self, samples: Vec<(Labels, Sample)>) {
         let report = self.engine.append(&tenant(), &samples).await.unwrap();
+        assert_eq!(report.accepted, samples.len(), "{report:?}");
+        for (labels, sample) in samples {
+            let of_series = self.written.entry(labels).or_default();
+            of_series.insert(sample.timestamp.as_millis(), sample.value.to_bits());
+        }
+    }
+
+    /// As remote write brings them, in one request that is taken whole.
+    pub(crate) async fn push(&mut self, samples: Vec<(Labels, Sample)>) {
+        let sent: Vec<SentSample> = samples
+            .iter()
+            .map(|(labels, sample)| {
+                let name = labels.value("__name__");
+                let others = labels.iter().filter(|(label, _)| *label != "__name__");
+                let others: Vec<(&str, &str)> = others.collect();
+                let at = sample.timestamp.as_millis();
+                SentSample::new(name, &others, at, sample.value)
+            })
+            .collect();
+        let body = write_request(&sent);
+        let report = self.engine.push(&tenant(), body.into()).await.unwrap();
         assert_eq!(report.accepted, samples.len(), "{report:?}");
         for (labels, sample) in samples {
             let of_series = self.written.entry(labels).or_default();

@@ -35,6 +35,15 @@ fn program(path: &'static str) -> Option<&'static str> {
     None
 }
 
+pub(crate) fn promtool_is_there() -> bool {
+    program(PROMTOOL).is_some()
+}
+
+/// All samples of a folder of blocks, as Debian's promtool reads them.
+pub(crate) fn promtool_dump(blocks: &Path) -> Table {
+    read_dump(&promtool(&["tsdb", "dump", blocks.to_str().unwrap()]))
+}
+
 fn promtool(arguments: &[&str]) -> String {
     let done = Command::new(PROMTOOL).args(arguments).output().unwrap();
     let errors = String::from_utf8_lossy(&done.stderr);

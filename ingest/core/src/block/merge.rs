@@ -2,15 +2,13 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use model::{HistogramSample, Labels, Sample, Timestamp};
+use model::Labels;
 
 use crate::block::file::BlockError;
 use crate::block::layout::BlockChunk;
 use crate::block::reader::{BlockWalk, WalkedSeries};
 use crate::block::tombstones::{Interval, is_deleted};
-use crate::chunk::SAMPLES_PER_CHUNK;
-use crate::encoding::{floats, histograms};
-use crate::open_chunk::Open;
+use crate::chunk_merge::{encode, merge_chunks, points};
 
 #[derive(Debug, thiserror::Error)]
 pub enum MergeError {
@@ -110,104 +108,10 @@ fn without_deleted(series: WalkedSeries) -> Result<Vec<BlockChunk>, Labels> {
                 return Err(labels);
             }
             kept.extend(encode(
-                points_of(&chunk).filter(|point| !is_deleted(&deleted, point.timestamp())),
+                points(chunk.encoding, &chunk.bytes)
+                    .filter(|point| !is_deleted(&deleted, point.timestamp())),
             ));
         }
     }
     Ok(kept)
-}
-
-/// In the order of time, none over another. Chunks that stand alone stay as they are; of equal times the sample that
-/// came first stays. `None` where chunks that lie over one another cannot be read.
-fn merge_chunks(chunks: Vec<BlockChunk>) -> Option<Vec<BlockChunk>> {
-    let mut chunks: Vec<(usize, BlockChunk)> = chunks.into_iter().enumerate().collect();
-    chunks.sort_by_key(|(_, chunk)| chunk.min_time);
-    let mut merged = Vec::with_capacity(chunks.len());
-    let mut rest = chunks.into_iter().peekable();
-    while let Some((place, first)) = rest.next() {
-        let mut max_time = first.max_time;
-        let mut over_one_another = vec![(place, first)];
-        while let Some((place, next)) = rest.next_if(|(_, next)| next.min_time <= max_time) {
-            max_time = max_time.max(next.max_time);
-            // The same chunk in two blocks.
-            if !over_one_another.iter().any(|(_, known)| *known == next) {
-                over_one_another.push((place, next));
-            }
-        }
-        over_one_another.sort_by_key(|(place, _)| *place);
-        let mut over_one_another: Vec<BlockChunk> = over_one_another
-            .into_iter()
-            .map(|(_, chunk)| chunk)
-            .collect();
-        if over_one_another.len() == 1 {
-            merged.append(&mut over_one_another);
-            continue;
-        }
-        if over_one_another
-            .iter()
-            .any(|chunk| !chunk.encoding.is_known())
-        {
-            return None;
-        }
-        let mut points: Vec<Point> = over_one_another.iter().flat_map(points_of).collect();
-        points.sort_by_key(Point::timestamp);
-        points.dedup_by_key(|point| point.timestamp());
-        merged.extend(encode(points.into_iter()));
-    }
-    Some(merged)
-}
-
-/// A float or a histogram.
-enum Point {
-    Float(Sample),
-    Histogram(HistogramSample),
-}
-
-impl Point {
-    fn timestamp(&self) -> Timestamp {
-        match self {
-            Self::Float(sample) => sample.timestamp,
-            Self::Histogram(sample) => sample.timestamp,
-        }
-    }
-}
-
-fn points_of(chunk: &BlockChunk) -> impl Iterator<Item = Point> {
-    let samples = floats(chunk.encoding, &chunk.bytes).map(Point::Float);
-    samples.chain(histograms(chunk.encoding, &chunk.bytes).map(Point::Histogram))
-}
-
-fn encode(points: impl Iterator<Item = Point>) -> Vec<BlockChunk> {
-    let mut chunks = Vec::new();
-    let mut open: Option<Open> = None;
-    for point in points {
-        let next = match (point, &mut open) {
-            (Point::Float(sample), Some(Open::Floats(chunk)))
-                if chunk.samples_len() < SAMPLES_PER_CHUNK =>
-            {
-                chunk.push(sample);
-                continue;
-            }
-            (Point::Float(sample), _) => Open::from(sample),
-            (Point::Histogram(sample), Some(Open::Histograms(chunk)))
-                if chunk.check(&sample.histogram).is_ok() =>
-            {
-                chunk.push(&sample);
-                continue;
-            }
-            (Point::Histogram(sample), before) => Open::begin_histograms(before.as_ref(), &sample),
-        };
-        chunks.extend(open.replace(next).map(seal));
-    }
-    chunks.extend(open.map(seal));
-    chunks
-}
-
-fn seal(open: Open) -> BlockChunk {
-    BlockChunk {
-        min_time: open.min_time(),
-        max_time: open.max_time(),
-        encoding: open.encoding(),
-        bytes: open.bytes().into(),
-    }
 }

@@ -21,8 +21,8 @@ pub struct BlockMeta {
     pub parents: Vec<BlockParent>,
     /// An earlier attempt to compact it failed.
     pub failed: bool,
-    /// With this block our head was cut: what it had before this time is in blocks. Others' blocks say nothing of it.
-    pub cut_before: Option<Timestamp>,
+    /// All of it came out of order: of a time that another block has too the other one's sample stays.
+    pub is_late: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,15 +67,6 @@ struct RawMeta {
     stats: BlockStats,
     compaction: RawCompaction,
     version: u8,
-    /// Others have members of their own beside Prometheus' too.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    watchbell: Option<RawOwn>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawOwn {
-    cut_before: i64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -87,7 +78,12 @@ struct RawCompaction {
     parents: Vec<RawParent>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     failed: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    hints: Vec<String>,
 }
+
+/// Prometheus' word.
+const LATE_HINT: &str = "from-out-of-order";
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -124,9 +120,7 @@ impl BlockMeta {
             sources: sources.collect::<Result<_, _>>()?,
             parents: parents.collect::<Result<_, _>>()?,
             failed: raw.compaction.failed,
-            cut_before: raw
-                .watchbell
-                .map(|own| Timestamp::from_millis(own.cut_before)),
+            is_late: raw.compaction.hints.iter().any(|hint| hint == LATE_HINT),
         })
     }
 
@@ -147,11 +141,13 @@ impl BlockMeta {
                 sources: self.sources.iter().map(Ulid::to_string).collect(),
                 parents: parents.collect(),
                 failed: self.failed,
+                hints: self
+                    .is_late
+                    .then(|| LATE_HINT.to_owned())
+                    .into_iter()
+                    .collect(),
             },
             version: VERSION,
-            watchbell: self.cut_before.map(|time| RawOwn {
-                cut_before: time.as_millis(),
-            }),
         };
         serde_json::to_vec_pretty(&raw).expect("numbers and texts are always JSON")
     }
@@ -160,6 +156,18 @@ impl BlockMeta {
     #[must_use]
     pub fn overlaps(&self, after: Timestamp, until: Timestamp) -> bool {
         self.min_time <= until && self.max_time.as_millis() > after.as_millis().saturating_add(1)
+    }
+
+    /// In this order blocks are read and merged, and of two samples of one time the first one stays: what came in order
+    /// by its time, and behind it what came late in the order in which it came.
+    #[must_use]
+    pub fn reading_order(&self) -> (bool, Timestamp, Ulid) {
+        if self.is_late {
+            let first = self.sources.iter().min().copied();
+            (true, Timestamp::MIN, first.unwrap_or(self.ulid))
+        } else {
+            (false, self.min_time, self.ulid)
+        }
     }
 
     #[must_use]
@@ -185,6 +193,7 @@ mod tests {
     use model::Timestamp;
 
     use super::{BlockMeta, MetaError};
+    use crate::block::ulid::Ulid;
 
     const JSON: &str = r#"{
         "ulid": "01ARYZ6S41ZZZZZZZZZZZZZZZZ", "minTime": 10, "maxTime": 20, "version": 1,
@@ -199,14 +208,41 @@ mod tests {
         let meta = BlockMeta::parse(JSON.as_bytes()).unwrap();
         assert_eq!((meta.level, meta.stats.num_chunks), (2, 3));
         assert_eq!(meta.parents[0].max_time, Timestamp::from_millis(15));
-        assert_eq!(meta.cut_before, None);
-        for cut_before in [None, Some(Timestamp::from_millis(7))] {
+        assert!(!meta.is_late);
+        for is_late in [false, true] {
             let meta = BlockMeta {
-                cut_before,
+                is_late,
                 ..meta.clone()
             };
+            let json = String::from_utf8(meta.to_json()).unwrap();
+            assert_eq!(json.contains("\"from-out-of-order\""), is_late);
             assert_eq!(BlockMeta::parse(&meta.to_json()), Ok(meta));
         }
+    }
+
+    #[test]
+    fn what_came_late_is_read_behind_the_rest_in_the_order_in_which_it_came() {
+        let ulid = |number| Ulid::new(Timestamp::from_millis(number), 0);
+        let meta = |number, begin, is_late| BlockMeta {
+            ulid: ulid(number),
+            min_time: Timestamp::from_millis(begin),
+            sources: vec![ulid(number)],
+            is_late,
+            ..BlockMeta::parse(JSON.as_bytes()).unwrap()
+        };
+        let merged = BlockMeta {
+            sources: vec![ulid(5), ulid(2)],
+            ..meta(9, 0, true)
+        };
+        let mut metas = [
+            meta(3, 0, true),
+            merged.clone(),
+            meta(4, 6, false),
+            meta(7, 5, false),
+        ];
+        metas.sort_by_key(BlockMeta::reading_order);
+        let ulids = metas.map(|meta| meta.ulid);
+        assert_eq!(ulids, [ulid(7), ulid(4), merged.ulid, ulid(3)]);
     }
 
     #[test]

@@ -192,7 +192,7 @@ mod tests {
             sources: Vec::new(),
             parents: Vec::new(),
             failed: false,
-            cut_before: None,
+            is_late: false,
         }
     }
 

@@ -4,12 +4,13 @@ use std::fmt;
 use model::Timestamp;
 
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-const CHARS: usize = 26;
-
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ulid(u128);
 
 impl Ulid {
+    /// Of its text.
+    pub(crate) const CHARS: usize = 26;
+
     /// `random` of which 80 bits count.
     #[must_use]
     pub fn new(at: Timestamp, random: u128) -> Self {
@@ -19,7 +20,7 @@ impl Ulid {
 
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        if text.len() != CHARS {
+        if text.len() != Self::CHARS {
             return None;
         }
         let mut value = 0_u128;
@@ -37,7 +38,7 @@ impl Ulid {
 
 impl fmt::Display for Ulid {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text: String = (0..CHARS)
+        let text: String = (0..Self::CHARS)
             .rev()
             .map(|place| char::from(ALPHABET[(self.0 >> (5 * place) & 31) as usize]))
             .collect();

@@ -14,10 +14,10 @@ use crate::limits::{Limits, SizeError};
 use crate::record::RecordKind;
 use crate::stage::{Records, Staged};
 
-const NOW: Timestamp = Timestamp::from_secs(1_000_000);
+pub(super) const NOW: Timestamp = Timestamp::from_secs(1_000_000);
 
 /// `up{job=a}` or `up`: enough for these stories.
-fn labels(text: &str) -> Labels {
+pub(super) fn labels(text: &str) -> Labels {
     let (name, rest) = text.split_once('{').unwrap_or((text, ""));
     let pairs = rest
         .trim_end_matches('}')
@@ -35,7 +35,7 @@ fn message(number: u64, content: &[u8]) -> Vec<u8> {
 }
 
 /// From here on a value stands for a histogram of as many observations as it is larger.
-const HISTOGRAM: f64 = 1e6;
+pub(super) const HISTOGRAM: f64 = 1e6;
 
 /// All observations are in one bucket.
 fn histogram_message(observations: u64, at: i64) -> Vec<u8> {
@@ -53,7 +53,7 @@ fn histogram_message(observations: u64, at: i64) -> Vec<u8> {
 }
 
 /// A request of series and their samples `(seconds before NOW, value)`.
-fn request(series: &[(&str, &[(i64, f64)])]) -> Vec<u8> {
+pub(super) fn request(series: &[(&str, &[(i64, f64)])]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (text, samples) in series {
         let mut content = Vec::new();
@@ -80,7 +80,7 @@ fn head(limits: Limits) -> Head {
     Head::new(limits, 7)
 }
 
-fn stage(head: &mut Head, bytes: &[u8]) -> Result<(Staged, Records), WriteError> {
+pub(super) fn stage(head: &mut Head, bytes: &[u8]) -> Result<(Staged, Records), WriteError> {
     head.stage(&WriteRequest::read(bytes).unwrap(), NOW)
 }
 
@@ -90,13 +90,13 @@ fn write(head: &mut Head, series: &[(&str, &[(i64, f64)])]) -> Result<Staged, St
     Ok(staged)
 }
 
-fn written(head: &mut Head, series: &[(&str, &[(i64, f64)])]) {
+pub(super) fn written(head: &mut Head, series: &[(&str, &[(i64, f64)])]) {
     let staged = write(head, series).unwrap();
     head.commit(staged);
 }
 
 /// Every series with its samples as seconds before NOW.
-fn seen(head: &Head) -> BTreeMap<String, Vec<(i64, u64)>> {
+pub(super) fn seen(head: &Head) -> BTreeMap<String, Vec<(i64, u64)>> {
     head.select(&[], Timestamp::MIN, Timestamp::MAX)
         .into_iter()
         .map(|view| {
@@ -519,7 +519,7 @@ impl Disk {
         for (kind, payload) in self.snapshot.iter().chain(&self.log) {
             assert_eq!(head.replay(*kind, payload), Ok(0));
         }
-        head.end_replay();
+        head.end_replay(|_| true);
         head
     }
 }
@@ -625,7 +625,7 @@ proptest! {
     }
 }
 
-const HOUR: i64 = 3600;
+pub(super) const HOUR: i64 = 3600;
 
 fn at(secs: i64) -> Timestamp {
     Timestamp::from_secs(secs)
@@ -752,4 +752,66 @@ fn a_day_of_churn_leaves_memory_flat() {
     }
     assert!(held[23][0] <= 1400, "{:?}", held[23]);
     assert_eq!(held[23][2], 3 * held[23][0]);
+}
+
+/// After four milliards of series the numbers of those that are gone are given out again, while the log still has their
+/// samples.
+#[test]
+fn numbers_of_series_begin_anew() {
+    let limits = Limits {
+        retention: Duration::from_secs(3600),
+        ..Limits::default()
+    };
+    let mut head = Head::new(limits.clone(), 7);
+    let mut log = Vec::new();
+    let mut write = |head: &mut Head, series: &[(&str, &[(i64, f64)])]| {
+        let (staged, records) = stage(head, &request(series)).unwrap();
+        log.extend(records);
+        head.commit(staged);
+    };
+    write(
+        &mut head,
+        &[("gone", &[(3500, 1.0)]), ("stays", &[(10, 2.0)])],
+    );
+    head.next_id = u32::MAX - 1;
+    write(&mut head, &[("last", &[(10, 3.0)])]);
+    assert_eq!(head.collect_garbage(NOW + Duration::from_secs(200)), 1);
+    write(
+        &mut head,
+        &[("largest", &[(10, 4.0)]), ("new", &[(10, 5.0)])],
+    );
+    write(&mut head, &[("new", &[(5, 5.0)]), ("newer", &[(5, 6.0)])]);
+    // A refused request gives its numbers back.
+    let refused = request(&[("other", &[(5, 1.0)]), ("new", &[(5, 7.0)])]);
+    stage(&mut head, &refused).unwrap_err();
+    write(&mut head, &[("again", &[(1, 7.0)])]);
+    let names = ["again", "largest", "last", "new", "newer", "stays"];
+    assert_eq!(head.label_values("__name__"), names);
+    let mut numbers: Vec<(u32, String)> = head
+        .series_before(Timestamp::MAX)
+        .into_iter()
+        .map(|(labels, id)| (id.0, labels.value("__name__").to_owned()))
+        .collect();
+    numbers.sort();
+    let named = |number, name: &str| (number, name.to_owned());
+    assert_eq!(
+        numbers,
+        [
+            named(0, "new"),
+            named(1, "stays"),
+            named(2, "newer"),
+            named(3, "again"),
+            named(u32::MAX - 1, "last"),
+            named(u32::MAX, "largest"),
+        ]
+    );
+    let mut restored = Head::new(limits, 7);
+    for (kind, payload) in &log {
+        assert_eq!(restored.replay(*kind, payload), Ok(0));
+    }
+    restored.end_replay(|_| true);
+    restored.collect_garbage(NOW + Duration::from_secs(200));
+    assert_eq!(seen(&restored), seen(&head));
+    written(&mut restored, &[("another", &[(0, 1.0)])]);
+    assert_eq!(restored.series_len(), 7);
 }
