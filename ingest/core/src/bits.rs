@@ -1,5 +1,9 @@
 //! A stream of bits, most significant first, as Prometheus' chunks are written.
 
+const GROWTH_SHARE: usize = 4;
+/// Memory is given out in sizes that lie at least so far apart.
+const GROWTH_STEP: usize = 16;
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BitWriter {
     bytes: Vec<u8>,
@@ -45,9 +49,20 @@ impl BitWriter {
         }
         if left > 0 {
             let whole = left.div_ceil(8);
+            self.make_room(whole as usize);
             self.bytes
                 .extend_from_slice(&bits.to_be_bytes()[..whole as usize]);
             self.free = whole * 8 - left;
+        }
+    }
+
+    /// Grows by a quarter instead of to the double: there are as many of these as there are series, and what they have
+    /// too much is most of what is held in vain.
+    #[inline]
+    fn make_room(&mut self, bytes: usize) {
+        if self.bytes.capacity() - self.bytes.len() < bytes {
+            let more = (self.bytes.len() / GROWTH_SHARE).max(bytes);
+            self.bytes.reserve_exact(more.next_multiple_of(GROWTH_STEP));
         }
     }
 
