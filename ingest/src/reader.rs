@@ -3,6 +3,7 @@
 //! The head is looked at first and the blocks after it, since what leaves the head is among the blocks before: a sample
 //! may be seen twice and is told once, and none is missed.
 use std::collections::{BTreeSet, HashMap};
+use std::iter::repeat;
 use std::sync::Arc;
 
 use ingest_core::{Head, SelectError};
@@ -157,7 +158,7 @@ impl SeriesReader for StoreReader {
             for series in selected.series {
                 let read = series.samples.len() + series.histograms.len();
                 left = left.saturating_sub(read);
-                found.add(series.labels, series.samples, series.histograms);
+                found.add(series.labels, series.samples, Vec::new(), series.histograms);
             }
         }
         for view in views {
@@ -171,17 +172,22 @@ impl SeriesReader for StoreReader {
                     samples.push(sample);
                 }
             }
+            let mut starts = Vec::new();
+            if view.has_starts() {
+                starts.extend(samples.iter().map(|sample| view.start_at(sample.timestamp)));
+            }
             let mut histograms = Vec::new();
-            for sample in view.histograms() {
+            for mut sample in view.histograms() {
                 if sample.timestamp > until {
                     break;
                 }
                 if sample.timestamp > after {
                     left = left.checked_sub(1).ok_or(ReadError::TooManySamples)?;
+                    sample.start = view.start_at(sample.timestamp);
                     histograms.push(sample);
                 }
             }
-            found.add(view.labels, samples, histograms);
+            found.add(view.labels, samples, starts, histograms);
         }
         Ok(found.series)
     }
@@ -205,13 +211,19 @@ struct Found {
 
 impl Found {
     /// Of two samples of one time that which was added first stays.
-    fn add(&mut self, labels: Labels, samples: Vec<Sample>, histograms: Vec<HistogramSample>) {
+    fn add(
+        &mut self,
+        labels: Labels,
+        samples: Vec<Sample>,
+        starts: Vec<Timestamp>,
+        histograms: Vec<HistogramSample>,
+    ) {
         let Some(place) = self.places.get(&labels) else {
             let series = Series {
                 labels,
                 samples,
+                starts,
                 histograms,
-                ..Series::default()
             };
             if !series.is_empty() {
                 self.places.insert(series.labels.clone(), self.series.len());
@@ -220,7 +232,23 @@ impl Found {
             return;
         };
         let known = &mut self.series[*place];
-        extend(&mut known.samples, samples, |sample| sample.timestamp);
+        if known.starts.is_empty() && starts.is_empty() {
+            extend(&mut known.samples, samples, |sample| sample.timestamp);
+        } else {
+            let pairs = |samples: Vec<Sample>, starts: Vec<Timestamp>| {
+                let all = starts.into_iter().chain(repeat(Timestamp::default()));
+                samples.into_iter().zip(all).collect::<Vec<_>>()
+            };
+            let taken = (
+                std::mem::take(&mut known.samples),
+                std::mem::take(&mut known.starts),
+            );
+            let mut all = pairs(taken.0, taken.1);
+            extend(&mut all, pairs(samples, starts), |(sample, _)| {
+                sample.timestamp
+            });
+            (known.samples, known.starts) = all.into_iter().unzip();
+        }
         extend(&mut known.histograms, histograms, |sample| sample.timestamp);
     }
 }

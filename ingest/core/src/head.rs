@@ -25,12 +25,13 @@ use crate::label_bytes::{LabelError, push_labels, read_labels, shown};
 use crate::limits::Limits;
 use crate::out_of_order::{LateChunk, OutOfOrder};
 use crate::record::{
-    Cut, RecordError, RecordKind, SeriesId, push_chunks, push_late_chunks, read_chunks, read_cuts,
-    read_definitions, read_late_chunks, read_samples,
+    Cut, RecordError, RecordKind, SeriesId, push_chunks, push_late_chunks, push_start, read_chunks,
+    read_cuts, read_definitions, read_late_chunks, read_samples, read_starts,
 };
 use crate::series::{BLOCK_RANGE, Series, SeriesView};
 use crate::series_set::SeriesSet;
 use crate::stage::{Records, Stage, Staged};
+use crate::start_times::{Run, SaidStart, StartTimes};
 
 #[derive(Debug)]
 pub struct Head {
@@ -48,6 +49,9 @@ pub struct Head {
     /// The newest sample that ever came in order.
     max_time: Timestamp,
     late: OutOfOrder,
+    starts: StartTimes,
+    /// What was said of start times and waits for the log.
+    starts_pending: usize,
     /// Numbers that the log gave to series which the head knows by another one. Only a replay needs them.
     renumbered: HashMap<SeriesId, SeriesId>,
 }
@@ -79,6 +83,8 @@ impl Head {
             cuts: Vec::new(),
             max_time: Timestamp::MIN,
             late: OutOfOrder::default(),
+            starts: StartTimes::default(),
+            starts_pending: 0,
             renumbered: HashMap::new(),
         }
     }
@@ -211,6 +217,10 @@ impl Head {
                 }
             }
         }
+        self.starts_pending -= staged.starts.len();
+        for (id, said) in staged.starts {
+            self.starts.say(id, said);
+        }
     }
 
     fn commit_histogram(&mut self, id: SeriesId, sample: &HistogramSample) {
@@ -223,6 +233,7 @@ impl Head {
 
     /// The log does not have the records, and never will.
     pub fn abort(&mut self, staged: Staged) {
+        self.starts_pending -= staged.starts.len();
         let floats = staged.samples.into_iter().map(|(id, _)| id);
         let histograms = staged.histograms.into_iter().map(|(_, id, _)| id);
         let late = staged.late.into_iter().map(|(id, _)| id);
@@ -250,12 +261,14 @@ impl Head {
             .filter_map(|id| Some((id, self.series.get(id)?)))
             .filter(|(id, series)| self.overlaps(*id, series, after, until))
             .map(|(id, series)| {
-                let view = series.view(after, until);
-                if self.late.is_empty() {
-                    view
-                } else {
-                    view.with_late(self.late.chunks(id, after, until))
+                let mut view = series.view(after, until);
+                if !self.late.is_empty() {
+                    view = view.with_late(self.late.chunks(id, after, until));
                 }
+                if !self.starts.is_empty() {
+                    view = view.with_starts(self.starts.runs(id));
+                }
+                view
             })
             .collect()
     }
@@ -326,6 +339,7 @@ impl Head {
     pub fn collect_garbage(&mut self, now: Timestamp) -> usize {
         let horizon = now - self.limits.retention;
         self.late.drop_before(horizon);
+        self.starts.drop_before(horizon);
         self.drop_before(horizon)
     }
 
@@ -369,6 +383,9 @@ impl Head {
     /// Forgets what a cut took into a block, as [`Self::drop_before`] does.
     pub fn end_cut(&mut self, end: Timestamp, block: Ulid) -> usize {
         self.cuts = vec![(end, block)];
+        // What is left of before it came late and leaves next.
+        self.starts
+            .drop_before(end - self.limits.out_of_order_window);
         self.drop_before(end)
     }
 
@@ -414,6 +431,11 @@ impl Head {
             }
         }
         self.series.remove(&gone);
+        if !self.starts.is_empty() {
+            for id in gone.keys() {
+                self.starts.remove(*id);
+            }
+        }
         gone.len()
     }
 
@@ -468,6 +490,7 @@ impl Head {
             }
             Next::Series(id, after) => self.snapshot_series(id, after, bytes_max),
             Next::Late(id) => self.snapshot_late(id, bytes_max),
+            Next::Starts(id) => self.snapshot_starts(id, bytes_max),
         }
     }
 
@@ -478,7 +501,9 @@ impl Head {
         bytes_max: usize,
     ) -> (SnapshotPart, Option<SnapshotCursor>) {
         let mut part = Vec::new();
-        let mut next = (!self.late.is_empty()).then_some(Next::Late(SeriesId(0)));
+        let mut next = (!self.late.is_empty())
+            .then_some(Next::Late(SeriesId(0)))
+            .or_else(|| self.begin_starts());
         let mut left = bytes_max;
         for (id, series) in self.series.iter_from(from) {
             if left == 0 {
@@ -509,11 +534,11 @@ impl Head {
         bytes_max: usize,
     ) -> (SnapshotPart, Option<SnapshotCursor>) {
         let mut part = Vec::new();
-        let mut next = None;
+        let mut next = self.begin_starts();
         let mut left = bytes_max;
         for (id, chunks) in self.late.iter_from(from) {
             if left == 0 {
-                next = Some(SnapshotCursor(Next::Late(id)));
+                next = Some(Next::Late(id));
                 break;
             }
             let Some(series) = self.series.get(id) else {
@@ -523,7 +548,30 @@ impl Head {
             left = left.saturating_sub(bytes + series.labels.size_bytes());
             part.push((id, series.labels.clone(), chunks));
         }
-        (SnapshotPart(Part::Late(part)), next)
+        (SnapshotPart(Part::Late(part)), next.map(SnapshotCursor))
+    }
+
+    fn begin_starts(&self) -> Option<Next> {
+        (!self.starts.is_empty()).then_some(Next::Starts(SeriesId(0)))
+    }
+
+    fn snapshot_starts(
+        &self,
+        from: SeriesId,
+        bytes_max: usize,
+    ) -> (SnapshotPart, Option<SnapshotCursor>) {
+        let mut part = Vec::new();
+        let mut next = None;
+        let mut left = bytes_max;
+        for (id, runs) in self.starts.iter_from(from) {
+            if left == 0 {
+                next = Some(SnapshotCursor(Next::Starts(id)));
+                break;
+            }
+            left = left.saturating_sub(size_of_val(runs));
+            part.push((id, runs.to_vec()));
+        }
+        (SnapshotPart(Part::Starts(part)), next)
     }
 
     /// Takes a record of the log or of a snapshot back. Samples that are there already are passed over, so that it
@@ -566,6 +614,13 @@ impl Head {
                 let id = self.renumbered.get(&id).copied().unwrap_or(id);
                 if self.series.get(id).is_some() {
                     self.late.restore(id, chunks);
+                }
+            })?,
+            RecordKind::StartTimes => read_starts(payload, |id, said| {
+                let id = self.renumbered.get(&id).copied().unwrap_or(id);
+                // Of a series that a snapshot was too early for the log tells again.
+                if self.series.get(id).is_some() {
+                    self.starts.say(id, said);
                 }
             })?,
             RecordKind::Cuts => read_cuts(payload, |cut| match cut {
@@ -642,9 +697,13 @@ impl Head {
             Ok(id) => {
                 match id.and_then(|id| Some((id, self.series.get_mut(id)?))) {
                     Some((id, own)) => {
+                        let marks = stage.marks(own, self.starts_pending == 0);
                         stage.admit(id, own, &self.late, series.samples)?;
                         if !series.histograms.is_empty() {
                             stage.admit_histograms(id, own, &self.late, series.histograms)?;
+                        }
+                        if self.limits.start_times {
+                            stage.note_starts(id, &self.starts, series, marks);
                         }
                     }
                     None => {
@@ -771,7 +830,9 @@ impl Head {
         first_new: u32,
     ) -> Result<(Staged, Records), WriteError> {
         let Err(error) = outcome else {
-            return Ok(stage.finish(self.late.cut()));
+            let (staged, records) = stage.finish(self.late.cut());
+            self.starts_pending += staged.starts.len();
+            return Ok((staged, records));
         };
         for id in stage.admitted() {
             if let Some(series) = self.series.get_mut(id) {
@@ -803,6 +864,7 @@ enum Next {
     /// Chunks of that series that end later are still to come.
     Series(SeriesId, Timestamp),
     Late(SeriesId),
+    Starts(SeriesId),
 }
 
 impl SnapshotCursor {
@@ -818,6 +880,7 @@ enum Part {
     Cuts(Vec<Cut>),
     Series(Vec<(SeriesId, Labels, Vec<Arc<Chunk>>)>),
     Late(Vec<(SeriesId, Labels, Vec<LateChunk>)>),
+    Starts(Vec<(SeriesId, Vec<Run>)>),
 }
 
 impl SnapshotPart {
@@ -851,11 +914,22 @@ impl SnapshotPart {
                 }
                 (RecordKind::LateChunks, payload)
             }
+            Part::Starts(series) => {
+                for (id, runs) in series {
+                    for Run { first: at, start } in runs {
+                        let is_late = false;
+                        push_start(&mut payload, id, SaidStart { at, start, is_late });
+                    }
+                }
+                (RecordKind::StartTimes, payload)
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod late_tests;
+#[cfg(test)]
+mod start_tests;
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use crate::chunk_merge::merge_chunks;
 use crate::newest::Newest;
 use crate::open_chunk::{Open, newest_of};
 use crate::record::SeriesId;
+use crate::start_times::{Run, UNKNOWN, start_at};
 
 /// No chunk reaches over a multiple of this, so that the head can be cut into blocks between chunks.
 pub const BLOCK_RANGE: Duration = Duration::from_secs(2 * 3600);
@@ -269,6 +270,7 @@ impl Series {
             sealed,
             open,
             late: None,
+            starts: None,
         }
     }
 }
@@ -280,6 +282,7 @@ pub struct SeriesView {
     sealed: Vec<Arc<Chunk>>,
     open: Option<Chunk>,
     late: Option<Box<LateView>>,
+    starts: Option<Arc<Vec<Run>>>,
 }
 
 /// What came out of order, and all of the view in order, from when it is first read on.
@@ -307,6 +310,24 @@ impl SeriesView {
     /// The same for histograms.
     pub fn histograms(&self) -> impl Iterator<Item = HistogramSample> {
         self.chunks().flat_map(Chunk::histograms)
+    }
+
+    pub(crate) fn with_starts(self, starts: Option<Arc<Vec<Run>>>) -> Self {
+        Self { starts, ..self }
+    }
+
+    /// Whether it is known of any sample when it began to count.
+    #[must_use]
+    pub fn has_starts(&self) -> bool {
+        self.starts.is_some()
+    }
+
+    /// When what the sample of a time counts began; the epoch where that is not known.
+    #[must_use]
+    pub fn start_at(&self, at: Timestamp) -> Timestamp {
+        self.starts
+            .as_ref()
+            .map_or(UNKNOWN, |runs| start_at(runs, at))
     }
 
     fn chunks(&self) -> impl Iterator<Item = &Chunk> {
