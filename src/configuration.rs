@@ -102,7 +102,10 @@ pub(crate) fn rule_files(watchbell: &WatchbellConfig) -> RuleFiles {
             interval: watchbell.evaluation.interval(),
             query_offset: watchbell.evaluation.query_offset(),
         },
-        parser_options: ParserOptions::default(),
+        parser_options: ParserOptions {
+            start_timestamps: watchbell.storage.start_timestamps,
+            ..ParserOptions::default()
+        },
     }
 }
 

@@ -49,6 +49,8 @@ pub struct Storage {
     pub sync_interval: Duration,
     /// How far behind the newest sample one may be that comes out of order; none and zero: none is taken.
     pub out_of_order_time_window: Option<Duration>,
+    /// Whether it is kept, and heeded by queries, when samples of remote write 2.0 began to count.
+    pub start_timestamps: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -155,6 +157,7 @@ impl Default for WatchbellConfig {
                 retention_bytes_max: None,
                 sync_interval: defaults::SYNC_INTERVAL,
                 out_of_order_time_window: None,
+                start_timestamps: false,
             },
             evaluation: Evaluation {
                 interval: None,
@@ -364,6 +367,7 @@ fn read_storage(fields: &mut Fields<'_>, default: Storage, base: &Path) -> Stora
             .filter(|bytes| *bytes > 0),
         sync_interval: fields.duration_or("sync_interval", default.sync_interval),
         out_of_order_time_window: fields.duration("out_of_order_time_window"),
+        start_timestamps: fields.boolean_or("start_timestamps", default.start_timestamps),
     }
 }
 

@@ -13,6 +13,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use ingest_core::{
     BLOCK_RANGE, Block, BlockMeta, ChunkToWrite, Cut, Head, MergeError, MergedSeries, SeriesId,
@@ -175,9 +176,7 @@ fn write_late(
     now: Timestamp,
 ) -> Result<Option<DiskBlock>, UpkeepError> {
     let ulid = new_ulid(now);
-    let range_millis = BLOCK_RANGE.as_millis() as i64;
-    let end = Timestamp::from_millis(range.saturating_add(1).saturating_mul(range_millis));
-    let min_time = Cell::new(end);
+    let (min_time, max_time) = (Cell::new(Timestamp::MAX), Cell::new(Timestamp::MIN));
     let folder = write_block::<Infallible>(
         store.blocks().folder(),
         ulid,
@@ -187,8 +186,9 @@ fn write_late(
                 let mut chunks = store.read(|head| head.late_chunks(*id, cut));
                 chunks.retain(|chunk| range_of(chunk.min_time) == range);
                 let chunks = settle_late(&chunks);
-                if let Some(first) = chunks.first() {
+                if let (Some(first), Some(last)) = (chunks.first(), chunks.last()) {
                     min_time.set(min_time.get().min(first.min_time));
+                    max_time.set(max_time.get().max(last.max_time));
                 }
                 let chunks = chunks.iter().map(|chunk| ChunkToWrite {
                     min_time: chunk.min_time,
@@ -203,7 +203,8 @@ fn write_late(
         |stats| BlockMeta {
             ulid,
             min_time: min_time.get(),
-            max_time: end,
+            // Not the end of the range: others go by their age before the newest block's end.
+            max_time: max_time.get() + Duration::from_millis(1),
             stats,
             level: 1,
             sources: vec![ulid],

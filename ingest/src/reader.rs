@@ -4,6 +4,7 @@
 //! may be seen twice and is told once, and none is missed.
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
+use std::iter::repeat;
 use std::sync::Arc;
 
 use ingest_core::{BlockError, Head, Points, SelectError, SeriesView, TooManyPoints};
@@ -203,8 +204,8 @@ fn series(labels: Labels, points: Points) -> Series {
     Series {
         labels,
         samples: points.samples,
+        starts: points.starts,
         histograms: points.histograms,
-        ..Series::default()
     }
 }
 
@@ -235,15 +236,28 @@ impl Found {
             }
             Entry::Occupied(place) => {
                 let known = &mut self.series[*place.get()];
-                extend(&mut known.samples, points.samples, |sample| {
-                    sample.timestamp
-                });
+                if known.starts.is_empty() && points.starts.is_empty() {
+                    extend(&mut known.samples, points.samples, |sample| {
+                        sample.timestamp
+                    });
+                } else {
+                    let taken = std::mem::take(&mut known.samples);
+                    let mut all = with_starts(taken, std::mem::take(&mut known.starts));
+                    let more = with_starts(points.samples, points.starts);
+                    extend(&mut all, more, |(sample, _)| sample.timestamp);
+                    (known.samples, known.starts) = all.into_iter().unzip();
+                }
                 extend(&mut known.histograms, points.histograms, |sample| {
                     sample.timestamp
                 });
             }
         }
     }
+}
+
+fn with_starts(samples: Vec<Sample>, starts: Vec<Timestamp>) -> Vec<(Sample, Timestamp)> {
+    let starts = starts.into_iter().chain(repeat(Timestamp::default()));
+    samples.into_iter().zip(starts).collect()
 }
 
 fn extend<T>(known: &mut Vec<T>, more: Vec<T>, time: impl Fn(&T) -> Timestamp) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use config::WatchbellConfig;
 use ingest_core::Limits;
 use model::Labels;
+use promql::ParserOptions;
 use runtime::log::SyncPolicy;
 
 /// Whoever looks at a dashboard would rather know than wait longer.
@@ -36,6 +37,8 @@ pub struct QuerySettings {
     pub lookback: Duration,
     /// The step of a subquery that names none.
     pub default_step: Duration,
+    /// Which parts of the language are switched on.
+    pub language: ParserOptions,
 }
 
 /// Which program this is, as `/api/v1/status/buildinfo` tells it.
@@ -61,6 +64,10 @@ impl IngestSettings {
                 timeout: config.limits.query_timeout,
                 lookback: config.limits.query_lookback,
                 default_step: config.evaluation.interval(),
+                language: ParserOptions {
+                    start_timestamps: config.storage.start_timestamps,
+                    ..ParserOptions::default()
+                },
             },
             external_labels: config.external_labels.clone(),
             build,

@@ -20,13 +20,15 @@ const HOURS: i64 = 9;
 const STEP_MILLIS: i64 = 60_000;
 /// What the log says of each block.
 const CUT: &str = "samples left memory for a block";
+const LATE_CUT: &str = "samples that came out of order left memory for a block";
 
 /// Values by series and time in milliseconds.
 type Samples = BTreeMap<(String, i64), f64>;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_around_a_cut_loses_and_doubles_nothing() {
-    let prepared = folder(&[("watchbell.yml", "")]);
+    let window = "storage: {out_of_order_time_window: 12h}\n";
+    let prepared = folder(&[("watchbell.yml", window)]);
     let mut watchbell = Watchbell::start(prepared.path()).await;
     let acknowledged = write(&watchbell).await;
     watchbell.process().kill();
@@ -40,8 +42,11 @@ async fn a_kill_around_a_cut_loses_and_doubles_nothing() {
     let (untouched, begun) = (copy_of(prepared.path()), tokio::time::Instant::now());
     let process = serve(untouched.path());
     let blocks = wait_for("all ranges to be cut", STARTING, async || {
-        let cuts = process.log_text().matches(CUT).count();
-        (cuts >= 3).then_some(cuts)
+        let text = process.log_text();
+        let cuts = text.matches(CUT).count();
+        // Those of what came late come behind the others, one for each range.
+        let late = text.matches(LATE_CUT).count();
+        (cuts >= 3 && late >= 4).then_some(cuts)
     });
     blocks.await;
     let whole = begun.elapsed();
@@ -112,6 +117,23 @@ async fn write(watchbell: &Watchbell) -> Samples {
                 ));
                 acknowledged.insert((series, *at), value);
             }
+        }
+        assert_eq!(watchbell.write(None, &sent).await.0, 204);
+    }
+    // And what comes late: between those, backwards.
+    for times in times.rchunks(10) {
+        let mut sent = Vec::new();
+        for number in 0..SERIES {
+            let series = number.to_string();
+            let at = times[0] + STEP_MILLIS / 2 + number % 7;
+            let value = number as f64 + 0.5;
+            sent.push(SentSample::new(
+                "block_probe",
+                &[("number", &series)],
+                at,
+                value,
+            ));
+            acknowledged.insert((series, at), value);
         }
         assert_eq!(watchbell.write(None, &sent).await.0, 204);
     }

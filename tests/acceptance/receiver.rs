@@ -32,7 +32,11 @@ struct Receiver {
 
 impl Receiver {
     async fn start() -> Self {
-        let folder = folder(&[("watchbell.yml", "log: {level: info}\n")]);
+        Self::start_with("log: {level: info}\n").await
+    }
+
+    async fn start_with(configuration: &str) -> Self {
+        let folder = folder(&[("watchbell.yml", configuration)]);
         let watchbell = Watchbell::start_target(folder.path(), "ingest").await;
         Self {
             watchbell,
@@ -588,4 +592,25 @@ async fn what_cannot_be_logged_is_taken_back() {
         .await;
     let exemplars = found["data"][0]["exemplars"].as_array().expect("a list");
     assert_eq!(exemplars.len(), 2);
+}
+
+/// A counter with a single sample has increased since it began, where that is known.
+#[tokio::test(flavor = "multi_thread")]
+async fn start_times_are_kept_and_heeded_where_they_are_asked_for() {
+    for (setting, increase) in [("false", json!(null)), ("true", json!("5"))] {
+        let text = format!("storage: {{start_timestamps: {setting}}}\n");
+        let mut receiver = Receiver::start_with(&text).await;
+        let from = Part::SampleFrom {
+            value: 5.0,
+            millis: receiver.ago(10),
+            start_millis: receiver.ago(100),
+        };
+        let message = Message2::default().series(&[("__name__", "started")], &[from]);
+        receiver.accepts("a start time", message, [1, 0, 0]).await;
+        for _ in 0..2 {
+            let found = receiver.value("round(increase(started[110s]))").await;
+            assert_eq!(found, increase, "with {setting}");
+            receiver.watchbell = receiver.watchbell.kill_and_restart().await;
+        }
+    }
 }

@@ -26,12 +26,13 @@ use crate::limits::Limits;
 use crate::newest::Newest;
 use crate::out_of_order::{LateChunk, OutOfOrder};
 use crate::record::{
-    Cut, RecordError, RecordKind, SeriesId, push_chunks, push_late_chunks, read_chunks, read_cuts,
-    read_definitions, read_late_chunks, read_samples,
+    Cut, RecordError, RecordKind, SeriesId, push_chunks, push_late_chunks, push_start, read_chunks,
+    read_cuts, read_definitions, read_late_chunks, read_samples, read_starts,
 };
 use crate::series::{BLOCK_RANGE, Series, SeriesView};
 use crate::series_set::SeriesSet;
 use crate::stage::{Records, Stage, Staged};
+use crate::start_times::{Run, SaidStart, StartTimes};
 
 #[derive(Debug)]
 pub struct Head {
@@ -49,6 +50,9 @@ pub struct Head {
     /// The newest sample that ever came in order.
     max_time: Timestamp,
     late: OutOfOrder,
+    starts: StartTimes,
+    /// What was said of start times and waits for the log.
+    starts_pending: usize,
     /// Numbers that the log gave to series which the head knows by another one. Only a replay needs them.
     renumbered: HashMap<SeriesId, SeriesId>,
 }
@@ -80,6 +84,8 @@ impl Head {
             cuts: Vec::new(),
             max_time: Timestamp::MIN,
             late: OutOfOrder::default(),
+            starts: StartTimes::default(),
+            starts_pending: 0,
             renumbered: HashMap::new(),
         }
     }
@@ -212,6 +218,10 @@ impl Head {
                 }
             }
         }
+        self.starts_pending -= staged.starts.len();
+        for (id, said) in staged.starts {
+            self.starts.say(id, said);
+        }
     }
 
     fn commit_histogram(&mut self, id: SeriesId, sample: &HistogramSample) {
@@ -224,6 +234,7 @@ impl Head {
 
     /// The log does not have the records, and never will. What was staged later may still wait for the log.
     pub fn abort(&mut self, staged: Staged) {
+        self.starts_pending -= staged.starts.len();
         for id in staged.ids() {
             if let Some(series) = self.series.get_mut(id) {
                 series.pending -= 1;
@@ -237,6 +248,7 @@ impl Head {
     /// The log has refused the records of what was staged last. What was staged before it may still wait for the log,
     /// and is what the next request is measured by.
     pub fn take_back(&mut self, staged: Staged) {
+        self.starts_pending -= staged.starts.len();
         self.unstage(staged.ids(), &staged.before);
     }
 
@@ -268,12 +280,14 @@ impl Head {
     ) -> Vec<SeriesView> {
         self.overlapping(matchers, after, until)
             .map(|(id, series)| {
-                let view = series.view(after, until);
-                if self.late.is_empty() {
-                    view
-                } else {
-                    view.with_late(self.late.chunks(id, after, until))
+                let mut view = series.view(after, until);
+                if !self.late.is_empty() {
+                    view = view.with_late(self.late.chunks(id, after, until));
                 }
+                if !self.starts.is_empty() {
+                    view = view.with_starts(self.starts.runs(id));
+                }
+                view
             })
             .collect()
     }
@@ -293,11 +307,15 @@ impl Head {
                 } else {
                     self.late.chunks(id, after, until)
                 };
-                if late.is_empty() {
+                let mut view = if late.is_empty() {
                     series.newest_view(after, until)
                 } else {
                     series.view(after, until).with_late(late)
+                };
+                if !self.starts.is_empty() {
+                    view = view.with_starts(self.starts.runs(id));
                 }
+                view
             })
             .collect()
     }
@@ -381,6 +399,7 @@ impl Head {
     pub fn collect_garbage(&mut self, now: Timestamp) -> usize {
         let horizon = now - self.limits.retention;
         self.late.drop_before(horizon);
+        self.starts.drop_before(horizon);
         self.drop_before(horizon)
     }
 
@@ -424,6 +443,9 @@ impl Head {
     /// Forgets what a cut took into a block, as [`Self::drop_before`] does.
     pub fn end_cut(&mut self, end: Timestamp, block: Ulid) -> usize {
         self.cuts = vec![(end, block)];
+        // What is left of before it came late and leaves next.
+        self.starts
+            .drop_before(end - self.limits.out_of_order_window);
         self.drop_before(end)
     }
 
@@ -469,6 +491,11 @@ impl Head {
             }
         }
         self.series.remove(&gone);
+        if !self.starts.is_empty() {
+            for id in gone.keys() {
+                self.starts.remove(*id);
+            }
+        }
         gone.len()
     }
 
@@ -523,6 +550,7 @@ impl Head {
             }
             Next::Series(id, after) => self.snapshot_series(id, after, bytes_max),
             Next::Late(id) => self.snapshot_late(id, bytes_max),
+            Next::Starts(id) => self.snapshot_starts(id, bytes_max),
         }
     }
 
@@ -533,7 +561,9 @@ impl Head {
         bytes_max: usize,
     ) -> (SnapshotPart, Option<SnapshotCursor>) {
         let mut part = Vec::new();
-        let mut next = (!self.late.is_empty()).then_some(Next::Late(SeriesId(0)));
+        let mut next = (!self.late.is_empty())
+            .then_some(Next::Late(SeriesId(0)))
+            .or_else(|| self.begin_starts());
         let mut left = bytes_max;
         for (id, series) in self.series.iter_from(from) {
             if left == 0 {
@@ -564,11 +594,11 @@ impl Head {
         bytes_max: usize,
     ) -> (SnapshotPart, Option<SnapshotCursor>) {
         let mut part = Vec::new();
-        let mut next = None;
+        let mut next = self.begin_starts();
         let mut left = bytes_max;
         for (id, chunks) in self.late.iter_from(from) {
             if left == 0 {
-                next = Some(SnapshotCursor(Next::Late(id)));
+                next = Some(Next::Late(id));
                 break;
             }
             let Some(series) = self.series.get(id) else {
@@ -578,7 +608,30 @@ impl Head {
             left = left.saturating_sub(bytes + series.labels.size_bytes());
             part.push((id, series.labels.clone(), chunks));
         }
-        (SnapshotPart(Part::Late(part)), next)
+        (SnapshotPart(Part::Late(part)), next.map(SnapshotCursor))
+    }
+
+    fn begin_starts(&self) -> Option<Next> {
+        (!self.starts.is_empty()).then_some(Next::Starts(SeriesId(0)))
+    }
+
+    fn snapshot_starts(
+        &self,
+        from: SeriesId,
+        bytes_max: usize,
+    ) -> (SnapshotPart, Option<SnapshotCursor>) {
+        let mut part = Vec::new();
+        let mut next = None;
+        let mut left = bytes_max;
+        for (id, runs) in self.starts.iter_from(from) {
+            if left == 0 {
+                next = Some(SnapshotCursor(Next::Starts(id)));
+                break;
+            }
+            left = left.saturating_sub(size_of_val(runs));
+            part.push((id, runs.to_vec()));
+        }
+        (SnapshotPart(Part::Starts(part)), next)
     }
 
     /// Takes a record of the log or of a snapshot back. Samples that are there already are passed over, so that it
@@ -621,6 +674,13 @@ impl Head {
                 let id = self.renumbered.get(&id).copied().unwrap_or(id);
                 if self.series.get(id).is_some() {
                     self.late.restore(id, chunks);
+                }
+            })?,
+            RecordKind::StartTimes => read_starts(payload, |id, said| {
+                let id = self.renumbered.get(&id).copied().unwrap_or(id);
+                // Of a series that a snapshot was too early for the log tells again.
+                if self.series.get(id).is_some() {
+                    self.starts.say(id, said);
                 }
             })?,
             RecordKind::Cuts => read_cuts(payload, |cut| match cut {
@@ -697,9 +757,13 @@ impl Head {
             Ok(id) => {
                 match id.and_then(|id| Some((id, self.series.get_mut(id)?))) {
                     Some((id, own)) => {
+                        let marks = stage.marks(own, self.starts_pending == 0);
                         stage.admit(id, own, &self.late, series.samples)?;
                         if !series.histograms.is_empty() {
                             stage.admit_histograms(id, own, &self.late, series.histograms)?;
+                        }
+                        if self.limits.start_times {
+                            stage.note_starts(id, &self.starts, series, marks);
                         }
                     }
                     None => {
@@ -826,7 +890,9 @@ impl Head {
         first_new: u32,
     ) -> Result<(Staged, Records), WriteError> {
         let Err(error) = outcome else {
-            return Ok(stage.finish(self.late.cut()));
+            let (staged, records) = stage.finish(self.late.cut());
+            self.starts_pending += staged.starts.len();
+            return Ok((staged, records));
         };
         let (staged, _) = stage.finish(self.late.cut());
         self.unstage(staged.ids(), &staged.before);
@@ -849,6 +915,7 @@ enum Next {
     /// Chunks of that series that end later are still to come.
     Series(SeriesId, Timestamp),
     Late(SeriesId),
+    Starts(SeriesId),
 }
 
 impl SnapshotCursor {
@@ -864,6 +931,7 @@ enum Part {
     Cuts(Vec<Cut>),
     Series(Vec<(SeriesId, Labels, Vec<Arc<Chunk>>)>),
     Late(Vec<(SeriesId, Labels, Vec<LateChunk>)>),
+    Starts(Vec<(SeriesId, Vec<Run>)>),
 }
 
 impl SnapshotPart {
@@ -897,11 +965,22 @@ impl SnapshotPart {
                 }
                 (RecordKind::LateChunks, payload)
             }
+            Part::Starts(series) => {
+                for (id, runs) in series {
+                    for Run { first: at, start } in runs {
+                        let is_late = false;
+                        push_start(&mut payload, id, SaidStart { at, start, is_late });
+                    }
+                }
+                (RecordKind::StartTimes, payload)
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod late_tests;
+#[cfg(test)]
+mod start_tests;
 #[cfg(test)]
 mod tests;

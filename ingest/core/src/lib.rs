@@ -25,6 +25,7 @@ mod record;
 mod series;
 mod series_set;
 mod stage;
+mod start_times;
 mod table;
 mod varbit;
 mod xor;

@@ -24,6 +24,8 @@ pub struct Limits {
     pub retention: Duration,
     /// How far behind the newest sample of all series one may be that comes out of order; zero: none is taken.
     pub out_of_order_window: Duration,
+    /// Whether it is kept what senders say of when samples began to count.
+    pub start_times: bool,
 }
 
 /// Prometheus' `maxAheadTime`.
@@ -44,6 +46,7 @@ impl Limits {
             ahead_max: AHEAD_MAX,
             retention: storage.retention,
             out_of_order_window: storage.out_of_order_time_window(),
+            start_times: storage.start_timestamps,
         }
     }
 }

@@ -8,6 +8,8 @@ use crate::encoding::{Encoding, histograms};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Points {
     pub samples: Vec<Sample>,
+    /// When what each of `samples` counts began, the epoch where that is unknown; empty where it is known of none.
+    pub starts: Vec<Timestamp>,
     pub histograms: Vec<HistogramSample>,
 }
 

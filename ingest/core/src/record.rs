@@ -16,6 +16,7 @@
 //!               the same as samples and histograms: they came out of order
 //! late chunks   (id, label bytes, number of chunks, (cut, min time zigzag, max − min, encoding byte, length, bytes)…)…,
 //!                 in varints
+//! start times   (2 × id + 1 where only of this sample, time zigzag, start zigzag)…, in varints
 //! cuts          (what u8, number varint)…: what is in blocks, see [`Cut`]; behind the end of a cut in order as zigzag
 //!                 varint the block's ULID as text
 //! ```
@@ -30,6 +31,7 @@ use crate::block::Ulid;
 use crate::chunk::Chunk;
 use crate::encoding::Encoding;
 use crate::out_of_order::LateChunk;
+use crate::start_times::SaidStart;
 
 /// A series' number within its tenant; never used again for another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,6 +50,7 @@ pub enum RecordKind {
     LateHistograms = 7,
     LateChunks = 8,
     Cuts = 9,
+    StartTimes = 10,
 }
 
 impl RecordKind {
@@ -63,6 +66,7 @@ impl RecordKind {
             Self::LateHistograms,
             Self::LateChunks,
             Self::Cuts,
+            Self::StartTimes,
         ]
         .into_iter()
         .find(|kind| *kind as u8 == byte)
@@ -303,6 +307,30 @@ pub(crate) fn read_late_chunks(
     Ok(())
 }
 
+pub(crate) fn push_start(bytes: &mut Vec<u8>, id: SeriesId, said: SaidStart) {
+    push_varint(bytes, u64::from(id.0) << 1 | u64::from(said.is_late));
+    push_varint(bytes, zigzag(said.at.as_millis()));
+    push_varint(bytes, zigzag(said.start.as_millis()));
+}
+
+pub(crate) fn read_starts(
+    payload: &[u8],
+    mut each: impl FnMut(SeriesId, SaidStart),
+) -> Result<(), RecordError> {
+    let mut fields = Fields::new(payload);
+    while !fields.is_empty() {
+        let number = fields.varint()?;
+        let id = u32::try_from(number >> 1).map_err(|_| RecordError::Range)?;
+        let said = SaidStart {
+            at: Timestamp::from_millis(unzigzag(fields.varint()?)),
+            start: Timestamp::from_millis(unzigzag(fields.varint()?)),
+            is_late: number & 1 == 1,
+        };
+        each(SeriesId(id), said);
+    }
+    Ok(())
+}
+
 /// What the log says of samples that left for blocks. Only a log's own word counts: blocks are copied about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
@@ -375,6 +403,7 @@ mod tests {
     use super::{
         Cut, RecordError, RecordKind, SamplesWriter, SeriesId, push_chunks, push_definition,
         push_late_chunks, read_chunks, read_cuts, read_definitions, read_late_chunks, read_samples,
+        read_starts,
     };
     use crate::block::Ulid;
     use crate::chunk::OpenChunk;
@@ -548,6 +577,7 @@ mod tests {
             let _ = read_definitions(&bytes, |_, _| {});
             let _ = read_late_chunks(&bytes, |_, _, _| {});
             let _ = read_cuts(&bytes, |_| {});
+            let _ = read_starts(&bytes, |_, _| {});
             for kind in [RecordKind::Chunks, RecordKind::AnyChunks] {
                 let _ = read_chunks(kind, &bytes, |_, _, _| {});
             }

@@ -11,6 +11,7 @@ use crate::newest::Newest;
 use crate::open_chunk::{Open, newest_of};
 use crate::points::{PointWindow, Points, TooManyPoints};
 use crate::record::SeriesId;
+use crate::start_times::{Run, start_at};
 
 /// No chunk reaches over a multiple of this, so that the head can be cut into blocks between chunks.
 pub const BLOCK_RANGE: Duration = Duration::from_secs(2 * 3600);
@@ -263,6 +264,7 @@ impl Series {
             sealed,
             open: self.open_view(after, until),
             late: Vec::new(),
+            starts: None,
         }
     }
 
@@ -274,6 +276,7 @@ impl Series {
             sealed: Vec::new(),
             open: None,
             late: Vec::new(),
+            starts: None,
         };
         match &self.open {
             Some(Open::Floats(open))
@@ -308,6 +311,7 @@ pub struct SeriesView {
     open: Option<Chunk>,
     /// What came out of order.
     late: Vec<Arc<Chunk>>,
+    starts: Option<Arc<Vec<Run>>>,
 }
 
 impl SeriesView {
@@ -322,6 +326,7 @@ impl SeriesView {
         if let Some(newest) = self.newest {
             *left = left.checked_sub(1).ok_or(TooManyPoints)?;
             points.samples.push(newest);
+            self.note_starts(&mut points);
             return Ok(points);
         }
         let window = PointWindow { after, until };
@@ -334,7 +339,24 @@ impl SeriesView {
         } else {
             self.merged().iter().try_for_each(&mut add)?;
         }
+        self.note_starts(&mut points);
         Ok(points)
+    }
+
+    pub(crate) fn with_starts(self, starts: Option<Arc<Vec<Run>>>) -> Self {
+        Self { starts, ..self }
+    }
+
+    /// When what each point counts began; nothing where that is known of none.
+    fn note_starts(&self, points: &mut Points) {
+        let Some(runs) = &self.starts else {
+            return;
+        };
+        let times = points.samples.iter().map(|sample| sample.timestamp);
+        points.starts = times.map(|at| start_at(runs, at)).collect();
+        for sample in &mut points.histograms {
+            sample.start = start_at(runs, sample.timestamp);
+        }
     }
 
     /// With chunks over those that came in order; of two samples of one time the one in order stays.

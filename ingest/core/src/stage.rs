@@ -1,17 +1,19 @@
 //! A request on its way into the head: what of it is admitted so far, and how to take it back.
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use model::{Histogram, HistogramSample, Labels, Sample, SampleValue, Timestamp};
 
 use crate::admission::{Admission, OnRefusal, Reason, Report, SampleError, WriteError};
 use crate::chunk_merge::Point;
-use crate::decode::{HistogramError, SentHistogram};
+use crate::decode::{HistogramError, SentHistogram, SeriesSamples};
 use crate::histogram_record::push_histogram;
 use crate::label_bytes::{LabelError, duplicate_name, push_labels, shown};
 use crate::newest::Newest;
 use crate::out_of_order::OutOfOrder;
-use crate::record::{RecordKind, SamplesWriter, SeriesId, push_definition};
+use crate::record::{RecordKind, SamplesWriter, SeriesId, push_definition, push_start};
 use crate::series::{Place, Series};
+use crate::start_times::{SaidStart, StartTimes, UNKNOWN};
 
 /// What was admitted and waits for the log. It must come back by `Head::commit` or `Head::abort`, in the order of
 /// staging, or at once by `Head::take_back`.
@@ -27,6 +29,7 @@ pub struct Staged {
     pub(crate) late: Vec<(SeriesId, Point)>,
     /// The cut with which that leaves.
     pub(crate) late_cut: u32,
+    pub(crate) starts: Vec<(SeriesId, SaidStart)>,
     /// Series whose definitions are among the records.
     pub(crate) defined: Vec<SeriesId>,
     pub report: Report,
@@ -63,9 +66,21 @@ pub(crate) struct Stage {
     records: SamplesWriter,
     histogram_records: Vec<u8>,
     late: LateStage,
+    starts: Vec<(SeriesId, SaidStart)>,
     /// Records that must come before those that are written now.
     closed: Records,
     pub(crate) report: Report,
+}
+
+/// See [`Stage::marks`].
+#[derive(Clone, Copy)]
+pub(crate) struct Marks {
+    /// What is known of the series' start times is all that there is.
+    is_certain: bool,
+    samples: usize,
+    histograms: usize,
+    late: usize,
+    late_histograms: usize,
 }
 
 /// What came out of order: floats in one record, histograms in others.
@@ -109,6 +124,7 @@ impl Stage {
             records: SamplesWriter::with_capacity(samples),
             histogram_records: Vec::new(),
             late: LateStage::default(),
+            starts: Vec::new(),
             closed: Vec::new(),
             report: Report::default(),
         }
@@ -256,6 +272,85 @@ impl Stage {
         Ok(())
     }
 
+    /// How much was admitted so far. `starts_are_known`: nothing is on its way that says when samples began to count.
+    pub(crate) fn marks(&self, series: &Series, starts_are_known: bool) -> Marks {
+        Marks {
+            is_certain: series.pending == 0 || starts_are_known && self.starts.is_empty(),
+            samples: self.samples.len(),
+            histograms: self.histograms.len(),
+            late: self.late.samples.len(),
+            late_histograms: self.late.histogram_samples.len(),
+        }
+    }
+
+    /// Notes when what was admitted of a series behind the marks began to count, where that is not known of it.
+    pub(crate) fn note_starts(
+        &mut self,
+        id: SeriesId,
+        known: &StartTimes,
+        sent: &SeriesSamples<'_>,
+        marks: Marks,
+    ) {
+        let is_said = sent.start_times.iter().any(|start| *start != UNKNOWN)
+            || sent
+                .histograms
+                .iter()
+                .any(|sent| sent.start_time != UNKNOWN);
+        if !is_said && marks.is_certain && known.runs(id).is_none() {
+            return;
+        }
+        let floats = sent.samples.iter().map(|sample| sample.timestamp);
+        let floats = floats.zip(sent.start_times.iter().copied());
+        let histograms = sent.histograms.iter();
+        let histograms = histograms.map(|sent| (sent.timestamp, sent.start_time));
+        let said: HashMap<Timestamp, Timestamp> = histograms.chain(floats).collect();
+        let in_order = self.samples[marks.samples..]
+            .iter()
+            .map(|(_, sample)| sample.timestamp);
+        let histograms = self.histograms[marks.histograms..]
+            .iter()
+            .map(|(.., sample)| sample.timestamp);
+        let mut in_order: Vec<Timestamp> = in_order.chain(histograms).collect();
+        in_order.sort_unstable();
+        // One run after another: what is said once goes on.
+        let mut last = None;
+        for at in in_order {
+            let start = said.get(&at).copied().unwrap_or(UNKNOWN);
+            let is_known = match last {
+                Some(last) => last == start,
+                None => marks.is_certain && known.at(id, at) == start,
+            };
+            if !is_known {
+                self.starts.push((
+                    id,
+                    SaidStart {
+                        at,
+                        start,
+                        is_late: false,
+                    },
+                ));
+                last = Some(start);
+            }
+        }
+        let late = self.late.samples[marks.late..].iter();
+        let late = late.chain(&self.late.histogram_samples[marks.late_histograms..]);
+        for (_, point) in late {
+            let at = point.timestamp();
+            let start = said.get(&at).copied().unwrap_or(UNKNOWN);
+            // What this request says of others may reach over it.
+            if last.is_some() || !marks.is_certain || known.at(id, at) != start {
+                self.starts.push((
+                    id,
+                    SaidStart {
+                        at,
+                        start,
+                        is_late: true,
+                    },
+                ));
+            }
+        }
+    }
+
     /// One value of either kind.
     pub(crate) fn admit_value(
         &mut self,
@@ -354,12 +449,20 @@ impl Stage {
         records.append(&mut self.closed);
         let (late, mut late_records) = self.late.into_records();
         records.append(&mut late_records);
+        let mut starts = Vec::new();
+        for (id, said) in &self.starts {
+            push_start(&mut starts, *id, *said);
+        }
+        if !starts.is_empty() {
+            records.push((RecordKind::StartTimes, starts));
+        }
         let staged = Staged {
             samples: self.samples,
             histograms: self.histograms,
             before: self.before,
             late,
             late_cut,
+            starts: self.starts,
             defined: self.defined,
             report,
         };

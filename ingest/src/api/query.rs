@@ -34,7 +34,7 @@ pub(crate) async fn instant(
         let wants_stats = !params.value("stats").is_empty();
         let at = params.time_or("time", engine.clock().now())?;
         let options = options(&params)?;
-        let query = compile(&params)?;
+        let query = compile(&params, &engine.settings().query.language)?;
         let times = QueryTimes::Instant(at);
         let answer = engine.run_measured(&tenant, &query, times, options).await;
         let (answer, stats) = answer.map_err(error_of)?;
@@ -54,7 +54,7 @@ pub(crate) async fn range(
         let wants_stats = !params.value("stats").is_empty();
         let times = range_times(&params)?;
         let options = options(&params)?;
-        let query = compile(&params)?;
+        let query = compile(&params, &engine.settings().query.language)?;
         let answer = engine.run_measured(&tenant, &query, times, options).await;
         let (answer, stats) = answer.map_err(error_of)?;
         Ok(success(answer, limit, wants_stats.then_some(&stats)))
@@ -64,7 +64,7 @@ pub(crate) async fn range(
 
 pub(crate) async fn format(request: Request) -> Response {
     let answer = async {
-        let query = compile(&Params::read(request).await?)?;
+        let query = compile(&Params::read(request).await?, &ParserOptions::default())?;
         let mut data = String::new();
         push_text(&mut data, &pretty(query.expr()));
         Ok(Success::new(data))
@@ -74,7 +74,7 @@ pub(crate) async fn format(request: Request) -> Response {
 
 pub(crate) async fn parse(request: Request) -> Response {
     let answer = async {
-        let query = compile(&Params::read(request).await?)?;
+        let query = compile(&Params::read(request).await?, &ParserOptions::default())?;
         let data = go_json::to_string(&tree(query.expr()));
         data.map(Success::new)
             .map_err(|error| ApiError::internal(error.to_string()))
@@ -82,8 +82,8 @@ pub(crate) async fn parse(request: Request) -> Response {
     respond(answer.await)
 }
 
-fn compile(params: &Params) -> Result<Arc<Query>, ApiError> {
-    Query::compile(params.value("query"), &ParserOptions::default())
+fn compile(params: &Params, language: &ParserOptions) -> Result<Arc<Query>, ApiError> {
+    Query::compile(params.value("query"), language)
         .map(Arc::new)
         .map_err(|error| ApiError::parameter("query", error))
 }
