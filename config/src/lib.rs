@@ -80,7 +80,7 @@ pub use value::{
 };
 pub use watchbell::{
     AlertmanagerSettings, Endpoints, Evaluation, Limits, Log, LogFormat, LogLevel,
-    NotifiersSettings, RulerSettings, Server, Storage, WatchbellConfig,
+    NotifiersSettings, RuleStorage, RulerSettings, Server, Storage, WatchbellConfig,
 };
 pub use web::{ClientCertificates, RateLimit, ServerTls, WebConfig};
 

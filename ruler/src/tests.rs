@@ -1,4 +1,6 @@
 //! The whole shell: a table for an engine, a real Alertmanager's address on loopback, a log in a folder.
+mod uploads;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Once};
 use std::time::Duration;
@@ -12,9 +14,10 @@ use config::{Problems, PrometheusConfig, RelabelConfig, RuleFile, RuleFilesPatte
 use ingest::{Build, Engine, IngestSettings};
 use model::histogram::Bucket;
 use model::{Histogram, Labels, Sample, SampleValue, TenantId, Timestamp};
+use object_store::memory::InMemory;
 use parking_lot::Mutex;
 use promql::{ParserOptions, Query, VectorSample};
-use ruler_core::{AppendReport, Group, GroupDefaults, SampleBatch, compile_groups};
+use ruler_core::{AppendReport, Group, GroupDefaults, SampleBatch, UploadLimits, compile_groups};
 use runtime::log::{HangingLog, Log, LogSettings, SyncPolicy, shorten};
 use runtime::{Clock, Metrics, Server, Stop, Stopper, SystemClock};
 use serde_json::{Value, json};
@@ -27,6 +30,8 @@ use crate::external::{AlertmanagerTarget, Outside};
 use crate::files::RuleFiles;
 use crate::journal::{SavedTenants, open_journal};
 use crate::metrics::RulerMetrics;
+use crate::rule_book::{RuleBook, RuleBookSettings};
+use crate::rule_store::RuleStore;
 use crate::sender::Sender;
 use crate::service::{RulerService, ServiceParts, ServiceSettings};
 use crate::watch::{Occasion, ReloadRequest, RuleFileWatch};
@@ -210,9 +215,8 @@ impl<B: Backend> House<B> {
     ) -> Self {
         static PROVIDER: Once = Once::new();
         PROVIDER.call_once(|| {
-            rustls::crypto::ring::default_provider()
-                .install_default()
-                .unwrap();
+            // It fails only where another test was first.
+            let _ = rustls::crypto::ring::default_provider().install_default();
         });
         let external_labels = Labels::from_pairs([("cluster", "eu"), ("severity", "none")]);
         let external_url = "http://watchbell.example";
@@ -254,13 +258,24 @@ impl<B: Backend> House<B> {
         }
     }
 
+    /// Uploaded rules in memory.
+    async fn book(&self) -> RuleBook {
+        let store = RuleStore::on(Arc::new(InMemory::new()));
+        self.book_on(store, None).await
+    }
+
+    async fn book_on(&self, store: RuleStore, last_known: Option<RuleStore>) -> RuleBook {
+        RuleBook::open(self.service.clone(), store, last_known, book_settings()).await
+    }
+
     async fn get(&self, tenant: &str, path: &str) -> (u16, Value) {
         use tower::ServiceExt;
         let request = Request::get(path)
             .header("X-Scope-OrgID", tenant)
+            .header("Accept", "application/json")
             .body(Body::empty())
             .unwrap();
-        let router = routes(&self.service).into_router();
+        let router = routes(&self.book().await).into_router();
         let response = router.oneshot(request).await.unwrap();
         let status = response.status().as_u16();
         let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
@@ -278,6 +293,22 @@ impl<B: Backend> House<B> {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         panic!("{path} never became what was wanted");
+    }
+}
+
+fn book_settings() -> RuleBookSettings {
+    RuleBookSettings {
+        limits: UploadLimits {
+            groups_max: 3,
+            rules_per_group_max: 3,
+        },
+        group_bytes_max: 1000,
+        poll_interval: Duration::from_secs(3600),
+        defaults: GroupDefaults {
+            interval: Duration::from_secs(3600),
+            query_offset: Duration::ZERO,
+        },
+        parser_options: ParserOptions::default(),
     }
 }
 
@@ -706,11 +737,10 @@ async fn a_reload_takes_over_all_files_or_none() {
         },
         parser_options: ParserOptions::default(),
     };
-    let watch = RuleFileWatch::start(team(), files, &house.service)
-        .await
-        .unwrap();
+    let book = house.book().await;
+    let watch = RuleFileWatch::start(team(), files, &book).await.unwrap();
     let (requests, reloads) = mpsc::channel(1);
-    let watching = tokio::spawn(watch.run(house.service.clone(), reloads, Arc::default(), stop));
+    let watching = tokio::spawn(watch.run(book, reloads, Arc::default(), stop));
     let reload = |occasion: Occasion| {
         let requests = requests.clone();
         async move {
