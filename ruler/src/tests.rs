@@ -1,4 +1,5 @@
 //! The whole shell: a table for an engine, a real Alertmanager's address on loopback, a log in a folder.
+mod bucket;
 mod uploads;
 
 use std::collections::BTreeMap;

@@ -76,9 +76,10 @@ async fn the_usual_clients_load_compare_synchronise_and_delete() {
         assert_eq!(client.list().await.as_ref(), Ok(&wanted), "{base}");
         assert_eq!(check(&wanted), ["badly_named"]);
 
+        let path = format!("{base}/web");
         let refused = client.ask(
             reqwest::Method::POST,
-            &format!("{base}/web"),
+            &path,
             Some("name: g\nrules:\n- alert: A\n  expr: up ==\n".to_owned()),
         );
         let said = "4:9: group \"g\", rule 1, \"A\": could not parse expression: 1:6: parse error: unexpected end of input";
@@ -97,6 +98,14 @@ async fn the_usual_clients_load_compare_synchronise_and_delete() {
             Err(ClientError::NotFound)
         );
         assert!(client.list().await.expect("an empty list").is_empty());
+    }
+}
+
+fn client(watchbell: &Watchbell) -> RulesClient<'_> {
+    RulesClient {
+        watchbell,
+        base: CORTEXTOOL,
+        tenant: TENANT,
     }
 }
 
@@ -124,11 +133,6 @@ const ALERTMANAGER: &str = "/api/v2/alerts";
 async fn what_was_answered_survives_a_kill_and_alerts_go_on() {
     let folder = folder(&[("watchbell.yml", "")]);
     let mut watchbell = Watchbell::start(folder.path()).await;
-    let client = |watchbell| RulesClient {
-        watchbell,
-        base: CORTEXTOOL,
-        tenant: TENANT,
-    };
     let first = rule_files(&[WEB]);
     client(&watchbell).load(&first).await.expect("it is loaded");
     watchbell = watchbell.kill_and_restart().await;

@@ -18,9 +18,9 @@ use crate::rule_book::RuleBook;
 use crate::rule_store::RuleStore;
 use crate::tests::{Alertmanager, House, Table, down, groups, team};
 
-const GROUP: &str = "name: web\nrules:\n- alert: Down\n  expr: up==0\n";
+pub(crate) const GROUP: &str = "name: web\nrules:\n- alert: Down\n  expr: up==0\n";
 const YAML: &str = "name: web\nrules:\n- alert: Down\n  expr: up==0\n";
-const OF_GO: &[(&str, &str)] = &[
+pub(crate) const OF_GO: &[(&str, &str)] = &[
     ("X-Scope-OrgID", "team-1"),
     ("User-Agent", "Go-http-client/1.1"),
     ("Accept-Encoding", "gzip"),
@@ -35,7 +35,7 @@ const NO_JSON: &[(&str, &str)] = &[
     ("Accept", "application/json;q=0, */*"),
 ];
 
-fn house() -> (House, Stopper) {
+pub(crate) fn house() -> (House, Stopper) {
     let (stopper, stop) = Stopper::new();
     (
         House::start(Vec::new(), None, stopper.clone(), stop),
@@ -47,13 +47,13 @@ fn in_memory() -> RuleStore {
     RuleStore::on(Arc::new(InMemory::new()))
 }
 
-struct Answer {
-    status: u16,
-    content_type: String,
-    body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) content_type: String,
+    pub(crate) body: String,
 }
 
-async fn ask(
+pub(crate) async fn ask(
     book: &RuleBook,
     headers: &[(&str, &str)],
     method: &str,
@@ -80,7 +80,7 @@ async fn ask(
     }
 }
 
-async fn upload(book: &RuleBook, namespace: &str, group: &str) -> (u16, String) {
+pub(crate) async fn upload(book: &RuleBook, namespace: &str, group: &str) -> (u16, String) {
     let path = format!("/api/v1/rules/{namespace}");
     let answer = ask(book, OF_GO, "POST", &path, group).await;
     (answer.status, answer.body)
@@ -95,7 +95,7 @@ fn uploaded(book: &RuleBook, tenant: &str) -> Vec<String> {
 }
 
 /// What evaluates, by Prometheus' API.
-async fn running(book: &RuleBook, tenant: &str) -> Vec<String> {
+pub(crate) async fn running(book: &RuleBook, tenant: &str) -> Vec<String> {
     let headers = [("X-Scope-OrgID", tenant)];
     let answer = ask(book, &headers, "GET", "/prometheus/api/v1/rules", "").await;
     let body: Value = serde_json::from_str(&answer.body).unwrap();
