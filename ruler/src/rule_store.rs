@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path as FilePath;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,7 +85,7 @@ pub(crate) enum Found {
 
 #[derive(Debug, thiserror::Error)]
 pub enum RuleStoreError {
-    #[error("ruler.storage.url {url} cannot be used")]
+    #[error("rules cannot be stored in {url}")]
     Open {
         url: String,
         #[source]
@@ -126,23 +127,33 @@ impl fmt::Debug for RuleStore {
 }
 
 impl RuleStore {
-    /// A folder, which is made where it is not there. What was stored is on the disk when that is answered.
+    /// A folder. What was stored is on the disk when that is answered. Where the folder cannot be made now, be it that the
+    /// disk is full, it is made when something is stored. Blocks.
     ///
     /// # Errors
-    /// A path that is no folder and cannot become one.
+    /// A path that no folder can have.
     pub fn in_folder(folder: &FilePath) -> Result<Self, RuleStoreError> {
+        let place = folder.display().to_string();
         let failed = |source: Box<dyn std::error::Error + Send + Sync>| RuleStoreError::Open {
-            url: folder.display().to_string(),
+            url: place.clone(),
             source,
         };
-        std::fs::create_dir_all(folder).map_err(|error| failed(error.into()))?;
-        let store = LocalFileSystem::new_with_prefix(folder)
-            .map_err(|error| failed(error.into()))?
-            .with_fsync(true);
+        let (store, prefix) = if std::fs::create_dir_all(folder).is_ok() {
+            let store = LocalFileSystem::new_with_prefix(folder);
+            (
+                store.map_err(|error| failed(error.into()))?,
+                Path::default(),
+            )
+        } else {
+            let absolute = std::path::absolute(folder).map_err(|error| failed(error.into()))?;
+            let prefix = Path::from_absolute_path(absolute);
+            let prefix = prefix.map_err(|error| failed(error.into()))?;
+            (LocalFileSystem::new(), prefix)
+        };
         Ok(Self {
-            store: Arc::new(store),
-            prefix: Path::default(),
-            place: folder.display().to_string(),
+            store: Arc::new(store.with_fsync(true)),
+            prefix,
+            place,
         })
     }
 
@@ -175,13 +186,10 @@ impl RuleStore {
                     name: "S3",
                     environment: "AWS_",
                 };
-                let builder =
-                    service.set(builder, options, |builder, name, value| match name
-                        .parse::<AmazonS3ConfigKey>(
-                    ) {
-                        Ok(key) => Ok(builder.with_config(key, value)),
-                        Err(_) => Err(builder),
-                    })?;
+                let set = |builder: AmazonS3Builder, key: AmazonS3ConfigKey, value: &str| {
+                    builder.with_config(key, value)
+                };
+                let builder = service.set(builder, options, set)?;
                 Arc::new(builder.build().map_err(|error| failed(error.into()))?)
             }
             #[cfg(feature = "gcs")]
@@ -195,13 +203,11 @@ impl RuleStore {
                     name: "Google Cloud Storage",
                     environment: "GOOGLE_",
                 };
-                let builder =
-                    service.set(builder, options, |builder, name, value| match name
-                        .parse::<GoogleConfigKey>()
-                    {
-                        Ok(key) => Ok(builder.with_config(key, value)),
-                        Err(_) => Err(builder),
-                    })?;
+                let set =
+                    |builder: GoogleCloudStorageBuilder, key: GoogleConfigKey, value: &str| {
+                        builder.with_config(key, value)
+                    };
+                let builder = service.set(builder, options, set)?;
                 Arc::new(builder.build().map_err(|error| failed(error.into()))?)
             }
             #[cfg(feature = "azure")]
@@ -215,13 +221,10 @@ impl RuleStore {
                     name: "Azure Blob Storage",
                     environment: "AZURE_",
                 };
-                let builder =
-                    service.set(builder, options, |builder, name, value| match name
-                        .parse::<AzureConfigKey>()
-                    {
-                        Ok(key) => Ok(builder.with_config(key, value)),
-                        Err(_) => Err(builder),
-                    })?;
+                let set = |builder: MicrosoftAzureBuilder, key: AzureConfigKey, value: &str| {
+                    builder.with_config(key, value)
+                };
+                let builder = service.set(builder, options, set)?;
                 Arc::new(builder.build().map_err(|error| failed(error.into()))?)
             }
             _ => {
@@ -413,28 +416,30 @@ struct Service {
 }
 
 impl Service {
-    /// What the environment says, and over it what was written; `set` hands the builder back where it has no such key.
-    fn set<Builder>(
+    /// What the environment says, and over it what was written.
+    fn set<Builder, Key: FromStr>(
         &self,
         builder: Builder,
         options: &BTreeMap<String, Secret>,
-        set: impl Fn(Builder, &str, &str) -> Result<Builder, Builder>,
+        set: impl Fn(Builder, Key, &str) -> Builder,
     ) -> Result<Builder, RuleStoreError> {
         let variables = std::env::vars_os().filter_map(|(name, value)| {
             let name = name.into_string().ok()?;
             let is_its = name.starts_with(self.environment);
-            Some((name.to_ascii_lowercase(), value.into_string().ok()?)).filter(|_| is_its)
-        });
-        let builder = variables.fold(builder, |builder, (name, value)| {
             // There are variables of other programs too.
-            set(builder, &name, &value).unwrap_or_else(|builder| builder)
+            let key = name.to_ascii_lowercase().parse::<Key>().ok()?;
+            Some((key, value.into_string().ok()?)).filter(|_| is_its)
         });
-        options.iter().try_fold(builder, |builder, (name, value)| {
-            set(builder, name, value.reveal()).map_err(|_| RuleStoreError::Option {
+        let mut builder =
+            variables.fold(builder, |builder, (key, value)| set(builder, key, &value));
+        for (name, value) in options {
+            let key = name.parse::<Key>().map_err(|_| RuleStoreError::Option {
                 name: name.clone(),
                 service: self.name,
-            })
-        })
+            })?;
+            builder = set(builder, key, value.reveal());
+        }
+        Ok(builder)
     }
 }
 
@@ -597,6 +602,25 @@ mod tests {
         assert!(said.starts_with("a newer release has written it"), "{said}");
     }
 
+    /// As on a full disk.
+    #[tokio::test]
+    async fn a_folder_that_cannot_be_made_yet_is_made_when_something_is_stored() {
+        let folder = tempfile::tempdir().unwrap();
+        let in_the_way = folder.path().join("data");
+        std::fs::write(&in_the_way, "").unwrap();
+        let store = RuleStore::in_folder(&in_the_way.join("rules")).unwrap();
+        let group = stored("a", "n", "g");
+        assert!(store.list(false).await.is_err());
+        assert!(store.put(&group).await.is_err());
+        std::fs::remove_file(&in_the_way).unwrap();
+        store.list(false).await.unwrap();
+        store.put(&group).await.unwrap();
+        let again = RuleStore::in_folder(&in_the_way.join("rules")).unwrap();
+        let path = again.path_of(&group.tenant, &GroupKey::new("n", "g"));
+        let found = again.get(&path).await.unwrap();
+        assert!(matches!(found, Found::Group(_)));
+    }
+
     #[test]
     fn addresses_and_options_that_nobody_knows_are_refused() {
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -615,7 +639,7 @@ mod tests {
         );
         assert_eq!(refused("file:///not/there", &[]), None);
         for (url, options, said) in [
-            ("bucket", &[][..], "ruler.storage.url bucket cannot be used"),
+            ("bucket", &[][..], "rules cannot be stored in bucket"),
             (
                 "ftp://bucket",
                 &[],

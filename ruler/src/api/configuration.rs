@@ -98,7 +98,7 @@ async fn list_namespace(
         let uploaded = book.uploaded(&tenant).map_err(|error| failed(&error))?;
         let groups = uploaded.namespaces(Some(&namespace));
         if groups.is_empty() {
-            return Err(text(StatusCode::NOT_FOUND, "no rule groups found"));
+            return Err(refuse(StatusCode::NOT_FOUND, "no rule groups found"));
         }
         Ok(yaml(namespaces_to_yaml(groups)))
     })
@@ -116,7 +116,7 @@ async fn get_group(
         let uploaded = book.uploaded(&tenant).map_err(|error| failed(&error))?;
         match uploaded.get(&GroupKey::new(&namespace, &name)) {
             Some(group) => Ok(yaml(group.written.to_yaml())),
-            None => Err(text(StatusCode::NOT_FOUND, "group does not exist")),
+            None => Err(refuse(StatusCode::NOT_FOUND, "group does not exist")),
         }
     })
     .await
@@ -135,15 +135,15 @@ async fn set_group(
         let body = to_bytes(body, max).await.map_err(|error| {
             if is_too_long(&error) {
                 let reason = format!("rule group is too large, limit: {max} bytes");
-                text(StatusCode::PAYLOAD_TOO_LARGE, &reason)
+                refuse(StatusCode::PAYLOAD_TOO_LARGE, &reason)
             } else {
                 let reason = format!("unable to read rule group: {}", chain(&error));
-                text(StatusCode::BAD_REQUEST, &reason)
+                refuse(StatusCode::BAD_REQUEST, &reason)
             }
         })?;
         let group = String::from_utf8(body.into()).map_err(|_| {
             let reason = "unable to decode rule group: it is not UTF-8";
-            text(StatusCode::BAD_REQUEST, reason)
+            refuse(StatusCode::BAD_REQUEST, reason)
         })?;
         match book.upload(&tenant, &namespace, group).await {
             Ok(warnings) if warnings.is_empty() => Ok(accepted(json!({"status": "success"}))),
@@ -153,9 +153,9 @@ async fn set_group(
             }
             Err(error) => Err(match &error {
                 UploadError::Refused(_) | UploadError::Limit(_) | UploadError::InFile { .. } => {
-                    text(StatusCode::BAD_REQUEST, &error.to_string())
+                    refuse(StatusCode::BAD_REQUEST, &error.to_string())
                 }
-                UploadError::Full => text(StatusCode::INSUFFICIENT_STORAGE, &error.to_string()),
+                UploadError::Full => refuse(StatusCode::INSUFFICIENT_STORAGE, &error.to_string()),
                 UploadError::Storage(_) | UploadError::Abnormal => failed(&error),
             }),
         }
@@ -202,13 +202,38 @@ async fn delete_all(State(book): State<RuleBook>, tenant: ByTenant) -> Response 
     .await
 }
 
-async fn respond(work: impl AsyncFnOnce() -> Result<Response, Response>) -> Response {
-    work().await.unwrap_or_else(|refusal| refusal)
+/// Why a request is not answered as its sender wants.
+enum Refusal {
+    /// Clients show the first line.
+    Text(StatusCode, String),
+    /// Cortex answers this one, and no other, in JSON.
+    Tenant(String),
 }
 
-fn deleted(outcome: Result<(), DeleteError>, not_found: &str) -> Result<(), Response> {
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Text(status, reason) => text(status, &reason),
+            Self::Tenant(reason) => {
+                let body = json!({"status": "error", "errorType": "bad_data", "error": reason});
+                let json = [(CONTENT_TYPE, "application/json")];
+                (StatusCode::BAD_REQUEST, json, body.to_string()).into_response()
+            }
+        }
+    }
+}
+
+async fn respond(work: impl AsyncFnOnce() -> Result<Response, Refusal>) -> Response {
+    work().await.into_response()
+}
+
+fn refuse(status: StatusCode, reason: &str) -> Refusal {
+    Refusal::Text(status, reason.to_owned())
+}
+
+fn deleted(outcome: Result<(), DeleteError>, not_found: &str) -> Result<(), Refusal> {
     outcome.map_err(|error| match &error {
-        DeleteError::NotFound => text(StatusCode::NOT_FOUND, not_found),
+        DeleteError::NotFound => refuse(StatusCode::NOT_FOUND, not_found),
         DeleteError::Storage(_) | DeleteError::Abnormal => failed(&error),
     })
 }
@@ -224,19 +249,16 @@ fn is_too_long(error: &axum::Error) -> bool {
     false
 }
 
-/// Cortex answers this one, and no other, in JSON.
-fn no_tenant((_, reason): (StatusCode, String)) -> Response {
-    let body = json!({"status": "error", "errorType": "bad_data", "error": reason});
-    let json = [(CONTENT_TYPE, "application/json")];
-    (StatusCode::BAD_REQUEST, json, body.to_string()).into_response()
+fn no_tenant((_, reason): (StatusCode, String)) -> Refusal {
+    Refusal::Tenant(reason)
 }
 
-fn bad_path(rejection: PathRejection) -> Response {
-    text(StatusCode::BAD_REQUEST, &rejection.body_text())
+fn bad_path(rejection: PathRejection) -> Refusal {
+    refuse(StatusCode::BAD_REQUEST, &rejection.body_text())
 }
 
-fn failed(error: &dyn std::error::Error) -> Response {
-    text(StatusCode::INTERNAL_SERVER_ERROR, &chain(error))
+fn failed(error: &dyn std::error::Error) -> Refusal {
+    Refusal::Text(StatusCode::INTERNAL_SERVER_ERROR, chain(error))
 }
 
 fn yaml(text: String) -> Response {
@@ -248,7 +270,7 @@ fn accepted(body: serde_json::Value) -> Response {
     (StatusCode::ACCEPTED, json, body.to_string()).into_response()
 }
 
-/// As Go's `http.Error`: clients show the first line.
+/// As Go's `http.Error`.
 pub(crate) fn text(status: StatusCode, reason: &str) -> Response {
     let headers = [
         (CONTENT_TYPE, "text/plain; charset=utf-8"),
