@@ -90,12 +90,14 @@ mod tests {
     use crate::problem::Problems;
     use crate::prometheus::PrometheusConfig;
     use crate::rules::RuleFile;
+    use crate::uploaded_group::UploadedGroup;
     use crate::watchbell::WatchbellConfig;
 
     fn read_as_everything(text: &str) {
         let _ = AlertmanagerConfig::read("a.yml", text, &AlertmanagerOptions::default());
         let _ = PrometheusConfig::read("p.yml", text, &|_| None);
         let _ = RuleFile::read("r.yml", text, &mut Problems::new());
+        let _ = UploadedGroup::read(text);
         let _ = WatchbellConfig::read("w.yml", text);
     }
 

@@ -799,3 +799,31 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     }
     text.replace(['\n', '\r'], " ")
 }
+
+#[cfg(test)]
+mod tests {
+    use ruler_core::GroupKey;
+
+    use super::Change;
+    use crate::tests::team;
+    use crate::tests::uploads::{GROUP, house, upload};
+
+    /// A look that has listed the storage before an upload finds nothing of it.
+    #[tokio::test]
+    async fn what_a_look_has_seen_of_an_object_that_was_changed_since_is_old() {
+        let (house, _stopper) = house();
+        let book = house.book().await;
+        book.start().await;
+        assert_eq!(upload(&book, "ns", GROUP).await.0, 202);
+        let path = book
+            .inner
+            .store
+            .path_of(&team(), &GroupKey::new("ns", "web"));
+        let look = || vec![(path.clone(), Change::Gone)];
+        book.inner.apply(look()).await;
+        assert_eq!(book.uploaded(&team()).unwrap().len(), 1);
+        book.inner.objects.lock().touched.clear();
+        book.inner.apply(look()).await;
+        assert_eq!(book.uploaded(&team()).unwrap().len(), 0);
+    }
+}

@@ -1,6 +1,6 @@
 //! The whole shell: a table for an engine, a real Alertmanager's address on loopback, a log in a folder.
 mod bucket;
-mod uploads;
+pub(crate) mod uploads;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Once};
@@ -65,7 +65,7 @@ type TableRow<'a> = (&'a [(&'a str, &'a str)], f64);
 
 /// Answers by the query's text.
 #[derive(Default)]
-struct Table {
+pub(crate) struct Table {
     answers: Mutex<BTreeMap<String, Result<Vec<VectorSample>, String>>>,
     written: Mutex<Vec<SampleBatch>>,
 }
@@ -167,7 +167,7 @@ impl Alertmanager {
     }
 }
 
-struct House<B = Table> {
+pub(crate) struct House<B = Table> {
     service: RulerService,
     backend: Arc<B>,
     metrics: Metrics,
@@ -260,7 +260,7 @@ impl<B: Backend> House<B> {
     }
 
     /// Uploaded rules in memory.
-    async fn book(&self) -> RuleBook {
+    pub(crate) async fn book(&self) -> RuleBook {
         let store = RuleStore::on(Arc::new(InMemory::new()));
         self.book_on(store, None).await
     }
@@ -325,7 +325,7 @@ fn groups(rules: &str) -> Vec<Arc<Group>> {
     groups
 }
 
-fn team() -> TenantId {
+pub(crate) fn team() -> TenantId {
     TenantId::parse("team-1").unwrap()
 }
 

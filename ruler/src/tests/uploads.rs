@@ -915,6 +915,20 @@ async fn a_damaged_object_is_named_and_loses_only_itself() {
             .contains("watchbell_rule_storage_damaged_objects 1")
     );
 
+    // It is deleted by hand, and so it ends.
+    let lost = folder.path().join(
+        store()
+            .path_of(&team(), &GroupKey::new("ns", "three"))
+            .to_string(),
+    );
+    std::fs::write(&lost, "nonsense").unwrap();
+    book.look().await.unwrap();
+    std::fs::remove_file(&lost).unwrap();
+    book.look().await.unwrap();
+    assert_eq!(running(&book, "team-1").await, ["ns/two", "ns/web"]);
+    let group = GROUP.replace("web", "three");
+    assert_eq!(upload(&book, "ns", &group).await.0, 202);
+
     let (restarted, _stop) = self::house();
     let again = restarted.book_on(store(), None).await;
     again.start().await;
@@ -981,10 +995,16 @@ async fn alerts_outlive_an_edit_of_their_rule_and_end_with_it() {
         stopper,
         stop,
     );
-    let book = house
-        .book_on(RuleStore::in_folder(&rules).unwrap(), None)
-        .await;
+    // The storage comes later: alerts whose rules are not known yet wait for it.
+    let away = folder.path().join("away");
+    std::fs::rename(&rules, &away).unwrap();
+    std::fs::write(&rules, "").unwrap();
+    let store = RuleStore::in_folder(&rules).unwrap();
+    let book = house.book_on(store, None).await;
     book.start().await;
+    std::fs::remove_file(&rules).unwrap();
+    std::fs::rename(&away, &rules).unwrap();
+    book.look().await.unwrap();
     let alert = only_alert(&book).await;
     assert_eq!(
         (&alert["state"], &alert["activeAt"]),
