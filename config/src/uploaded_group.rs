@@ -13,18 +13,20 @@ use crate::source::{Source, UnknownKeys};
 /// Go's name of the document.
 const TYPE: &str = "rulefmt.RuleGroup";
 
-/// One group. Its places are those of the text that it was read from.
-#[derive(Clone, Debug, PartialEq)]
+/// One group as it is given back. There may be very many of them, so it is a text and no tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UploadedGroup {
-    written: RawGroup,
-    /// Mimir's older word for the query offset; given back as it came, so that clients find no difference.
-    evaluation_delay: Option<Duration>,
+    name: String,
+    rule_count: usize,
+    yaml: String,
 }
 
-/// A group and what was passed over in its text.
+/// A group as it was read.
 #[derive(Clone, Debug)]
 pub struct ReadGroup {
     pub group: UploadedGroup,
+    /// As a rule file would have it, with the places of the text that was read.
+    pub resolved: RawGroup,
     /// Keys that mean nothing. Cortex and Mimir drop them too.
     pub warnings: Problems,
 }
@@ -67,6 +69,7 @@ fn lines(problems: &Problems) -> String {
 /// Keys of Cortex and Mimir that a rule file does not have.
 #[derive(Default)]
 struct OwnKeys {
+    /// Mimir's older word for the query offset; given back as it came, so that clients find no difference.
     evaluation_delay: Option<Duration>,
     has_source_tenants: bool,
     is_aligned: bool,
@@ -123,8 +126,13 @@ impl UploadedGroup {
         }
         Ok(ReadGroup {
             group: Self {
-                written: group,
-                evaluation_delay: own.evaluation_delay,
+                name,
+                rule_count: group.rules.len(),
+                yaml: print(&entries(&group, own.evaluation_delay)),
+            },
+            resolved: RawGroup {
+                query_offset: group.query_offset.or(own.evaluation_delay),
+                ..group
             },
             warnings,
         })
@@ -132,44 +140,34 @@ impl UploadedGroup {
 
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.written.name.value
+        &self.name
     }
 
     #[must_use]
     pub fn rule_count(&self) -> usize {
-        self.written.rules.len()
-    }
-
-    /// As a rule file would have it.
-    #[must_use]
-    pub fn resolved(&self) -> RawGroup {
-        RawGroup {
-            query_offset: self.written.query_offset.or(self.evaluation_delay),
-            ..self.written.clone()
-        }
+        self.rule_count
     }
 
     /// The document that [`UploadedGroup::read`] reads.
     #[must_use]
-    pub fn to_yaml(&self) -> String {
-        print(&self.entries())
+    pub fn yaml(&self) -> &str {
+        &self.yaml
     }
+}
 
-    fn entries(&self) -> Vec<(String, Yaml)> {
-        let group = &self.written;
-        let mut map = Map::default();
-        map.text("name", &group.name.value);
-        map.duration("interval", group.interval);
-        map.duration("evaluation_delay", self.evaluation_delay);
-        map.duration("query_offset", group.query_offset);
-        if let Some(limit) = group.limit {
-            map.put("limit", Yaml::Plain(limit.to_string()));
-        }
-        let rules = group.rules.iter().map(|rule| Yaml::Map(entries_of(rule)));
-        map.put("rules", Yaml::List(rules.collect()));
-        map.texts("labels", &group.labels);
-        map.0
+fn entries(group: &RawGroup, evaluation_delay: Option<Duration>) -> Vec<(String, Yaml)> {
+    let mut map = Map::default();
+    map.text("name", &group.name.value);
+    map.duration("interval", group.interval);
+    map.duration("evaluation_delay", evaluation_delay);
+    map.duration("query_offset", group.query_offset);
+    if let Some(limit) = group.limit {
+        map.put("limit", Yaml::Plain(limit.to_string()));
     }
+    let rules = group.rules.iter().map(|rule| Yaml::Map(entries_of(rule)));
+    map.put("rules", Yaml::List(rules.collect()));
+    map.texts("labels", &group.labels);
+    map.0
 }
 
 /// Namespaces and their groups as `GET` answers them: a map of lists. `{}` where there are none.
@@ -180,16 +178,28 @@ pub fn namespaces_to_yaml<'g, Groups>(
 where
     Groups: IntoIterator<Item = &'g UploadedGroup>,
 {
-    let namespaces = namespaces.into_iter().map(|(namespace, groups)| {
-        let groups = groups.into_iter().map(|group| Yaml::Map(group.entries()));
-        (namespace.to_owned(), Yaml::List(groups.collect()))
-    });
-    let entries: Vec<(String, Yaml)> = namespaces.collect();
-    if entries.is_empty() {
-        "{}\n".to_owned()
-    } else {
-        print(&entries)
+    let mut text = String::new();
+    for (namespace, groups) in namespaces {
+        let empty = (namespace.to_owned(), Yaml::Plain(String::new()));
+        text += print(&[empty]).trim_end();
+        text.push('\n');
+        // A list stands at its key's column, and what is indented as a whole means the same.
+        for group in groups {
+            let mut start = "- ";
+            for line in group.yaml.lines() {
+                if !line.is_empty() {
+                    text += start;
+                    text += line;
+                }
+                text.push('\n');
+                start = "  ";
+            }
+        }
     }
+    if text.is_empty() {
+        text += "{}\n";
+    }
+    text
 }
 
 /// The YAML is broken, or a value is none of its type: what Go's decoder would have said.
@@ -266,7 +276,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{UploadedGroup, namespaces_to_yaml};
-    use crate::yaml::{Value, read};
+    use crate::rules::{Placed, RawRuleKind};
+    use crate::structured::structured;
 
     const GROUP: &str = "name: g\ninterval: 90s\nquery_offset: 0s\nlimit: 5\nrules:\n- record: a:b\n  expr: 1\n- alert: Down\n  expr: up == 0\n  for: 5m\n  keep_firing_for: 1h\n  labels: {severity: '1'}\n  annotations: {summary: \"{{ $labels.job }}:\\n down\"}\nlabels: {team: x}\n";
 
@@ -284,11 +295,11 @@ mod tests {
         assert_eq!(read.group.name(), "g");
         assert_eq!(read.group.rule_count(), 2);
         let yaml = "name: g\ninterval: 1m30s\nquery_offset: 0s\nlimit: 5\nrules:\n- record: a:b\n  expr: \"1\"\n- alert: Down\n  expr: up == 0\n  for: 5m\n  keep_firing_for: 1h\n  labels:\n    severity: \"1\"\n  annotations:\n    summary: |-\n      {{ $labels.job }}:\n       down\nlabels:\n  team: x\n";
-        assert_eq!(read.group.to_yaml(), yaml);
+        assert_eq!(read.group.yaml(), yaml);
         // JSON is YAML too.
         let json = r#"{"name": "g", "rules": [{"record": "a", "expr": "1"}]}"#;
         let yaml = "name: g\nrules:\n- record: a\n  expr: \"1\"\n";
-        assert_eq!(UploadedGroup::read(json).unwrap().group.to_yaml(), yaml);
+        assert_eq!(UploadedGroup::read(json).unwrap().group.yaml(), yaml);
     }
 
     #[test]
@@ -301,11 +312,12 @@ mod tests {
             ("evaluation_delay: 40s\nquery_offset: 40s\n", Some(40)),
         ] {
             let text = format!("name: g\n{offsets}{rules}");
-            let group = UploadedGroup::read(&text).unwrap().group;
+            let read = UploadedGroup::read(&text).unwrap();
             let offset = resolved.map(Duration::from_secs);
-            assert_eq!(group.resolved().query_offset, offset, "{offsets}");
+            assert_eq!(read.resolved.query_offset, offset, "{offsets}");
+            let group = read.group;
             let start = format!("name: g\n{offsets}rules:");
-            assert!(group.to_yaml().starts_with(&start), "{}", group.to_yaml());
+            assert!(group.yaml().starts_with(&start), "{}", group.yaml());
         }
     }
 
@@ -393,7 +405,7 @@ mod tests {
                 "3:30: field bar not found in type rulefmt.Rule (rules[0].bar)"
             ]
         );
-        assert!(!read.group.to_yaml().contains("foo"));
+        assert!(!read.group.yaml().contains("foo"));
     }
 
     #[test]
@@ -430,19 +442,24 @@ mod tests {
                 quote(&name), quote(&name), quote(&expr),
             );
             let group = UploadedGroup::read(&text).unwrap().group;
-            let printed = group.to_yaml();
-            let again = UploadedGroup::read(&printed).unwrap_or_else(|refused| panic!("{refused}: {printed}")).group;
-            prop_assert_eq!(again.to_yaml(), printed);
-            let rule = &again.resolved().rules[0];
+            let printed = group.yaml();
+            let again = UploadedGroup::read(printed).unwrap_or_else(|refused| panic!("{refused}: {printed}"));
+            prop_assert_eq!(&again.group, &group);
+            let rule = &again.resolved.rules[0];
             prop_assert_eq!(&rule.expr.value, &expr);
-            for (key, text) in &texts {
-                prop_assert_eq!(&rule.labels.get(key).map_or_else(|| again.resolved().labels[key].value.clone(), |label| label.value.clone()), text);
+            let values = |texts: &BTreeMap<String, Placed<String>>| -> BTreeMap<String, String> {
+                texts.iter().map(|(key, text)| (key.clone(), text.value.clone())).collect()
+            };
+            prop_assert_eq!(&values(&again.resolved.labels), &texts);
+            let RawRuleKind::Alerting { annotations, .. } = &rule.kind else { panic!("{rule:?}") };
+            prop_assert_eq!(&values(annotations), &texts);
+            // In a list of many it is still the same, whatever the namespace is called.
+            for namespace in [name.clone(), name.repeat(130)] {
+                let map = namespaces_to_yaml([(namespace.as_str(), [&group, &group])]);
+                let listed = structured(&map).unwrap_or_else(|| panic!("{map}"));
+                prop_assert_eq!(&listed[&namespace][0], &structured(printed).unwrap());
+                prop_assert_eq!(&listed[&namespace][1], &listed[&namespace][0]);
             }
-            let map = namespaces_to_yaml([(name.as_str(), [&group])]);
-            let (node, problem) = read(&map);
-            prop_assert_eq!(problem, None);
-            let Some(Value::Map(entries)) = node.map(|node| node.value) else { panic!("{map}") };
-            prop_assert_eq!(&entries[0].key.text, &name);
         }
     }
 }

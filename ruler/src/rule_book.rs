@@ -421,9 +421,11 @@ impl Inner {
             let compile = |(path, tag, found)| {
                 let change = match found {
                     Ok(Found::Group(stored)) => {
+                        let (stored, resolved) = *stored;
                         let (namespace, group) = (&stored.namespace, stored.group.clone());
-                        let compiled = Uploaded::compile(namespace, group, defaults, &options);
-                        Change::Group(tag, *stored, compiled.map(Box::new))
+                        let compiled =
+                            Uploaded::compile(namespace, group, resolved, defaults, &options);
+                        Change::Group(tag, stored, compiled.map(Box::new))
                     }
                     Ok(Found::Damaged(reason)) => Change::Damaged(tag, reason),
                     Ok(Found::Gone) => Change::Gone,
@@ -482,11 +484,11 @@ impl Inner {
             match change {
                 Change::Group(_, stored, Ok(compiled)) => {
                     let key = compiled.group.key.clone();
-                    let text = compiled.written.to_yaml();
+                    let written = compiled.written.clone();
                     has_changed |= book.change(|uploaded| {
-                        let before = uploaded.get(&key).map(|before| before.written.to_yaml());
+                        let before = uploaded.get(&key).map(|before| before.written.clone());
                         uploaded.insert(Arc::new(*compiled));
-                        before != Some(text)
+                        before != Some(written)
                     });
                     kept.push(stored);
                 }
@@ -556,7 +558,8 @@ impl Inner {
             let namespace = namespace.clone();
             tokio::task::spawn_blocking(move || {
                 let read = UploadedGroup::read(&text)?;
-                let compiled = Uploaded::compile(&namespace, read.group, defaults, &options)?;
+                let (group, resolved) = (read.group, read.resolved);
+                let compiled = Uploaded::compile(&namespace, group, resolved, defaults, &options)?;
                 Ok::<_, GroupRefused>((compiled, read.warnings))
             })
         };

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use config::{Secret, UploadedGroup};
+use config::{RawGroup, Secret, UploadedGroup};
 use futures_util::StreamExt;
 use model::TenantId;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
@@ -78,7 +78,7 @@ pub(crate) struct Tag {
 }
 
 pub(crate) enum Found {
-    Group(Box<StoredGroup>),
+    Group(Box<(StoredGroup, RawGroup)>),
     Damaged(String),
     Gone,
 }
@@ -365,16 +365,16 @@ impl RuleStore {
             }) => return Ok(Found::Gone),
             Err(failure) => return Err(failure),
         };
-        let decoded = decode(&bytes).and_then(|stored| {
+        let decoded = decode(&bytes).and_then(|(stored, resolved)| {
             let key = GroupKey::new(&stored.namespace, stored.group.name());
             if self.path_of(&stored.tenant, &key) == *path {
-                Ok(stored)
+                Ok((stored, resolved))
             } else {
                 Err("it holds a group that belongs under another name".to_owned())
             }
         });
         Ok(match decoded {
-            Ok(stored) => Found::Group(Box::new(stored)),
+            Ok(group) => Found::Group(Box::new(group)),
             Err(reason) => Found::Damaged(reason),
         })
     }
@@ -476,12 +476,12 @@ fn encode(stored: &StoredGroup) -> Vec<u8> {
         namespace: stored.namespace.as_str().into(),
     };
     let header = serde_json::to_string(&header).expect("two texts become JSON");
-    let body = format!("{header}\n{}", stored.group.to_yaml());
+    let body = format!("{header}\n{}", stored.group.yaml());
     let digest = hex(&Sha256::digest(&body));
     format!("{MAGIC} {VERSION} {digest}\n{body}").into_bytes()
 }
 
-fn decode(bytes: &[u8]) -> Result<StoredGroup, String> {
+fn decode(bytes: &[u8]) -> Result<(StoredGroup, RawGroup), String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "it is no text".to_owned())?;
     let (first, body) = text.split_once('\n').ok_or("it has no first line")?;
     let mut words = first.split(' ');
@@ -504,11 +504,12 @@ fn decode(bytes: &[u8]) -> Result<StoredGroup, String> {
     let header: Header<'_> = serde_json::from_str(header).map_err(|error| error.to_string())?;
     let tenant = TenantId::parse(&header.tenant).map_err(|error| error.to_string())?;
     let read = UploadedGroup::read(group).map_err(|refused| refused.to_string())?;
-    Ok(StoredGroup {
+    let stored = StoredGroup {
         tenant,
         namespace: header.namespace.into_owned(),
         group: read.group,
-    })
+    };
+    Ok((stored, read.resolved))
 }
 
 #[cfg(test)]
@@ -560,11 +561,7 @@ mod tests {
             let Found::Group(found) = store.get(&path).await.unwrap() else {
                 panic!("{path} is not found");
             };
-            assert_eq!(found.group.to_yaml(), group.group.to_yaml());
-            assert_eq!(
-                (found.tenant, found.namespace),
-                (group.tenant.clone(), group.namespace.clone())
-            );
+            assert_eq!(found.0, *group);
             store.delete(&path).await.unwrap();
             store.delete(&path).await.unwrap();
             assert!(matches!(store.get(&path).await.unwrap(), Found::Gone));

@@ -141,7 +141,7 @@ impl RulesClient<'_> {
     pub(crate) async fn set(&self, namespace: &str, group: &Json) -> Result<(), ClientError> {
         let group = UploadedGroup::read(&group.to_string()).expect("the client knows its file");
         let path = format!("{}/{}", self.base, escape(namespace));
-        let body = group.group.to_yaml();
+        let body = group.group.yaml().to_owned();
         self.ask(reqwest::Method::POST, &path, Some(body)).await?;
         Ok(())
     }

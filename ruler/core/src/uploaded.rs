@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use config::{GroupRefused, Problems, RuleFile, UploadedGroup};
+use config::{GroupRefused, Problems, RawGroup, RuleFile, UploadedGroup};
 use promql::ParserOptions;
 
 use crate::compile::{GroupDefaults, compile_groups};
@@ -33,19 +33,20 @@ pub struct Uploaded {
 }
 
 impl Uploaded {
-    /// Parses every expression and every template.
+    /// Parses every expression and every template of `resolved`, which was read with `written`.
     ///
     /// # Errors
     /// Each mistake with its place, in Prometheus' words.
     pub fn compile(
         namespace: &str,
         written: UploadedGroup,
+        resolved: RawGroup,
         defaults: GroupDefaults,
         options: &ParserOptions,
     ) -> Result<Self, GroupRefused> {
         let file = RuleFile {
             file: namespace.to_owned(),
-            groups: vec![written.resolved()],
+            groups: vec![resolved],
         };
         let mut problems = Problems::new();
         let groups = compile_groups(&[file], defaults, options, &mut problems);
@@ -152,9 +153,11 @@ impl UploadedGroups {
     #[must_use]
     pub fn with_defaults(&self, defaults: GroupDefaults, options: &ParserOptions) -> Self {
         let again = self.0.iter().map(|(key, uploaded)| {
-            let written = uploaded.written.clone();
-            // What was compiled once is compiled again: only durations differ.
-            let compiled = Uploaded::compile(&key.file, written, defaults, options);
+            let compiled = UploadedGroup::read(uploaded.written.yaml()).and_then(|read| {
+                let (written, resolved) = (read.group, read.resolved);
+                Uploaded::compile(&key.file, written, resolved, defaults, options)
+            });
+            // What was read and compiled once is so again: only durations differ.
             let uploaded = compiled.map_or_else(|_| uploaded.clone(), Arc::new);
             (key.clone(), uploaded)
         });
@@ -184,7 +187,7 @@ mod tests {
     fn compile(namespace: &str, text: &str) -> Result<Uploaded, String> {
         let read = UploadedGroup::read(text).unwrap_or_else(|refused| panic!("{refused}"));
         let options = ParserOptions::default();
-        Uploaded::compile(namespace, read.group, defaults(60), &options)
+        Uploaded::compile(namespace, read.group, read.resolved, defaults(60), &options)
             .map_err(|refused| refused.to_string())
     }
 

@@ -115,7 +115,7 @@ async fn get_group(
         let Path((namespace, name)) = path.map_err(bad_path)?;
         let uploaded = book.uploaded(&tenant).map_err(|error| failed(&error))?;
         match uploaded.get(&GroupKey::new(&namespace, &name)) {
-            Some(group) => Ok(yaml(group.written.to_yaml())),
+            Some(group) => Ok(yaml(group.written.yaml().to_owned())),
             None => Err(refuse(StatusCode::NOT_FOUND, "group does not exist")),
         }
     })
