@@ -7,7 +7,7 @@ use config::{
     RelabelConfig, WatchbellConfig,
 };
 use promql::ParserOptions;
-use ruler::{AlertmanagerTarget, LoadedRules, RuleFiles};
+use ruler::{AlertmanagerTarget, LoadedRules, RuleFiles, RuleStore};
 use ruler_core::GroupDefaults;
 use runtime::DiskFiles;
 use template::TemplateSet;
@@ -45,6 +45,7 @@ impl Configuration {
         if let Some(prometheus) = &prometheus {
             take_over(&mut watchbell, prometheus);
         }
+        check_rule_storage(file, &watchbell, &mut problems);
         let rule_files = rule_files(&watchbell);
         for pattern in &watchbell.rule_files {
             let text = &pattern.pattern;
@@ -106,6 +107,19 @@ pub(crate) fn rule_files(watchbell: &WatchbellConfig) -> RuleFiles {
             start_timestamps: watchbell.storage.start_timestamps,
             ..ParserOptions::default()
         },
+    }
+}
+
+/// Whether there is such a storage; whether it answers is found out when it is read.
+fn check_rule_storage(file: Option<&Path>, watchbell: &WatchbellConfig, problems: &mut Problems) {
+    let storage = &watchbell.ruler.storage;
+    let (Some(file), Some(url)) = (file, &storage.url) else {
+        return;
+    };
+    if let Err(error) = RuleStore::at(url, &storage.options) {
+        let message = format!("{:#}", anyhow::Error::from(error));
+        let file = file.to_string_lossy();
+        problems.push(Problem::new(&file, None, "ruler.storage", message));
     }
 }
 
@@ -370,6 +384,32 @@ mod tests {
             problems.contains("HTTP settings of an Alertmanager are not supported"),
             "{problems}"
         );
+    }
+
+    #[test]
+    fn a_storage_of_rules_that_there_is_not_is_a_mistake() {
+        for (url, options, said) in [
+            (
+                "ftp://x",
+                "{}",
+                "ruler.storage.url ftp://x: this build knows s3://",
+            ),
+            (
+                "s3://x",
+                "{aws_regoin: x}",
+                "ruler.storage.options has aws_regoin, which S3 does not know",
+            ),
+            ("file:///x", "{}", ""),
+        ] {
+            let storage = format!("ruler: {{storage: {{url: '{url}', options: {options}}}}}");
+            let problems = load(&[("watchbell.yml", &storage)])
+                .err()
+                .unwrap_or_default();
+            assert!(
+                problems.contains(said) && problems.is_empty() == said.is_empty(),
+                "{problems}"
+            );
+        }
     }
 
     #[test]

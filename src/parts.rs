@@ -12,8 +12,10 @@ use model::TenantId;
 use promql::ParserOptions;
 use ruler::{
     AlertmanagerTarget, Backend, Changes, Embedded, Occasion, Outside, ReloadRequest, Remote,
-    RuleFileWatch, RuleFiles, RulerMetrics, RulerService, Sender,
+    RuleBook, RuleBookSettings, RuleFileWatch, RuleFiles, RuleStore, RulerMetrics, RulerService,
+    Sender,
 };
+use ruler_core::UploadLimits;
 use runtime::log::SyncPolicy;
 use runtime::{Clock, Metrics, Routes, Stop, Stopper, Tasks};
 use tokio::sync::{mpsc, oneshot};
@@ -48,6 +50,7 @@ pub(crate) struct Parts {
 #[derive(Clone)]
 pub(crate) struct RunningRuler {
     pub(crate) service: RulerService,
+    book: RuleBook,
     reloads: mpsc::Sender<ReloadRequest>,
     /// The rule files are not as they were when they were read last.
     pub(crate) changed: Arc<Changes>,
@@ -85,10 +88,7 @@ impl Parts {
 
     pub(crate) fn routes(&self) -> Routes {
         let ingest = self.engine.as_ref().map(ingest::routes);
-        let ruler = self
-            .ruler
-            .as_ref()
-            .map(|ruler| ruler::routes(&ruler.service));
+        let ruler = self.ruler.as_ref().map(|ruler| ruler::routes(&ruler.book));
         let alertmanager = self
             .alertmanager
             .as_ref()
@@ -232,35 +232,25 @@ async fn start_ruler(
         stopper: hands.stopper.clone(),
     };
     let service = RulerService::start(settings, parts, saved);
-    // Tenants whose rules are gone while alerts of theirs were saved: those alerts end.
-    let anonymous = TenantId::anonymous();
-    for tenant in service
-        .tenants()
-        .iter()
-        .filter(|tenant| **tenant != anonymous)
-    {
-        service.load(tenant, Vec::new()).await;
-    }
+    let book = open_rule_book(configuration, &service).await?;
     let watch = RuleFileWatch::start(
         TenantId::anonymous(),
         configuration.rule_files.clone(),
-        &service,
+        &book,
     );
     let watch = watch.await.map_err(|problems| anyhow!("{problems}"))?;
+    book.start().await;
+    tasks.spawn("uploaded-rules", book.clone().maintain(hands.stop.clone()));
     let (reloads, requests) = mpsc::channel(1);
     let changed = Arc::new(Changes::default());
     tasks.spawn(
         "rule-files",
-        watch.run(
-            service.clone(),
-            requests,
-            changed.clone(),
-            hands.stop.clone(),
-        ),
+        watch.run(book.clone(), requests, changed.clone(), hands.stop.clone()),
     );
     tasks.spawn("ruler", service.clone().maintain(hands.stop.clone()));
     Ok(RunningRuler {
         service,
+        book,
         reloads,
         changed,
     })
@@ -273,6 +263,7 @@ impl RunningRuler {
         files: RuleFiles,
         occasion: Occasion,
     ) -> anyhow::Result<()> {
+        let defaults = files.defaults;
         let (answer, answered) = oneshot::channel();
         let request = ReloadRequest {
             files: Some(files),
@@ -285,9 +276,49 @@ impl RunningRuler {
             .await
             .map_err(|_| anyhow!(gone))?;
         let outcome = answered.await.map_err(|_| anyhow!(gone))?;
-        outcome.map_err(|problems| anyhow!("{problems}"))
+        outcome.map_err(|problems| anyhow!("{problems}"))?;
+        self.book.set_defaults(defaults).await;
+        Ok(())
     }
 }
+
+/// Uploaded rules are in a folder beside the other data, or where the configuration says; then what is known of them is
+/// kept beside the other data too.
+async fn open_rule_book(
+    configuration: &Configuration,
+    service: &RulerService,
+) -> anyhow::Result<RuleBook> {
+    let watchbell = &configuration.watchbell;
+    let own_folder = watchbell.storage.path.join("rules");
+    let settings = &watchbell.ruler.storage;
+    let (store, last_known) = match &settings.url {
+        None => (
+            blocking(move || RuleStore::in_folder(&own_folder)).await??,
+            None,
+        ),
+        Some(url) => {
+            let store = RuleStore::at(url, &settings.options)?;
+            let folder = watchbell.storage.path.join("rules-last-known");
+            let last_known = {
+                let store = store.clone();
+                blocking(move || store.copy_in(&folder)).await??
+            };
+            (store, Some(last_known))
+        }
+    };
+    let settings = RuleBookSettings {
+        limits: UploadLimits {
+            groups_max: watchbell.limits.rule_groups_max,
+            rules_per_group_max: watchbell.limits.rules_per_group_max,
+        },
+        group_bytes_max: watchbell.limits.rule_group_bytes_max,
+        poll_interval: settings.poll_interval,
+        defaults: configuration.rule_files.defaults,
+        parser_options: configuration.rule_files.parser_options,
+    };
+    Ok(RuleBook::open(service.clone(), store, last_known, settings).await)
+}
+
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> anyhow::Result<T> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use model::{duration, go_duration};
 
 use crate::problem::{Place, Stage};
-use crate::source::Source;
+use crate::source::{Source, UnknownKeys};
 use crate::value::{HttpUrl, HttpUrlError, Secret, SecretSource, TemplateText, TemplateValue};
 use crate::yaml::{Entry, Node, Resolved, Scalar, Value};
 
@@ -553,9 +553,13 @@ impl<'a> Fields<'a> {
                 format!("field {key} not found in type {}", self.type_name)
             };
             let path = self.cursor.path_of(key);
-            self.cursor
-                .source
-                .problem_at(Stage::Decoding, Some(entry.place), &path, message);
+            let source = self.cursor.source;
+            match source.unknown_keys() {
+                UnknownKeys::Refused => {
+                    source.problem_at(Stage::Decoding, Some(entry.place), &path, message);
+                }
+                UnknownKeys::WarnedOf => source.warn(entry.place, &path, message),
+            }
         }
     }
 

@@ -162,3 +162,11 @@ pub(crate) const QUERY_CONCURRENCY_MAX: usize = 20;
 pub(crate) const QUERY_SAMPLES_MAX: usize = 50_000_000;
 pub(crate) const QUERY_TIMEOUT: Duration = MINUTE.saturating_mul(2);
 pub(crate) const QUERY_LOOKBACK: Duration = MINUTE.saturating_mul(5);
+
+/// A change of another process counts within this.
+pub(crate) const RULE_STORAGE_POLL_INTERVAL: Duration = Duration::from_secs(10);
+/// Mimir's 70 is what its users complain of; a tenant with more has a machine of rules of its own.
+pub(crate) const RULE_GROUPS_MAX: usize = 5000;
+/// The largest groups of published rules have about a hundred; one group's rules are evaluated one after another.
+pub(crate) const RULES_PER_GROUP_MAX: usize = 1000;
+pub(crate) const RULE_GROUP_BYTES_MAX: usize = 1024 * 1024;

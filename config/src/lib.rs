@@ -3,7 +3,7 @@
 //! A text is parsed into a tree in which every node knows its place (`yaml`), read through cursors that collect every
 //! mistake (`cursor`, `source`), and resolved into immutable types in which defaults and inherited values are filled in.
 //! Ways in: [`AlertmanagerFiles::load`] (with its template files) and [`AlertmanagerConfig::read`] (without),
-//! [`RuleFile::read`], [`WatchbellConfig::read`], [`PrometheusConfig::read`]. Files are read by the caller, behind
+//! [`RuleFile::read`], [`UploadedGroup::read`], [`WatchbellConfig::read`], [`PrometheusConfig::read`]. Files are read by the caller, behind
 //! [`Files`].
 mod alertmanager;
 mod byte_size;
@@ -34,6 +34,7 @@ mod source;
 mod structured;
 mod time_interval;
 mod tracing;
+mod uploaded_group;
 mod value;
 mod watchbell;
 mod web;
@@ -72,13 +73,14 @@ pub use rules::{Placed, RawGroup, RawRule, RawRuleKind, RuleFile};
 pub use structured::structured;
 pub use time_interval::{Location, NamedTimeInterval, NumberRange, TimeInterval, TimeRange};
 pub use tracing::{Tracing, TracingClient};
+pub use uploaded_group::{GroupRefused, ReadGroup, UploadedGroup, namespaces_to_yaml};
 pub use value::{
     HostPort, HostPortError, HttpUrl, HttpUrlError, Secret, SecretSource, TemplateText,
     TemplateValue,
 };
 pub use watchbell::{
     AlertmanagerSettings, Endpoints, Evaluation, Limits, Log, LogFormat, LogLevel,
-    NotifiersSettings, RulerSettings, Server, Storage, WatchbellConfig,
+    NotifiersSettings, RuleStorage, RulerSettings, Server, Storage, WatchbellConfig,
 };
 pub use web::{ClientCertificates, RateLimit, ServerTls, WebConfig};
 
@@ -88,12 +90,14 @@ mod tests {
     use crate::problem::Problems;
     use crate::prometheus::PrometheusConfig;
     use crate::rules::RuleFile;
+    use crate::uploaded_group::UploadedGroup;
     use crate::watchbell::WatchbellConfig;
 
     fn read_as_everything(text: &str) {
         let _ = AlertmanagerConfig::read("a.yml", text, &AlertmanagerOptions::default());
         let _ = PrometheusConfig::read("p.yml", text, &|_| None);
         let _ = RuleFile::read("r.yml", text, &mut Problems::new());
+        let _ = UploadedGroup::read(text);
         let _ = WatchbellConfig::read("w.yml", text);
     }
 

@@ -8,6 +8,7 @@ use model::{METRIC_NAME, is_label_name};
 use crate::cursor::{Cursor, Fields};
 use crate::problem::{Place, Problem, Problems};
 use crate::source::Source;
+use crate::yaml::has_further_documents;
 
 /// One file. It may be looked at further (expressions, templates) while problems are being collected, but it is
 /// to be used only where the list stays empty.
@@ -76,13 +77,13 @@ impl RawRule {
 }
 
 impl RuleFile {
-    /// Reads a file's text and adds its mistakes to `problems`, in Prometheus' words; an empty file has no groups.
-    /// Expressions and templates are not looked at.
+    /// Reads a file's text and adds its mistakes to `problems`, in Prometheus' words; an empty file has no groups. It may
+    /// be a `PrometheusRule` of Kubernetes, whose groups stand below `spec`. Expressions and templates are not looked at.
     #[must_use]
     pub fn read(file: &str, text: &str, problems: &mut Problems) -> Self {
         let (source, node) = Source::open(file, text, "rulefmt.RuleGroups");
         let groups = node
-            .map(|node| read_groups(&Cursor::root(&source, &node)))
+            .map(|node| read_document(&Cursor::root(&source, &node), text))
             .unwrap_or_default();
         problems.extend(source.close().0);
         Self {
@@ -92,12 +93,58 @@ impl RuleFile {
     }
 }
 
-fn read_groups(top: &Cursor<'_>) -> Vec<RawGroup> {
+fn read_document(top: &Cursor<'_>, text: &str) -> Vec<RawGroup> {
     let mut fields = top.fields("rulefmt.RuleGroups");
+    // Only objects of Kubernetes have a kind.
+    if let Some(kind) = fields.get("kind") {
+        return read_kubernetes(top, &kind, text);
+    }
+    let mut fields = top.fields("rulefmt.RuleGroups");
+    let groups = read_groups(&mut fields, |_| {});
+    fields.finish();
+    groups
+}
+
+fn read_kubernetes(top: &Cursor<'_>, kind: &Cursor<'_>, text: &str) -> Vec<RawGroup> {
+    if kind.text().is_some_and(|kind| kind != "PrometheusRule") {
+        kind.problem("of Kubernetes' objects only a PrometheusRule is read, one in a file");
+        return Vec::new();
+    }
+    if has_further_documents(text) {
+        top.problem("only the first document of a file is read: every PrometheusRule needs a file of its own");
+    }
+    let mut fields = top.fields("monitoringv1.PrometheusRule");
+    fields.get("kind");
+    let version = fields.text("apiVersion");
+    if version != "monitoring.coreos.com/v1" {
+        fields.problem(
+            "apiVersion",
+            "a PrometheusRule has the apiVersion monitoring.coreos.com/v1",
+        );
+    }
+    // What Kubernetes says about the object is nothing to its rules.
+    fields.get("metadata");
+    fields.get("status");
+    let spec = fields.get("spec");
+    fields.finish();
+    let Some(spec) = spec else {
+        return Vec::new();
+    };
+    let mut fields = spec.fields("monitoringv1.PrometheusRuleSpec");
+    // Thanos': what becomes of a query of which a part is missing. Here an answer is whole or an error.
+    let groups = read_groups(&mut fields, |fields| {
+        fields.get("partial_response_strategy");
+    });
+    fields.finish();
+    groups
+}
+
+/// What stands under `groups`; `others` reads keys that a group has besides Prometheus' own.
+fn read_groups(fields: &mut Fields<'_>, others: impl Fn(&mut Fields<'_>)) -> Vec<RawGroup> {
     let mut names = BTreeSet::new();
     let mut groups = Vec::new();
     for cursor in fields.list("groups") {
-        let group = read_group(&cursor);
+        let group = read_group(&cursor, &others);
         let name = &group.name;
         if name.value.is_empty() {
             cursor.problem("Groupname must not be empty");
@@ -114,11 +161,10 @@ fn read_groups(top: &Cursor<'_>) -> Vec<RawGroup> {
         }
         groups.push(group);
     }
-    fields.finish();
     groups
 }
 
-fn read_group(cursor: &Cursor<'_>) -> RawGroup {
+pub(crate) fn read_group(cursor: &Cursor<'_>, others: impl FnOnce(&mut Fields<'_>)) -> RawGroup {
     let mut fields = cursor.fields("rulefmt.RuleGroup");
     let name = placed(&mut fields, "name");
     let interval = fields.get("interval").and_then(|cursor| cursor.duration());
@@ -140,6 +186,7 @@ fn read_group(cursor: &Cursor<'_>) -> RawGroup {
             .collect(),
         name,
     };
+    others(&mut fields);
     fields.finish();
     group
 }
@@ -357,6 +404,65 @@ mod tests {
         ] {
             assert_eq!(problems(text), Vec::<String>::new(), "{text:?}");
         }
+    }
+
+    const KUBERNETES: &str = "# of a chart\napiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  name: web\n  labels: {role: alert-rules}\nspec:\n  groups:\n  - name: g\n    partial_response_strategy: abort\n    rules:\n    - alert: Down\n      expr: up == 0\n";
+
+    #[test]
+    fn kubernetes_rules_are_read_with_their_places() {
+        let read = |text: &str| {
+            let mut problems = Problems::new();
+            let file = RuleFile::read("r.yml", text, &mut problems);
+            let said = problems.iter().map(ToString::to_string).collect::<Vec<_>>();
+            (file.groups, said)
+        };
+        let (groups, said) = read(KUBERNETES);
+        assert_eq!(said, Vec::<String>::new());
+        let rule = &groups[0].rules[0];
+        assert_eq!(rule.path, "spec.groups[0].rules[0]");
+        let place = rule.expr.place;
+        assert_eq!((place.line, place.column), (13, 13));
+        for (before, after, expected) in [
+            (
+                "      expr: up == 0\n",
+                "",
+                r#"r.yml:12:7: group "g", rule 1, "Down": field 'expr' must be set in rule (spec.groups[0].rules[0])"#,
+            ),
+            (
+                "kind: PrometheusRule",
+                "kind: List",
+                "r.yml:3:7: of Kubernetes' objects only a PrometheusRule is read, one in a file (kind)",
+            ),
+            (
+                "monitoring.coreos.com/v1",
+                "v1",
+                "r.yml:2:13: a PrometheusRule has the apiVersion monitoring.coreos.com/v1 (apiVersion)",
+            ),
+            (
+                "spec:",
+                "spec:\n  group: 1",
+                "r.yml:8:3: field group not found in type monitoringv1.PrometheusRuleSpec (spec.group)",
+            ),
+            (
+                "spec:",
+                "specs: 1\nspec:",
+                "r.yml:7:1: field specs not found in type monitoringv1.PrometheusRule (specs)",
+            ),
+            (
+                "up == 0\n",
+                "up == 0\n---\nkind: PrometheusRule\n",
+                "r.yml:2:1: only the first document of a file is read: every PrometheusRule needs a file of its own",
+            ),
+            ("up == 0\n", "up == 0\n---\n", ""),
+            ("# of a chart\n", "---\n", ""),
+        ] {
+            assert!(KUBERNETES.contains(before), "{before}");
+            let (_, said) = read(&KUBERNETES.replace(before, after));
+            assert_eq!(said.join("\n"), expected, "{after}");
+        }
+        // Plain files have no such keys.
+        let plain = problems("groups:\n- name: g\n  partial_response_strategy: abort\n");
+        assert_eq!(plain.len(), 1, "{plain:?}");
     }
 
     #[test]

@@ -9,9 +9,18 @@ pub(crate) struct Source {
     file: String,
     problems: RefCell<Problems>,
     warnings: RefCell<Problems>,
+    unknown_keys: UnknownKeys,
     /// Every key that was asked for, by path: what a test holds examples and documents against.
     #[cfg(test)]
     asked: RefCell<std::collections::BTreeSet<String>>,
+}
+
+/// What a key is that nobody reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UnknownKeys {
+    Refused,
+    /// It is passed over, and the reader says so.
+    WarnedOf,
 }
 
 impl Source {
@@ -21,6 +30,7 @@ impl Source {
             file: file.to_owned(),
             problems: RefCell::default(),
             warnings: RefCell::default(),
+            unknown_keys: UnknownKeys::Refused,
             #[cfg(test)]
             asked: RefCell::default(),
         };
@@ -36,6 +46,15 @@ impl Source {
             }
         }
         (source, node)
+    }
+
+    pub(crate) fn with_unknown_keys(mut self, unknown_keys: UnknownKeys) -> Self {
+        self.unknown_keys = unknown_keys;
+        self
+    }
+
+    pub(crate) fn unknown_keys(&self) -> UnknownKeys {
+        self.unknown_keys
     }
 
     pub(crate) fn file(&self) -> &str {

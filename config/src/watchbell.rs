@@ -1,4 +1,5 @@
 //! `watchbell.yml`: the one file that says what this process is to do. `docs/configuration.md` has the table.
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use crate::defaults;
 use crate::problem::Problems;
 use crate::rule_files::RuleFilesPattern;
 use crate::source::Source;
-use crate::value::{HostPort, HttpUrl};
+use crate::value::{HostPort, HttpUrl, Secret};
 
 /// Its `Default` is what runs without a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,10 +73,22 @@ pub struct AlertmanagerSettings {
 }
 
 /// An outside engine that rules query and write to; absent: this process' own.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RulerSettings {
     pub query_url: Option<HttpUrl>,
     pub write_url: Option<HttpUrl>,
+    pub storage: RuleStorage,
+}
+
+/// Where uploaded rules are kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuleStorage {
+    /// `s3://bucket/prefix` or `file:///folder`; absent: the folder `rules` in the storage's own.
+    pub url: Option<String>,
+    /// Region, keys and what else a bucket's service wants to know, under the names of its environment variables.
+    pub options: BTreeMap<String, Secret>,
+    /// How often it is looked at for what others have changed.
+    pub poll_interval: Duration,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -136,6 +149,12 @@ pub struct Limits {
     pub alerts_max: usize,
     /// Firing alerts of one `alertname`; 0: no limit.
     pub alerts_per_alertname_max: usize,
+    /// Uploaded groups; 0: no limit.
+    pub rule_groups_max: usize,
+    /// Rules of one uploaded group; 0: no limit.
+    pub rules_per_group_max: usize,
+    /// Of one uploaded group's text.
+    pub rule_group_bytes_max: usize,
     pub query_concurrency_max: usize,
     pub query_samples_max: usize,
     pub query_timeout: Duration,
@@ -199,6 +218,20 @@ impl Evaluation {
     }
 }
 
+impl Default for RulerSettings {
+    fn default() -> Self {
+        Self {
+            query_url: None,
+            write_url: None,
+            storage: RuleStorage {
+                url: None,
+                options: BTreeMap::new(),
+                poll_interval: defaults::RULE_STORAGE_POLL_INTERVAL,
+            },
+        }
+    }
+}
+
 impl Default for Log {
     fn default() -> Self {
         Self {
@@ -222,6 +255,9 @@ impl Default for Limits {
             alerts_body_bytes_max: defaults::ALERTS_BODY_BYTES_MAX,
             alerts_max: defaults::ALERTS_MAX,
             alerts_per_alertname_max: 0,
+            rule_groups_max: defaults::RULE_GROUPS_MAX,
+            rules_per_group_max: defaults::RULES_PER_GROUP_MAX,
+            rule_group_bytes_max: defaults::RULE_GROUP_BYTES_MAX,
             query_concurrency_max: defaults::QUERY_CONCURRENCY_MAX,
             query_samples_max: defaults::QUERY_SAMPLES_MAX,
             query_timeout: defaults::QUERY_TIMEOUT,
@@ -383,7 +419,7 @@ fn read_evaluation(fields: &mut Fields<'_>, default: Evaluation) -> Evaluation {
 }
 
 /// What one engine's rules write, they also query.
-fn read_ruler(fields: &mut Fields<'_>, _: RulerSettings) -> RulerSettings {
+fn read_ruler(fields: &mut Fields<'_>, default: RulerSettings) -> RulerSettings {
     let (query, write) = ("query_url", "write_url");
     for (written, missing) in [(query, write), (write, query)] {
         if fields.has(written) && !fields.has(missing) {
@@ -396,6 +432,19 @@ fn read_ruler(fields: &mut Fields<'_>, _: RulerSettings) -> RulerSettings {
     RulerSettings {
         query_url: fields.http_url("query_url"),
         write_url: fields.http_url("write_url"),
+        storage: read_block(fields, "storage", default.storage, read_rule_storage),
+    }
+}
+
+/// Whether it can be opened, whoever opens it says.
+fn read_rule_storage(fields: &mut Fields<'_>, default: RuleStorage) -> RuleStorage {
+    let options = fields.text_map("options").into_iter();
+    RuleStorage {
+        url: Some(fields.text("url")).filter(|url| !url.is_empty()),
+        options: options
+            .map(|(name, value)| (name, Secret::new(value)))
+            .collect(),
+        poll_interval: positive(fields, "poll_interval").unwrap_or(default.poll_interval),
     }
 }
 
@@ -466,6 +515,13 @@ fn read_limits(fields: &mut Fields<'_>, default: Limits) -> Limits {
             "alerts_per_alertname_max",
             default.alerts_per_alertname_max,
             0,
+        ),
+        rule_groups_max: fields.size_or("rule_groups_max", default.rule_groups_max, 0),
+        rules_per_group_max: fields.size_or("rules_per_group_max", default.rules_per_group_max, 0),
+        rule_group_bytes_max: fields.size_or(
+            "rule_group_bytes_max",
+            default.rule_group_bytes_max,
+            1,
         ),
         query_concurrency_max: fields.size_or(
             "query_concurrency_max",

@@ -80,6 +80,18 @@ pub(crate) fn read(text: &str) -> (Option<Node>, Option<YamlProblem>) {
     }
 }
 
+/// Whether there is more behind the first document than the sign that it has ended.
+pub(crate) fn has_further_documents(text: &str) -> bool {
+    let text = text.trim_end();
+    let text = text.strip_suffix("\n---").unwrap_or(text);
+    let outcome = serde_saphyr::with_deserializer_from_str_with_options(
+        text,
+        options(DuplicateKeyPolicy::FirstWins),
+        |deserializer| Spanned::<Raw>::deserialize(deserializer).map(|_| ()),
+    );
+    matches!(outcome, Err(Error::MultipleDocuments { .. }))
+}
+
 fn read_once(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<Option<Node>, YamlProblem> {
     let mut first = None;
     let outcome = serde_saphyr::with_deserializer_from_str_with_options(

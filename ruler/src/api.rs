@@ -1,12 +1,14 @@
-//! `GET /api/v1/rules`, `/api/v1/alerts` and `/api/v1/alertmanagers`, as Prometheus 3.14 answers them.
+//! `GET /api/v1/rules`, `/api/v1/alerts` and `/api/v1/alertmanagers`, as Prometheus 3.14 answers them; and the groups that
+//! tenants upload.
+mod configuration;
 mod filter;
 mod wire;
 
 use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use model::go_json;
@@ -20,32 +22,72 @@ use crate::api::wire::{
     Alertmanager, Alertmanagers, Alerts, Envelope, ErrorEnvelope, RuleGroup, RuleGroups, WireAlert,
     WireRule,
 };
+use crate::rule_book::RuleBook;
 use crate::service::RulerService;
 
-/// Prometheus' own addresses, and the same below `/prometheus` as Cortex and Mimir serve them.
+/// Prometheus' own addresses, the same below those that Cortex and Mimir serve them at, and those of uploaded groups. Of
+/// two APIs that share an address the caller means one: see [`configuration::is_meant`].
 #[must_use]
-pub fn routes(service: &RulerService) -> Routes {
-    ["/api/v1", "/prometheus/api/v1"]
-        .into_iter()
-        .fold(Routes::new(), |routes, prefix| {
-            let service = || service.clone();
-            routes
-                .route(
-                    Right::Read,
-                    &format!("{prefix}/rules"),
-                    get(rules).with_state(service()),
-                )
-                .route(
-                    Right::Read,
-                    &format!("{prefix}/alerts"),
-                    get(alerts).with_state(service()),
-                )
-                .route(
-                    Right::Read,
-                    &format!("{prefix}/alertmanagers"),
-                    get(alertmanagers).with_state(service()),
-                )
-        })
+pub fn routes(book: &RuleBook) -> Routes {
+    let with = || book.clone();
+    let shared = Routes::new()
+        .route(
+            Right::Read,
+            "/api/v1/rules",
+            get(rules_or_uploaded).with_state(with()),
+        )
+        .route(
+            Right::Read,
+            "/api/v1/alerts",
+            get(alerts_or_configuration).with_state(with()),
+        );
+    let prefixed = ["/prometheus/api/v1", "/api/prom/api/v1"];
+    let own = prefixed.into_iter().fold(shared, |routes, prefix| {
+        let service = || book.service().clone();
+        let at = |path: &str| format!("{prefix}/{path}");
+        routes
+            .route(Right::Read, &at("rules"), get(rules).with_state(service()))
+            .route(
+                Right::Read,
+                &at("alerts"),
+                get(alerts).with_state(service()),
+            )
+    });
+    let all = ["/api/v1", "/prometheus/api/v1", "/api/prom/api/v1"];
+    let all = all.into_iter().fold(own, |routes, prefix| {
+        let service = book.service().clone();
+        let path = format!("{prefix}/alertmanagers");
+        routes.route(Right::Read, &path, get(alertmanagers).with_state(service))
+    });
+    all.merge(configuration::routes(book))
+}
+
+async fn rules_or_uploaded(
+    State(book): State<RuleBook>,
+    headers: HeaderMap,
+    tenant: Result<Tenant, (StatusCode, String)>,
+    query: RawQuery,
+) -> Response {
+    if configuration::is_meant(&headers) {
+        return configuration::list(State(book), tenant).await;
+    }
+    match tenant {
+        Ok(tenant) => rules(State(book.service().clone()), tenant, query).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// The configuration that is meant is an Alertmanager's. Tenants have none of their own here, and are told so.
+async fn alerts_or_configuration(
+    State(book): State<RuleBook>,
+    headers: HeaderMap,
+    tenant: Tenant,
+) -> Response {
+    if configuration::is_meant(&headers) {
+        let reason = "alertmanager storage object not found";
+        return configuration::text(StatusCode::NOT_FOUND, reason);
+    }
+    alerts(State(book.service().clone()), tenant).await
 }
 
 async fn rules(

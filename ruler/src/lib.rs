@@ -1,7 +1,8 @@
 //! The ruler of one process: rules in, alerts out.
 //!
 //! [`RulerService`] holds one machine (`ruler_core::Ruler`) for each tenant and is the handle: [`RulerService::load`]
-//! gives it rules, which [`RuleFiles`] reads and [`RuleFileWatch`] keeps fresh. What a machine orders is carried out
+//! gives it rules. [`RuleBook`] puts together those of files, which [`RuleFiles`] reads and [`RuleFileWatch`] keeps fresh,
+//! and those that tenants upload, which a [`RuleStore`] keeps. What a machine orders is carried out
 //! here: queries and writes through a [`Backend`] ([`Embedded`] or [`Remote`]) on a pool of workers,
 //! alerts by a [`Sender`], alert state in a log ([`open_journal`]). [`routes`] serves the rules API from views that wait
 //! for nobody.
@@ -15,6 +16,8 @@ mod journal;
 mod metrics;
 mod pieces;
 mod remote;
+mod rule_book;
+mod rule_store;
 mod sender;
 mod service;
 mod shell;
@@ -35,6 +38,8 @@ pub use journal::{
 };
 pub use metrics::RulerMetrics;
 pub use remote::Remote;
+pub use rule_book::{DeleteError, RuleBook, RuleBookSettings, UploadError};
+pub use rule_store::{RuleStore, RuleStoreError};
 pub use sender::Sender;
 pub use service::{CheckpointError, RulerService, ServiceParts, ServiceSettings};
 pub use watch::{Changes, Occasion, ReloadRequest, RuleFileWatch, WATCH_INTERVAL};

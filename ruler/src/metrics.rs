@@ -36,6 +36,10 @@ pub struct RulerMetrics {
     pub(crate) template_expansion_failures: Counter,
     pub(crate) persist_failures: Counter,
     pub(crate) log_damages: Counter,
+    pub(crate) rule_storage_reachable: Gauge,
+    pub(crate) rule_storage_failures: Counter,
+    pub(crate) rule_storage_groups: Gauge,
+    pub(crate) rule_storage_damaged: Gauge,
     notification_latency: Family<LabelSet, Histogram>,
     notification_errors: Family<LabelSet, Counter>,
     notifications_sent: Family<LabelSet, Counter>,
@@ -148,6 +152,26 @@ impl RulerMetrics {
                 "watchbell_ruler_persist_failures",
                 "Changes of alert state that could not be written to the log",
                 Counter::default(),
+            ),
+            rule_storage_reachable: metrics.register(
+                "watchbell_rule_storage_reachable",
+                "Whether the storage of uploaded rules could be read when it was looked at last",
+                Gauge::default(),
+            ),
+            rule_storage_failures: metrics.register(
+                "watchbell_rule_storage_failures",
+                "Reads and changes of the storage of uploaded rules that failed",
+                Counter::default(),
+            ),
+            rule_storage_groups: metrics.register(
+                "watchbell_rule_storage_groups",
+                "Uploaded rule groups of all tenants, as of the last look",
+                Gauge::default(),
+            ),
+            rule_storage_damaged: metrics.register(
+                "watchbell_rule_storage_damaged_objects",
+                "Objects in the storage of uploaded rules that cannot be read or do not run",
+                Gauge::default(),
             ),
             log_damages: metrics.register(
                 "watchbell_ruler_log_damages",

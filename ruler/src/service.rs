@@ -218,6 +218,10 @@ impl RulerService {
         tasks.join(patience).await
     }
 
+    pub(crate) fn metrics(&self) -> &RulerMetrics {
+        &self.inner.parts.metrics
+    }
+
     pub(crate) fn views_of(&self, tenant: &TenantId) -> Vec<Arc<GroupView>> {
         self.inner.views.of(tenant)
     }

@@ -1,4 +1,7 @@
 //! The whole shell: a table for an engine, a real Alertmanager's address on loopback, a log in a folder.
+mod bucket;
+pub(crate) mod uploads;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Once};
 use std::time::Duration;
@@ -12,9 +15,10 @@ use config::{Problems, PrometheusConfig, RelabelConfig, RuleFile, RuleFilesPatte
 use ingest::{Build, Engine, IngestSettings};
 use model::histogram::Bucket;
 use model::{Histogram, Labels, Sample, SampleValue, TenantId, Timestamp};
+use object_store::memory::InMemory;
 use parking_lot::Mutex;
 use promql::{ParserOptions, Query, VectorSample};
-use ruler_core::{AppendReport, Group, GroupDefaults, SampleBatch, compile_groups};
+use ruler_core::{AppendReport, Group, GroupDefaults, SampleBatch, UploadLimits, compile_groups};
 use runtime::log::{HangingLog, Log, LogSettings, SyncPolicy, shorten};
 use runtime::{Clock, Metrics, Server, Stop, Stopper, SystemClock};
 use serde_json::{Value, json};
@@ -27,6 +31,8 @@ use crate::external::{AlertmanagerTarget, Outside};
 use crate::files::RuleFiles;
 use crate::journal::{SavedTenants, open_journal};
 use crate::metrics::RulerMetrics;
+use crate::rule_book::{RuleBook, RuleBookSettings};
+use crate::rule_store::RuleStore;
 use crate::sender::Sender;
 use crate::service::{RulerService, ServiceParts, ServiceSettings};
 use crate::watch::{Occasion, ReloadRequest, RuleFileWatch};
@@ -59,7 +65,7 @@ type TableRow<'a> = (&'a [(&'a str, &'a str)], f64);
 
 /// Answers by the query's text.
 #[derive(Default)]
-struct Table {
+pub(crate) struct Table {
     answers: Mutex<BTreeMap<String, Result<Vec<VectorSample>, String>>>,
     written: Mutex<Vec<SampleBatch>>,
 }
@@ -161,7 +167,7 @@ impl Alertmanager {
     }
 }
 
-struct House<B = Table> {
+pub(crate) struct House<B = Table> {
     service: RulerService,
     backend: Arc<B>,
     metrics: Metrics,
@@ -210,9 +216,8 @@ impl<B: Backend> House<B> {
     ) -> Self {
         static PROVIDER: Once = Once::new();
         PROVIDER.call_once(|| {
-            rustls::crypto::ring::default_provider()
-                .install_default()
-                .unwrap();
+            // It fails only where another test was first.
+            let _ = rustls::crypto::ring::default_provider().install_default();
         });
         let external_labels = Labels::from_pairs([("cluster", "eu"), ("severity", "none")]);
         let external_url = "http://watchbell.example";
@@ -254,13 +259,24 @@ impl<B: Backend> House<B> {
         }
     }
 
+    /// Uploaded rules in memory.
+    pub(crate) async fn book(&self) -> RuleBook {
+        let store = RuleStore::on(Arc::new(InMemory::new()));
+        self.book_on(store, None).await
+    }
+
+    async fn book_on(&self, store: RuleStore, last_known: Option<RuleStore>) -> RuleBook {
+        RuleBook::open(self.service.clone(), store, last_known, book_settings()).await
+    }
+
     async fn get(&self, tenant: &str, path: &str) -> (u16, Value) {
         use tower::ServiceExt;
         let request = Request::get(path)
             .header("X-Scope-OrgID", tenant)
+            .header("Accept", "application/json")
             .body(Body::empty())
             .unwrap();
-        let router = routes(&self.service).into_router();
+        let router = routes(&self.book().await).into_router();
         let response = router.oneshot(request).await.unwrap();
         let status = response.status().as_u16();
         let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
@@ -281,6 +297,22 @@ impl<B: Backend> House<B> {
     }
 }
 
+fn book_settings() -> RuleBookSettings {
+    RuleBookSettings {
+        limits: UploadLimits {
+            groups_max: 3,
+            rules_per_group_max: 3,
+        },
+        group_bytes_max: 1000,
+        poll_interval: Duration::from_secs(3600),
+        defaults: GroupDefaults {
+            interval: Duration::from_secs(3600),
+            query_offset: Duration::ZERO,
+        },
+        parser_options: ParserOptions::default(),
+    }
+}
+
 fn groups(rules: &str) -> Vec<Arc<Group>> {
     let mut problems = Problems::new();
     let file = RuleFile::read("rules.yml", rules, &mut problems);
@@ -293,7 +325,7 @@ fn groups(rules: &str) -> Vec<Arc<Group>> {
     groups
 }
 
-fn team() -> TenantId {
+pub(crate) fn team() -> TenantId {
     TenantId::parse("team-1").unwrap()
 }
 
@@ -706,11 +738,10 @@ async fn a_reload_takes_over_all_files_or_none() {
         },
         parser_options: ParserOptions::default(),
     };
-    let watch = RuleFileWatch::start(team(), files, &house.service)
-        .await
-        .unwrap();
+    let book = house.book().await;
+    let watch = RuleFileWatch::start(team(), files, &book).await.unwrap();
     let (requests, reloads) = mpsc::channel(1);
-    let watching = tokio::spawn(watch.run(house.service.clone(), reloads, Arc::default(), stop));
+    let watching = tokio::spawn(watch.run(book, reloads, Arc::default(), stop));
     let reload = |occasion: Occasion| {
         let requests = requests.clone();
         async move {

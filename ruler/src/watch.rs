@@ -9,7 +9,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::{info, warn};
 
 use crate::files::{FileContents, RuleFiles};
-use crate::service::RulerService;
+use crate::rule_book::RuleBook;
 
 /// How often files are looked at (`--config.auto-reload-interval`).
 pub const WATCH_INTERVAL: Duration = Duration::from_secs(30);
@@ -97,19 +97,19 @@ impl RuleFileWatch {
     pub async fn start(
         tenant: TenantId,
         files: RuleFiles,
-        service: &RulerService,
+        book: &RuleBook,
     ) -> Result<Self, Problems> {
         let mut watch = Self {
             tenant,
             files,
             seen: Seen::default(),
         };
-        watch.reload(Occasion::Asked, service).await?;
+        watch.reload(Occasion::Asked, book).await?;
         Ok(watch)
     }
 
     /// Reads everything anew, and takes it over if it is without a mistake.
-    async fn reload(&mut self, occasion: Occasion, service: &RulerService) -> Result<(), Problems> {
+    async fn reload(&mut self, occasion: Occasion, book: &RuleBook) -> Result<(), Problems> {
         let files = self.files.clone();
         let loading = tokio::task::spawn_blocking(move || {
             let read = files.read();
@@ -122,7 +122,7 @@ impl RuleFileWatch {
         let loaded = loaded?;
         self.seen.taken_over();
         info!(tenant = %self.tenant, files = loaded.files, groups = loaded.groups.len(), "rule files loaded");
-        service.load(&self.tenant, loaded.groups).await;
+        book.set_files(&self.tenant, loaded.groups).await;
         Ok(())
     }
 
@@ -141,10 +141,10 @@ impl RuleFileWatch {
         &mut self,
         files: RuleFiles,
         occasion: Occasion,
-        service: &RulerService,
+        book: &RuleBook,
     ) -> Result<(), Problems> {
         let before = std::mem::replace(&mut self.files, files);
-        let outcome = self.reload(occasion, service).await;
+        let outcome = self.reload(occasion, book).await;
         if outcome.is_err() {
             self.files = before;
         }
@@ -156,7 +156,7 @@ impl RuleFileWatch {
     /// or not at all.
     pub async fn run(
         mut self,
-        service: RulerService,
+        book: RuleBook,
         mut reloads: mpsc::Receiver<ReloadRequest>,
         changed: Arc<Changes>,
         mut stop: Stop,
@@ -166,8 +166,8 @@ impl RuleFileWatch {
                 () = stop.stopped() => return,
                 Some(request) = reloads.recv() => {
                     let outcome = match request.files {
-                        Some(files) => self.replace(files, request.occasion, &service).await,
-                        None => self.reload(request.occasion, &service).await,
+                        Some(files) => self.replace(files, request.occasion, &book).await,
+                        None => self.reload(request.occasion, &book).await,
                     };
                     // Whoever asked may have gone.
                     let _ = request.answer.send(outcome);

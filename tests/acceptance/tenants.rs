@@ -11,7 +11,7 @@ const SECRET: &str = "secret_of_team_a";
 const OWNER: Option<&str> = Some("team-a");
 const OTHERS: [Option<&str>; 3] = [Some("team-b"), Some("team-A"), None];
 
-const READS: [&str; 17] = [
+const READS: [&str; 19] = [
     "/api/v1/query?query=%7B__name__%3D~%22.%2B%22%7D",
     "/api/v1/query?query=secret_of_team_a",
     "/api/v1/query?query=%7B__tenant__%3D%22team-a%22%7D",
@@ -24,8 +24,10 @@ const READS: [&str; 17] = [
     "/api/v1/query_exemplars?query=%7B__name__%3D~%22.%2B%22%7D",
     "/api/v1/status/tsdb",
     "/federate?match[]=%7B__name__%3D~%22.%2B%22%7D",
-    "/api/v1/alerts",
+    "/prometheus/api/v1/alerts",
+    "/prometheus/api/v1/rules",
     "/api/v1/rules",
+    "/prometheus/config/v1/rules",
     "/api/v2/alerts",
     "/api/v2/alerts/groups",
     "/api/v2/silences",
@@ -38,6 +40,9 @@ async fn nobody_sees_or_changes_what_is_anothers() {
     let now = SystemClock::new().now();
     let secret = SentSample::new(SECRET, &[("owner", SECRET)], now.as_millis(), 1.0);
     assert_eq!(watchbell.write(OWNER, &[secret]).await.0, 204);
+    let path = "/api/v1/rules/secret_of_team_a";
+    let group = json!({"name": SECRET, "rules": [{"alert": SECRET, "expr": "vector(1)"}]});
+    assert_eq!(watchbell.post(OWNER, path, &group).await.0, 202);
     let alert = json!([{"labels": {"alertname": SECRET}, "annotations": {"summary": SECRET}}]);
     assert_eq!(watchbell.post(OWNER, "/api/v2/alerts", &alert).await.0, 200);
     let silence = json!({
@@ -84,7 +89,7 @@ async fn assert_apart(watchbell: &Watchbell, id: &str, silence: &Json) {
             assert_eq!(status, 200, "{other:?} {path}: {answer}");
         }
     }
-    assert!(seen >= 10, "the owner sees it by {seen} addresses");
+    assert!(seen >= 12, "the owner sees it by {seen} addresses");
 
     let path = format!("/api/v2/silence/{id}");
     assert_eq!(watchbell.get(OWNER, &path).await.0, 200);
@@ -95,6 +100,12 @@ async fn assert_apart(watchbell: &Watchbell, id: &str, silence: &Json) {
         assert_eq!(watchbell.delete(other, &path).await.0, 404, "{other:?}");
         let (status, answer) = watchbell.post(other, "/api/v2/silences", &taken_over).await;
         assert_eq!(status, 404, "{other:?}: {answer}");
+    }
+    let group = format!("/api/v1/rules/{SECRET}/{SECRET}");
+    assert_eq!(watchbell.get(OWNER, &group).await.0, 200);
+    for other in OTHERS {
+        assert_eq!(watchbell.get(other, &group).await.0, 404, "{other:?}");
+        assert_eq!(watchbell.delete(other, &group).await.0, 404, "{other:?}");
     }
     let (_, own) = watchbell.get(OWNER, &path).await;
     let own: Json = serde_json::from_str(&own).expect("an answer in JSON");

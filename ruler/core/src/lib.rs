@@ -32,6 +32,7 @@ mod rule_state;
 mod ruler;
 mod schedule;
 mod series;
+mod uploaded;
 mod view;
 
 pub use alert::{ActiveAlert, AlertState, AlertTiming, RESOLVED_RETENTION};
@@ -59,4 +60,5 @@ pub use rule_state::{QUERY_FAILURE_GRACE, RuleHealth};
 pub use ruler::{Ruler, RulerOptions};
 pub use schedule::Slots;
 pub use series::{SampleBatch, SeriesValue};
+pub use uploaded::{LimitExceeded, UploadLimits, Uploaded, UploadedGroups};
 pub use view::{GroupView, RuleView};

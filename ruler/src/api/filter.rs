@@ -28,21 +28,26 @@ impl RulesFilter {
         let mut filter = Self::default();
         let mut group_limit = None;
         let mut token = None;
+        let (mut class, mut exclude_alerts) = (None, None);
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             let value = value.into_owned();
             match &*name {
-                "type" => filter.class = rule_class(&value)?,
+                // Of these the first one counts.
+                "type" => class = class.or(Some(value)),
+                "exclude_alerts" => exclude_alerts = exclude_alerts.or(Some(value)),
+                "group_limit" => group_limit = group_limit.or(Some(value)),
+                "group_next_token" => token = token.or(Some(value)),
                 "rule_name[]" => filter.rule_names.push(value),
                 "rule_group[]" => filter.rule_groups.push(value),
                 "file[]" => filter.files.push(value),
                 "match[]" => filter.matcher_sets.push(matchers(&value)?),
-                "exclude_alerts" => filter.exclude_alerts = go_bool("exclude_alerts", &value)?,
-                "group_limit" if !value.is_empty() => group_limit = Some(value),
-                "group_next_token" if !value.is_empty() => token = Some(value),
                 _ => {}
             }
         }
-        filter.page = page(group_limit, token)?;
+        filter.class = rule_class(&class.unwrap_or_default())?;
+        filter.exclude_alerts = go_bool("exclude_alerts", &exclude_alerts.unwrap_or_default())?;
+        let written = |text: Option<String>| text.filter(|text| !text.is_empty());
+        filter.page = page(written(group_limit), written(token))?;
         Ok(filter)
     }
 
@@ -155,6 +160,14 @@ mod tests {
             (
                 "match[]=sum(up)",
                 r#"invalid parameter "match[]": expected type vector selector"#,
+            ),
+            (
+                "type=x&type=alert",
+                r#"invalid parameter "type": not supported value "x""#,
+            ),
+            (
+                "group_limit=&group_limit=1&group_next_token=x",
+                r#"invalid parameter "group_limit": group_limit needs to be present in order to paginate over the groups"#,
             ),
         ] {
             assert_eq!(RulesFilter::parse(query).unwrap_err(), error, "{query}");
