@@ -249,7 +249,7 @@ fn new_ulid(now: Timestamp) -> Ulid {
 mod tests {
     use std::path::Path;
 
-    use ingest_core::{Head, Limits};
+    use ingest_core::{Head, Limits, Memory};
     use model::{Labels, Sample, TenantId, Timestamp};
     use runtime::log::{HangingLog, Log, LogSettings};
 
@@ -261,9 +261,9 @@ mod tests {
 
     fn store(folder: &Path) -> (TenantStore, Log) {
         let log = Log::open(&folder.join("log"), &LogSettings::default()).unwrap();
-        let head = Head::new(Limits::default(), 0);
+        let memory = Memory::new(Limits::default(), 0);
         let blocks = TenantBlocks::new(folder.join("blocks"));
-        let store = TenantStore::new(TenantId::anonymous(), head, false, blocks);
+        let store = TenantStore::new(TenantId::anonymous(), memory, false, blocks);
         (store, log)
     }
 

@@ -6,9 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use ingest_core::{
-    DecodeBounds, DecodeError, Head, HeadStats, Limits, Protocol, Reason, Report, SeriesExemplar,
+    DecodeBounds, DecodeError, Head, HeadStats, Limits, Memory, Protocol, Reason, Report,
     StoredBlock, Ulid, WriteError, WriteRequest, block_ranges, expand, past_retention, past_size,
-    take_exemplars,
 };
 use model::{Labels, Sample, SampleValue, TenantId, Timestamp};
 use parking_lot::{Mutex, RwLock};
@@ -75,8 +74,6 @@ const SPELLED_BYTES_MIN: usize = 64 * 1024;
 struct StagedBody {
     store: Arc<TenantStore>,
     outcome: StageOutcome,
-    /// Taken in when the log has the samples.
-    exemplars: Vec<SeriesExemplar>,
 }
 
 /// A handle, cheap to copy.
@@ -115,25 +112,30 @@ impl Engine {
         metrics: &Metrics,
     ) -> Result<Self, StartError> {
         let start = clock.now();
-        let restored = wal::restore(&settings.folder, settings.sync, &settings.limits, new_head)?;
+        let restored = wal::restore(
+            &settings.folder,
+            settings.sync,
+            &settings.limits,
+            new_memory,
+        )?;
         metrics.watch_log("ingest", &restored.log);
         let metrics = IngestMetrics::register(metrics);
         metrics.log_damages.inc_by(restored.damages);
         let folder = blocks_folder(&settings.folder);
-        let mut heads = restored.heads;
+        let mut memories = restored.memories;
         for tenant in list_tenants(&folder)? {
             // All that it has may be in blocks.
-            heads
+            memories
                 .entry(tenant)
-                .or_insert_with(|| new_head(&settings.limits));
+                .or_insert_with(|| new_memory(&settings.limits));
         }
         let mut stores = BTreeMap::new();
-        for (tenant, mut head) in heads {
+        for (tenant, mut memory) in memories {
             let (blocks, damages) = TenantBlocks::read(&folder, &tenant)?;
             metrics.damaged_blocks.inc_by(damages);
-            head.refuse_before(blocks.horizon());
-            head.drop_before(blocks.horizon());
-            let store = TenantStore::new(tenant.clone(), head, true, blocks);
+            memory.head.refuse_before(blocks.horizon());
+            memory.head.drop_before(blocks.horizon());
+            let store = TenantStore::new(tenant.clone(), memory, true, blocks);
             stores.insert(tenant, Arc::new(store));
         }
         let engine = Self(Arc::new(Inner {
@@ -244,7 +246,7 @@ impl Engine {
             let samples = samples.iter().map(|(labels, sample)| (labels, *sample));
             head.stage_samples(samples, now)
         });
-        self.finish(&store, staged, |_| {}).await
+        self.finish(&store, staged).await
     }
 
     /// The same for floats and histograms.
@@ -261,7 +263,7 @@ impl Engine {
                 .map(|(labels, at, value)| (labels, *at, value.clone()));
             head.stage_values(values, now)
         });
-        self.finish(&store, staged, |_| {}).await
+        self.finish(&store, staged).await
     }
 
     /// Writes the body of a remote write 1.0 request: all of it or nothing, but for series that cannot be kept.
@@ -314,19 +316,8 @@ impl Engine {
             .await
             .map_err(|_| IngestError::Stopping)?
         };
-        let StagedBody {
-            store,
-            outcome,
-            exemplars,
-        } = staged?;
-        let newest = self.0.clock.now() + limits.ahead_max;
-        let report = self
-            .finish(&store, outcome, |report| {
-                if !exemplars.is_empty() {
-                    store.exemplars.lock().add_all(exemplars, newest, report);
-                }
-            })
-            .await?;
+        let StagedBody { store, outcome } = staged?;
+        let report = self.finish(&store, outcome).await?;
         drop(reserved);
         if protocol == Protocol::V1 {
             warn_of_refused(&store, &report);
@@ -486,10 +477,10 @@ impl Engine {
         }
         let store = stores.entry(tenant.clone()).or_insert_with(|| {
             info!(%tenant, "first samples of a tenant");
-            let head = new_head(&self.0.settings.limits);
+            let memory = new_memory(&self.0.settings.limits);
             let folder = blocks_folder(&self.0.settings.folder).join(tenant.as_str());
             let blocks = TenantBlocks::new(folder);
-            Arc::new(TenantStore::new(tenant.clone(), head, false, blocks))
+            Arc::new(TenantStore::new(tenant.clone(), memory, false, blocks))
         });
         Ok(Arc::clone(store))
     }
@@ -517,21 +508,8 @@ impl Engine {
             .inspect_err(|_| self.0.metrics.count_refused_request_for("malformed"))?;
         let store = self.store_for(tenant)?;
         let now = self.0.clock.now();
-        let mut outcome = store.stage(&self.0.log, |head| head.stage(&request, now));
-        let mut exemplars = Vec::new();
-        if let Ok((_, report)) = &mut outcome {
-            exemplars = take_exemplars(&request, report);
-            if !request.metadata.is_empty() {
-                let mut known = store.metadata.lock();
-                let refused = known.hear(protocol, &request.metadata, now);
-                self.0.metrics.count_refused_metadata(refused);
-            }
-        }
-        Ok(StagedBody {
-            store,
-            outcome,
-            exemplars,
-        })
+        let outcome = store.stage_with(&self.0.log, |memory| memory.stage(&request, now));
+        Ok(StagedBody { store, outcome })
     }
 
     /// Waits for the log, then for the samples to be seen. Where the caller goes away meanwhile, the log still
@@ -540,9 +518,8 @@ impl Engine {
         &self,
         store: &TenantStore,
         staged: StageOutcome,
-        logged: impl FnOnce(&mut Report),
     ) -> Result<Report, IngestError> {
-        let (receipt, mut report) = staged.map_err(|error| match error {
+        let (receipt, report) = staged.map_err(|error| match error {
             StageError::Refused(refusal) => {
                 self.0.metrics.count_refused_request(&refusal);
                 debug!(tenant = %store.tenant(), error = %refusal, "a request was refused");
@@ -555,10 +532,11 @@ impl Engine {
             store.settle();
             outcome.map_err(|error| self.log_error(error))?;
         }
-        logged(&mut report);
         self.0.metrics.samples.inc_by(report.accepted as u64);
         self.0.metrics.exemplars.inc_by(report.exemplars as u64);
         self.0.metrics.count_refused(&report.refused);
+        let metadata = report.refused_metadata;
+        self.0.metrics.count_refused_metadata(metadata);
         Ok(report)
     }
 
@@ -583,9 +561,11 @@ impl Engine {
     fn collect_garbage(&self) {
         let now = self.0.clock.now();
         for store in self.stores() {
-            let gone = store.write(|head| head.collect_garbage(now));
             let retention = self.0.settings.limits.retention;
-            store.metadata.lock().forget(now, retention);
+            let gone = store.change(|memory| {
+                memory.metadata.forget(now, retention);
+                memory.head.collect_garbage(now)
+            });
             if gone > 0 {
                 debug!(tenant = %store.tenant(), series = gone, "series without samples were forgotten");
             }
@@ -645,10 +625,10 @@ fn stored_blocks(store: &TenantStore) -> impl Iterator<Item = StoredBlock<Ulid>>
     })
 }
 
-fn new_head(limits: &Limits) -> Head {
-    // The one random number of a head comes from the operating system by the standard library's map seed.
+fn new_memory(limits: &Limits) -> Memory {
+    // Its one random number comes from the operating system by the standard library's map seed.
     let seed = RandomState::new().hash_one(0_u8);
-    Head::new(limits.clone(), seed)
+    Memory::new(limits.clone(), seed)
 }
 
 fn gauge(value: u64) -> i64 {

@@ -1,12 +1,10 @@
-//! One tenant's head behind its lock, the requests that wait for the log, and the tenant's blocks.
+//! One tenant's memory behind its lock, the requests that wait for the log, and the tenant's blocks.
 use std::collections::VecDeque;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ingest_core::{ExemplarRing, Head, MetadataTable, Records, Report, Staged, WriteError};
+use ingest_core::{Head, Memory, Records, Report, StagedWrite, WriteError};
 use model::{TenantId, Timestamp};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use runtime::Trouble;
 use runtime::log::{AppendError, Log, Receipt, Record};
 
@@ -26,8 +24,6 @@ pub(crate) struct TenantStore {
     state: RwLock<State>,
     /// Something was logged, or came into the head, since the last snapshot began.
     is_changed: AtomicBool,
-    pub(crate) exemplars: Mutex<ExemplarRing>,
-    pub(crate) metadata: Mutex<MetadataTable>,
     /// Samples that were left out and whose sender hears nothing of it.
     pub(crate) refusing: Trouble,
     blocks: TenantBlocks,
@@ -36,26 +32,22 @@ pub(crate) struct TenantStore {
 }
 
 struct State {
-    head: Head,
+    memory: Memory,
     /// In the order of the log.
-    waiting: VecDeque<(Receipt, Staged)>,
+    waiting: VecDeque<(Receipt, StagedWrite)>,
 }
 
 impl TenantStore {
     pub(crate) fn new(
         tenant: TenantId,
-        head: Head,
+        memory: Memory,
         is_changed: bool,
         blocks: TenantBlocks,
     ) -> Self {
-        let seed = || RandomState::new().hash_one(0_u8);
-        let exemplars_max = head.limits().exemplars_max;
         Self {
             tenant,
-            exemplars: Mutex::new(ExemplarRing::new(exemplars_max, seed())),
-            metadata: Mutex::new(MetadataTable::new(seed())),
             state: RwLock::new(State {
-                head,
+                memory,
                 waiting: VecDeque::new(),
             }),
             is_changed: AtomicBool::new(is_changed),
@@ -77,21 +69,33 @@ impl TenantStore {
     /// the receipt has.
     pub(crate) fn refuse_before(&self, horizon: Timestamp) -> Option<Receipt> {
         let mut state = self.state.write();
-        state.head.refuse_before(horizon);
+        state.memory.head.refuse_before(horizon);
         state.waiting.back().map(|(receipt, _)| receipt.clone())
     }
 
     /// Admits what `stage` brings and puts its records in line for the log, both under one lock, so that the log
     /// has requests in the order in which they were judged. There is no receipt where there is nothing to log.
     /// After the receipt's outcome [`TenantStore::settle`] makes the samples visible.
-    pub(crate) fn stage(
+    pub(crate) fn stage<S: Into<StagedWrite>>(
         &self,
         log: &Log,
-        stage: impl FnOnce(&mut Head) -> Result<(Staged, Records), WriteError>,
+        stage: impl FnOnce(&mut Head) -> Result<(S, Records), WriteError>,
+    ) -> Result<(Option<Receipt>, Report), StageError> {
+        self.stage_with(log, |memory| {
+            let (staged, records) = stage(&mut memory.head)?;
+            Ok((staged.into(), records))
+        })
+    }
+
+    /// The same for all that a request may say.
+    pub(crate) fn stage_with(
+        &self,
+        log: &Log,
+        stage: impl FnOnce(&mut Memory) -> Result<(StagedWrite, Records), WriteError>,
     ) -> Result<(Option<Receipt>, Report), StageError> {
         let mut state = self.state.write();
-        let (staged, payloads) = stage(&mut state.head)?;
-        let report = staged.report.clone();
+        let (staged, payloads) = stage(&mut state.memory)?;
+        let report = staged.report().clone();
         if payloads.is_empty() {
             return Ok((None, report));
         }
@@ -111,7 +115,7 @@ impl TenantStore {
                 Ok((Some(receipt), report))
             }
             Err(error) => {
-                state.head.abort(staged);
+                state.memory.abort(staged);
                 Err(error.into())
             }
         }
@@ -121,27 +125,35 @@ impl TenantStore {
     /// what was logged is kept all the same, by whoever comes here next.
     pub(crate) fn settle(&self) {
         let mut state = self.state.write();
-        let State { head, waiting } = &mut *state;
+        let State { memory, waiting } = &mut *state;
         while let Some(outcome) = waiting.front().and_then(|(receipt, _)| receipt.outcome()) {
             if let Some((_, staged)) = waiting.pop_front() {
                 match outcome {
                     Ok(()) => {
-                        head.commit(staged);
+                        memory.commit(staged);
                         // A snapshot that has begun may not hold it, and the next one takes its records away.
                         self.is_changed.store(true, Ordering::SeqCst);
                     }
-                    Err(_) => head.abort(staged),
+                    Err(_) => memory.abort(staged),
                 }
             }
         }
     }
 
     pub(crate) fn read<T>(&self, look: impl FnOnce(&Head) -> T) -> T {
-        look(&self.state.read().head)
+        look(&self.state.read().memory.head)
     }
 
     pub(crate) fn write<T>(&self, change: impl FnOnce(&mut Head) -> T) -> T {
-        change(&mut self.state.write().head)
+        change(&mut self.state.write().memory.head)
+    }
+
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Memory) -> T) -> T {
+        look(&self.state.read().memory)
+    }
+
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Memory) -> T) -> T {
+        change(&mut self.state.write().memory)
     }
 
     /// Whether there is something to save; the caller saves it, or says so by [`TenantStore::mark_changed`].
@@ -156,7 +168,7 @@ impl TenantStore {
 
 #[cfg(test)]
 mod tests {
-    use ingest_core::{Head, Limits};
+    use ingest_core::{Limits, Memory};
     use model::{Labels, Sample, TenantId, Timestamp};
     use runtime::log::{Log, LogSettings};
 
@@ -170,10 +182,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = Log::open(folder.path(), &LogSettings::default()).unwrap();
         let now = Timestamp::from_secs(1_000_000);
-        let head = Head::new(Limits::default(), 0);
+        let memory = Memory::new(Limits::default(), 0);
         let store = TenantStore::new(
             TenantId::anonymous(),
-            head,
+            memory,
             false,
             TenantBlocks::new(folder.path().join("blocks")),
         );

@@ -1,4 +1,4 @@
-//! From disk to heads at the start, and from heads to disk so that the next start is short.
+//! From disk to memory at the start, and from memory to disk so that the next start is short.
 //!
 //! The folder holds `log/` and, for each tenant, `snapshots/TENANT.records`. A checkpoint rotates the log, writes
 //! the snapshots of all tenants that have changed, and then removes the segments that they cover. A snapshot names
@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ingest_core::{Head, Limits, RecordKind, SnapshotCursor};
+use ingest_core::{Limits, Memory, RecordKind, Records, SnapshotCursor};
 use model::TenantId;
 use runtime::Trouble;
 use runtime::log::{
@@ -31,20 +31,20 @@ const SNAPSHOT_EXTENSION: &str = "records";
 
 pub(crate) struct Restored {
     pub(crate) log: Log,
-    pub(crate) heads: BTreeMap<TenantId, Head>,
+    pub(crate) memories: BTreeMap<TenantId, Memory>,
     pub(crate) snapshot_bytes: u64,
     /// Places of log and snapshots that could not be read. Each is logged; what is around them is there.
     pub(crate) damages: u64,
 }
 
-/// Reads everything back. `new_head` makes an empty one.
+/// Reads everything back. `new_memory` makes an empty one.
 pub(crate) fn restore(
     folder: &Path,
     sync: SyncPolicy,
     limits: &Limits,
-    new_head: impl Fn(&Limits) -> Head,
+    new_memory: impl Fn(&Limits) -> Memory,
 ) -> Result<Restored, StartError> {
-    let mut heads = BTreeMap::new();
+    let mut memories = BTreeMap::new();
     let mut covers = BTreeMap::new();
     let mut snapshot_bytes = 0;
     let mut damages = Damages::default();
@@ -81,11 +81,11 @@ pub(crate) fn restore(
         };
         covers.insert(tenant.clone(), file.covers);
         snapshot_bytes += file.bytes;
-        let mut head = new_head(limits);
+        let mut memory = new_memory(limits);
         for record in file {
             match record {
                 Ok((kind, payload)) => {
-                    replay(&mut head, &tenant, kind, &payload, &mut damages);
+                    replay(&mut memory, &tenant, kind, &payload, &mut damages);
                 }
                 Err(problem) => {
                     error!(%tenant, error = %problem, "a snapshot is damaged; its other series are lost, and the file is kept aside");
@@ -94,7 +94,7 @@ pub(crate) fn restore(
                 }
             }
         }
-        heads.insert(tenant, head);
+        memories.insert(tenant, memory);
     }
     let log = Log::open(
         &folder.join("log"),
@@ -115,14 +115,14 @@ pub(crate) fn restore(
                 if covered.is_some_and(|covers| record.segment < *covers) {
                     continue;
                 }
-                let head = match heads.get_mut(&record.tenant) {
-                    Some(head) => head,
-                    None => heads
+                let memory = match memories.get_mut(&record.tenant) {
+                    Some(memory) => memory,
+                    None => memories
                         .entry(record.tenant.clone())
-                        .or_insert_with(|| new_head(limits)),
+                        .or_insert_with(|| new_memory(limits)),
                 };
                 let (tenant, payload) = (&record.tenant, &record.payload);
-                replay(head, tenant, record.kind, payload, &mut damages);
+                replay(memory, tenant, record.kind, payload, &mut damages);
             }
             Err(problem) => {
                 if let Some(left_out) = damages.next() {
@@ -131,18 +131,19 @@ pub(crate) fn restore(
             }
         }
     }
-    for head in heads.values_mut() {
-        head.end_replay();
+    for memory in memories.values_mut() {
+        memory.head.end_replay();
     }
+    let series = memories.values().map(|memory| memory.head.series_len());
     info!(
-        tenants = heads.len(),
-        series = heads.values().map(Head::series_len).sum::<usize>(),
+        tenants = memories.len(),
+        series = series.sum::<usize>(),
         damages = damages.count,
         "samples were read back"
     );
     Ok(Restored {
         log,
-        heads,
+        memories,
         snapshot_bytes,
         damages: damages.count,
     })
@@ -196,10 +197,12 @@ pub(crate) enum CheckpointError {
     Remove(#[source] io::Error),
 }
 
-/// A tenant's series, some at a time.
+/// A tenant's series, some at a time, and behind them what its senders said besides.
 struct SnapshotParts<'s> {
     store: &'s TenantStore,
     next: Option<SnapshotCursor>,
+    /// The last one first.
+    records: Records,
 }
 
 impl<'s> SnapshotParts<'s> {
@@ -207,6 +210,7 @@ impl<'s> SnapshotParts<'s> {
         Self {
             store,
             next: Some(SnapshotCursor::START),
+            records: Vec::new(),
         }
     }
 }
@@ -215,10 +219,14 @@ impl Iterator for SnapshotParts<'_> {
     type Item = (u8, Vec<u8>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let from = self.next?;
-        let (part, next) = self.store.read(|head| head.snapshot(from, PART_BYTES));
-        self.next = next;
-        let (kind, payload) = part.into_record();
+        if self.records.is_empty() {
+            let from = self.next?;
+            let (part, next) = self.store.look(|memory| memory.snapshot(from, PART_BYTES));
+            self.next = next;
+            self.records = part.into_records();
+            self.records.reverse();
+        }
+        let (kind, payload) = self.records.pop()?;
         Some((kind as u8, payload))
     }
 }
@@ -238,14 +246,14 @@ impl Damages {
     }
 }
 
-fn replay(head: &mut Head, tenant: &TenantId, kind: u8, payload: &[u8], damages: &mut Damages) {
+fn replay(memory: &mut Memory, tenant: &TenantId, kind: u8, payload: &[u8], damages: &mut Damages) {
     let Some(kind) = RecordKind::from_byte(kind) else {
         if let Some(left_out) = damages.next() {
             error!(%tenant, kind, left_out, "a record is of an unknown kind");
         }
         return;
     };
-    match head.replay(kind, payload) {
+    match memory.replay(kind, payload) {
         Ok(0) => {}
         Ok(samples) => {
             if let Some(left_out) = damages.next() {
@@ -311,7 +319,7 @@ mod tests {
     use std::fs;
     use std::sync::Arc;
 
-    use ingest_core::{Head, Limits, RecordKind};
+    use ingest_core::{Limits, Memory, RecordKind};
     use model::{Labels, Sample, TenantId, Timestamp};
     use runtime::HeardLog;
     use runtime::log::{Log, LogSettings, Record, SegmentNumber, SyncPolicy};
@@ -333,9 +341,9 @@ mod tests {
         log.append(&[record; 3]).unwrap().wait_blocking().unwrap();
         drop(log);
         let heard = HeardLog::start();
-        let new_head = |limits: &Limits| Head::new(limits.clone(), 0);
+        let new_memory = |limits: &Limits| Memory::new(limits.clone(), 0);
         let limits = Limits::default();
-        let restored = restore(folder.path(), SyncPolicy::default(), &limits, new_head).unwrap();
+        let restored = restore(folder.path(), SyncPolicy::default(), &limits, new_memory).unwrap();
         assert_eq!(restored.damages, 3);
         assert_eq!(
             heard.lines(),
@@ -359,10 +367,10 @@ mod tests {
             timestamp: now,
             value: 1.0,
         };
-        let head = || Head::new(Limits::default(), 0);
+        let memory = || Memory::new(Limits::default(), 0);
         let newcomer = Arc::new(TenantStore::new(
             TenantId::anonymous(),
-            head(),
+            memory(),
             false,
             TenantBlocks::new(folder.path().join("blocks")),
         ));
@@ -373,8 +381,10 @@ mod tests {
         })
         .unwrap();
         drop(log);
-        let restored = restore(folder.path(), settings.sync, &Limits::default(), |_| head());
-        assert_eq!(restored.unwrap().heads.len(), 1);
+        let restored = restore(folder.path(), settings.sync, &Limits::default(), |_| {
+            memory()
+        });
+        assert_eq!(restored.unwrap().memories.len(), 1);
     }
 
     /// The next snapshot takes the place of the damaged one, and holds only what could be read of it.
@@ -396,10 +406,10 @@ mod tests {
             fs::write(&path, &bytes).unwrap();
             let aside = path.with_extension("damaged");
             fs::write(&aside, "an older one").unwrap();
-            let new_head = |limits: &Limits| Head::new(limits.clone(), 0);
+            let new_memory = |limits: &Limits| Memory::new(limits.clone(), 0);
             let limits = Limits::default();
             for _ in 0..2 {
-                let restored = restore(folder.path(), SyncPolicy::default(), &limits, new_head);
+                let restored = restore(folder.path(), SyncPolicy::default(), &limits, new_memory);
                 restored.unwrap();
             }
             let records = [].into_iter();

@@ -423,6 +423,8 @@ impl Head {
                     self.restore(id, bytes, chunks);
                 })?;
             }
+            // Kept beside the head.
+            RecordKind::Exemplars | RecordKind::Metadata => {}
         }
         Ok(undefined)
     }

@@ -13,12 +13,15 @@ mod histogram_record;
 mod index;
 mod label_bytes;
 mod limits;
+mod memory;
 mod metadata;
+mod metadata_refused;
 mod metric_kind;
 mod newest;
 mod open_chunk;
 mod postings;
 mod record;
+mod said_record;
 mod series;
 mod series_set;
 mod stage;
@@ -40,14 +43,16 @@ pub use decode::{
     expanded_len,
 };
 pub use exemplar_error::ExemplarError;
-pub use exemplars::{Exemplar, ExemplarRing, SeriesExemplar, take_exemplars};
+pub use exemplars::{Exemplar, ExemplarRing, SeriesExemplar};
 pub use head::{Head, HeadStats, SnapshotCursor, SnapshotPart};
 pub use histogram_chunk::{
     HISTOGRAMS_PER_CHUNK, HistogramEncoding, HistogramSamples, NotAppendable, OpenHistogramChunk,
 };
 pub use label_bytes::{LabelError, LabelHasher};
 pub use limits::{Limits, SizeError};
-pub use metadata::{Metadata, MetadataRefused, MetadataTable};
+pub use memory::{Memory, MemoryPart, StagedWrite};
+pub use metadata::{Metadata, MetadataTable, SaidMetadata, StagedMetadata};
+pub use metadata_refused::MetadataRefused;
 pub use metric_kind::MetricKind;
 pub use model::protobuf::WireError;
 pub use record::{RecordError, RecordKind, SeriesId};

@@ -12,6 +12,7 @@
 //!                 all of floats
 //! any chunks    the same, with the encoding as a byte before each chunk's length
 //! histograms    (id, time zigzag, length, histogram)…, in varints (`histogram_record.rs`)
+//! exemplars, metadata    what senders say besides; they name their series and metrics in full (`said_record.rs`)
 //! ```
 //! Equal times and neighbouring ids are the rule, and counters are mostly small whole numbers, so that a sample
 //! takes 3 to 6 bytes.
@@ -36,6 +37,8 @@ pub enum RecordKind {
     Chunks = 3,
     Histograms = 4,
     AnyChunks = 5,
+    Exemplars = 16,
+    Metadata = 17,
 }
 
 impl RecordKind {
@@ -47,6 +50,8 @@ impl RecordKind {
             Self::Chunks,
             Self::Histograms,
             Self::AnyChunks,
+            Self::Exemplars,
+            Self::Metadata,
         ]
         .into_iter()
         .find(|kind| *kind as u8 == byte)

@@ -43,7 +43,7 @@ pub(crate) async fn query_exemplars(
         let json = tokio::task::spawn_blocking(move || {
             let _slot = slot;
             let selectors: Vec<&[Matcher]> = selectors.iter().map(Vec::as_slice).collect();
-            let found = store.exemplars.lock().select(&selectors, start, end);
+            let found = store.look(|memory| memory.exemplars.select(&selectors, start, end));
             found_json(&found)
         });
         let json = json

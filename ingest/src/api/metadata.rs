@@ -28,12 +28,11 @@ pub(crate) async fn metadata(
         let json = tokio::task::spawn_blocking(move || {
             let _slot = slot;
             let most = |count: Option<usize>| count.unwrap_or(usize::MAX);
-            table_json(
-                &store.metadata.lock(),
-                metric.as_deref(),
-                most(metrics_max),
-                most(entries_max),
-            )
+            let (metrics_max, entries_max) = (most(metrics_max), most(entries_max));
+            store.look(|memory| {
+                let table = &memory.metadata;
+                table_json(table, metric.as_deref(), metrics_max, entries_max)
+            })
         });
         let json = json
             .await
