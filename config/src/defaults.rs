@@ -134,6 +134,8 @@ pub(crate) const STORAGE_PATH: &str = "data/";
 pub(crate) const STORAGE_RETENTION: Duration = DAY.saturating_mul(15);
 /// What a power failure may take; a killed process loses nothing.
 pub(crate) const SYNC_INTERVAL: Duration = SECOND;
+/// Longer than rules and dashboards pause, and short beside what a closed tenant saves: opening one takes milliseconds.
+pub(crate) const TENANT_IDLE_MAX: Duration = HOUR;
 pub(crate) const RESEND_DELAY: Duration = MINUTE;
 pub(crate) const FOR_OUTAGE_TOLERANCE: Duration = HOUR;
 pub(crate) const EVALUATION_CONCURRENCY_MAX: usize = 4;

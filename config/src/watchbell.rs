@@ -47,6 +47,8 @@ pub struct Storage {
     pub retention_bytes_max: Option<u64>,
     /// Within what time written records are on the disk itself; zero: before they are answered.
     pub sync_interval: Duration,
+    /// A tenant that nobody reads or writes for so long is closed; whoever needs it opens it again.
+    pub tenant_idle_max: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -152,6 +154,7 @@ impl Default for WatchbellConfig {
                 retention: defaults::STORAGE_RETENTION,
                 retention_bytes_max: None,
                 sync_interval: defaults::SYNC_INTERVAL,
+                tenant_idle_max: defaults::TENANT_IDLE_MAX,
             },
             evaluation: Evaluation {
                 interval: None,
@@ -352,6 +355,7 @@ fn read_storage(fields: &mut Fields<'_>, default: Storage, base: &Path) -> Stora
             .and_then(|cursor| cursor.parsed(byte_size::parse))
             .filter(|bytes| *bytes > 0),
         sync_interval: fields.duration_or("sync_interval", default.sync_interval),
+        tenant_idle_max: positive(fields, "tenant_idle_max").unwrap_or(default.tenant_idle_max),
     }
 }
 

@@ -58,13 +58,19 @@ impl From<WriteError<Self>> for UpkeepError {
     }
 }
 
-/// Cuts the oldest range out of a tenant's head where that is due. Answers whether it did. Blocks.
+/// Cuts the oldest range out of a tenant's head where that is due, or where it ends by `quiet_until`, up to which nobody
+/// brings anything any more. Answers whether it did. Blocks.
 pub(crate) fn cut_head(
     store: &TenantStore,
     log: &Log,
     now: Timestamp,
+    quiet_until: Option<Timestamp>,
 ) -> Result<bool, UpkeepError> {
-    let Some(end) = store.read(Head::cut_due) else {
+    let quiet = |head: &Head| {
+        head.oldest_range_end()
+            .filter(|end| Some(*end) <= quiet_until)
+    };
+    let Some(end) = store.read(|head| head.cut_due().or_else(|| quiet(head))) else {
         return Ok(false);
     };
     // The disk does not answer, so that what waits for the log would be waited for without end.
@@ -296,10 +302,10 @@ mod tests {
         log.rotate_blocking().unwrap();
         store.settle();
         stage(&store, &log, "late", 3600);
-        assert!(cut_head(&store, &log, NOW).unwrap());
+        assert!(cut_head(&store, &log, NOW, None).unwrap());
         assert_eq!(in_blocks(&store), 2);
         assert_eq!(store.read(Head::series_len), 1);
-        assert!(!cut_head(&store, &log, NOW).unwrap());
+        assert!(!cut_head(&store, &log, NOW, None).unwrap());
     }
 
     #[tokio::test]
@@ -316,10 +322,10 @@ mod tests {
         stage(&store, &hanging, "late", 3600);
         let receipt = store.refuse_before(Timestamp::MIN).unwrap();
         receipt.wait().await.unwrap_err();
-        assert!(!cut_head(&store, &hanging, NOW).unwrap());
+        assert!(!cut_head(&store, &hanging, NOW, None).unwrap());
         disk.end();
         receipt.wait_blocking().unwrap();
-        assert!(cut_head(&store, &hanging, NOW).unwrap());
+        assert!(cut_head(&store, &hanging, NOW, None).unwrap());
         assert_eq!(in_blocks(&store), 2);
     }
 
@@ -333,7 +339,7 @@ mod tests {
         }
         log.rotate_blocking().unwrap();
         store.settle();
-        while cut_head(&store, &log, NOW).unwrap() {}
+        while cut_head(&store, &log, NOW, None).unwrap() {}
         assert_eq!(store.blocks().all().len(), 4);
         let ranges = ingest_core::block_ranges(Limits::default().retention);
         let list = || {

@@ -26,6 +26,9 @@ pub(crate) struct IngestMetrics {
     refused_requests: Family<ReasonLabel, Counter>,
     invalid_labels: Counter,
     pub(crate) tenants: Gauge,
+    pub(crate) open_tenants: Gauge,
+    pub(crate) opened_tenants: Counter,
+    pub(crate) closed_tenants: Counter,
     pub(crate) series: Gauge,
     pub(crate) log_bytes: Gauge,
     pub(crate) log_write_failures: Gauge,
@@ -84,6 +87,21 @@ impl IngestMetrics {
                 "Tenants that have sent samples",
                 Gauge::default(),
             ),
+            open_tenants: metrics.register(
+                "watchbell_ingest_open_tenants",
+                "Tenants that are in memory; the others are opened by whoever needs them",
+                Gauge::default(),
+            ),
+            opened_tenants: metrics.register(
+                "watchbell_ingest_opened_tenants",
+                "Tenants that were opened since the start",
+                Counter::default(),
+            ),
+            closed_tenants: metrics.register(
+                "watchbell_ingest_closed_tenants",
+                "Tenants that were closed, because nobody used them",
+                Counter::default(),
+            ),
             series: metrics.register(
                 "watchbell_ingest_series",
                 "Series in memory",
@@ -106,7 +124,7 @@ impl IngestMetrics {
             ),
             log_damages: metrics.register(
                 "watchbell_ingest_log_damages",
-                "Damaged or missing places that were found in log and snapshots at the start",
+                "Damaged or missing places that were found in log and snapshots",
                 Counter::default(),
             ),
             replay_seconds: metrics.register(
@@ -136,7 +154,7 @@ impl IngestMetrics {
             ),
             damaged_blocks: metrics.register(
                 "watchbell_ingest_damaged_blocks",
-                "Blocks that could not be read at the start; queries go without them",
+                "Blocks that could not be read when their tenant was opened; queries go without them",
                 Counter::default(),
             ),
             cuts: metrics.register(

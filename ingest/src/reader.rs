@@ -11,6 +11,7 @@ use promql::{ReadError, Selection, Series, SeriesReader};
 use tracing::warn;
 
 use crate::metrics::IngestMetrics;
+use crate::start_error::{StartError, chain};
 use crate::tenant_blocks::DiskBlock;
 use crate::tenant_store::TenantStore;
 
@@ -18,12 +19,35 @@ use crate::tenant_store::TenantStore;
 #[derive(Clone)]
 pub struct StoreReader {
     store: Option<Arc<TenantStore>>,
+    /// Why there is none, though there is such a tenant.
+    unopened: Option<String>,
     metrics: IngestMetrics,
 }
 
 impl StoreReader {
     pub(crate) fn new(store: Option<Arc<TenantStore>>, metrics: IngestMetrics) -> Self {
-        Self { store, metrics }
+        Self {
+            store,
+            unopened: None,
+            metrics,
+        }
+    }
+
+    /// What is stored cannot be opened, so that every look at it fails.
+    pub(crate) fn of_unopened(problem: &StartError, metrics: IngestMetrics) -> Self {
+        let unopened = format!("tenant cannot be opened: {}", chain(problem));
+        Self {
+            store: None,
+            unopened: Some(unopened),
+            metrics,
+        }
+    }
+
+    fn store(&self) -> Result<Option<&Arc<TenantStore>>, ReadError> {
+        match &self.unopened {
+            Some(problem) => Err(ReadError::Storage(problem.clone())),
+            None => Ok(self.store.as_ref()),
+        }
     }
 
     /// The label sets that match any of the selectors and have samples in the window `(after, until]`, sorted.
@@ -91,7 +115,7 @@ impl StoreReader {
         until: Timestamp,
         mut look: impl FnMut(Part<'_>) -> Result<(), Failed>,
     ) -> Result<(), ReadError> {
-        let Some(store) = &self.store else {
+        let Some(store) = self.store()? else {
             return Ok(());
         };
         let looked = store.read(|head| look(Part::Head(head)));
@@ -127,7 +151,7 @@ impl SeriesReader for StoreReader {
         selection: &Selection<'_>,
         samples_max: usize,
     ) -> Result<Vec<Series>, ReadError> {
-        let Some(store) = &self.store else {
+        let Some(store) = self.store()? else {
             return Ok(Vec::new());
         };
         let Selection {

@@ -17,6 +17,8 @@ pub struct IngestSettings {
     pub sync: SyncPolicy,
     /// Of every tenant.
     pub limits: Limits,
+    /// A tenant that nobody reads or writes for so long is closed.
+    pub tenant_idle_max: Duration,
     /// What log, snapshots and blocks of all tenants may take of the disk; beyond it the oldest blocks go.
     pub retention_bytes_max: Option<u64>,
     pub query: QuerySettings,
@@ -53,6 +55,7 @@ impl IngestSettings {
             folder: config.storage.path.join("ingest"),
             sync: SyncPolicy::within(config.storage.sync_interval),
             limits: Limits::new(&config.limits, config.storage.retention),
+            tenant_idle_max: config.storage.tenant_idle_max,
             retention_bytes_max: config.storage.retention_bytes_max,
             query: QuerySettings {
                 concurrency_max: config.limits.query_concurrency_max,

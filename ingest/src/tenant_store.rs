@@ -13,6 +13,9 @@ use crate::tenant_blocks::TenantBlocks;
 /// Why a request is not on its way to the log.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StageError {
+    /// It was closed, or will be in a moment: another store takes its place.
+    #[error("tenant was closed")]
+    Closed,
     #[error(transparent)]
     Log(#[from] AppendError),
     #[error(transparent)]
@@ -35,6 +38,8 @@ struct State {
     memory: Memory,
     /// In the order of the log.
     waiting: VecDeque<(Receipt, StagedWrite)>,
+    /// Nothing is staged any more.
+    is_closing: bool,
 }
 
 impl TenantStore {
@@ -49,6 +54,7 @@ impl TenantStore {
             state: RwLock::new(State {
                 memory,
                 waiting: VecDeque::new(),
+                is_closing: false,
             }),
             is_changed: AtomicBool::new(is_changed),
             refusing: Trouble::new(),
@@ -94,6 +100,9 @@ impl TenantStore {
         stage: impl FnOnce(&mut Memory) -> Result<(StagedWrite, Records), WriteError>,
     ) -> Result<(Option<Receipt>, Report), StageError> {
         let mut state = self.state.write();
+        if state.is_closing {
+            return Err(StageError::Closed);
+        }
         let (staged, payloads) = stage(&mut state.memory)?;
         let report = staged.report().clone();
         if payloads.is_empty() {
@@ -125,7 +134,9 @@ impl TenantStore {
     /// what was logged is kept all the same, by whoever comes here next.
     pub(crate) fn settle(&self) {
         let mut state = self.state.write();
-        let State { memory, waiting } = &mut *state;
+        let State {
+            memory, waiting, ..
+        } = &mut *state;
         while let Some(outcome) = waiting.front().and_then(|(receipt, _)| receipt.outcome()) {
             if let Some((_, staged)) = waiting.pop_front() {
                 match outcome {
@@ -138,6 +149,18 @@ impl TenantStore {
                 }
             }
         }
+    }
+
+    /// From now on nothing is staged, if nothing waits for the log and `is_idle` holds then.
+    pub(crate) fn begin_closing(&self, is_idle: impl FnOnce() -> bool) -> bool {
+        let mut state = self.state.write();
+        state.is_closing = state.waiting.is_empty() && is_idle();
+        state.is_closing
+    }
+
+    /// It is open as it was before.
+    pub(crate) fn end_closing(&self) {
+        self.state.write().is_closing = false;
     }
 
     pub(crate) fn read<T>(&self, look: impl FnOnce(&Head) -> T) -> T {

@@ -1,8 +1,9 @@
 //! From disk to memory at the start, and from memory to disk so that the next start is short.
 //!
 //! The folder holds `log/` and, for each tenant, `snapshots/TENANT.records`. A checkpoint rotates the log, writes
-//! the snapshots of all tenants that have changed, and then removes the segments that they cover. A snapshot names
-//! the segment from which its tenant's records in the log go on; what is before is passed over for that tenant.
+//! the snapshots of all open tenants that have changed, and then removes the segments that they cover. A snapshot names
+//! the segment from which its tenant's records in the log go on; what is before is passed over for that tenant. A tenant
+//! of whom the log has nothing behind its snapshot is not read at the start.
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -13,8 +14,8 @@ use ingest_core::{Limits, Memory, RecordKind, Records, SnapshotCursor};
 use model::TenantId;
 use runtime::Trouble;
 use runtime::log::{
-    Log, LogSettings, RecordsFileError, SegmentNumber, SyncPolicy, is_broken_disk, is_want_of_room,
-    read_records, write_records,
+    Log, LogSettings, RecordsFile, RecordsFileError, SegmentNumber, SyncPolicy, is_broken_disk,
+    is_want_of_room, read_records, write_records,
 };
 use tracing::{error, info, warn};
 
@@ -31,98 +32,53 @@ const SNAPSHOT_EXTENSION: &str = "records";
 
 pub(crate) struct Restored {
     pub(crate) log: Log,
+    /// Of the tenants of which the log has something that their snapshots have not.
     pub(crate) memories: BTreeMap<TenantId, Memory>,
-    pub(crate) snapshot_bytes: u64,
+    /// The sizes of all snapshots.
+    pub(crate) snapshot_bytes: BTreeMap<TenantId, u64>,
     /// Places of log and snapshots that could not be read. Each is logged; what is around them is there.
     pub(crate) damages: u64,
 }
 
-/// Reads everything back. `new_memory` makes an empty one.
+/// Reads the log, and the snapshots of those of whom it has something. `new_memory` makes an empty one.
 pub(crate) fn restore(
     folder: &Path,
     sync: SyncPolicy,
     limits: &Limits,
     new_memory: impl Fn(&Limits) -> Memory,
 ) -> Result<Restored, StartError> {
-    let mut memories = BTreeMap::new();
-    let mut covers = BTreeMap::new();
-    let mut snapshot_bytes = 0;
+    let snapshots = Snapshots::new(folder);
     let mut damages = Damages::default();
-    let snapshots = snapshots_folder(folder);
-    let failed = |source| StartError::Folder {
-        path: snapshots.clone(),
-        source,
-    };
-    if let Err(problem) = fs::create_dir_all(&snapshots) {
-        if !is_want_of_room(&problem) {
-            return Err(failed(problem));
-        }
-        error!(path = %snapshots.display(), error = %problem, "there is no room for a folder; the first snapshot makes it");
-    }
-    for (tenant, path) in list_snapshots(&snapshots).map_err(failed)? {
-        let file = match read_records(&path) {
-            Ok(Some(file)) => file,
-            Ok(None) => continue,
-            Err(problem @ RecordsFileError::Damaged { .. }) => {
-                error!(%tenant, error = %problem, "a snapshot cannot be read; it is put aside");
-                damages.count += 1;
-                match put_aside(&path) {
-                    // Nothing overwrites it as long as that is so.
-                    Err(problem) if is_want_of_room(&problem) || is_broken_disk(&problem) => {
-                        warn!(path = %path.display(), error = %problem, "the damaged snapshot could not be put aside");
-                    }
-                    outcome => outcome.map_err(failed)?,
-                }
-                continue;
-            }
-            Err(
-                problem @ (RecordsFileError::Io { .. } | RecordsFileError::NewerVersion { .. }),
-            ) => return Err(problem.into()),
-        };
-        covers.insert(tenant.clone(), file.covers);
-        snapshot_bytes += file.bytes;
-        let mut memory = new_memory(limits);
-        for record in file {
-            match record {
-                Ok((kind, payload)) => {
-                    replay(&mut memory, &tenant, kind, &payload, &mut damages);
-                }
-                Err(problem) => {
-                    error!(%tenant, error = %problem, "a snapshot is damaged; its other series are lost, and the file is kept aside");
-                    damages.count += 1;
-                    keep_aside(&path);
-                }
-            }
-        }
-        memories.insert(tenant, memory);
-    }
+    let known = snapshots.list(&mut damages)?;
     let log = Log::open(
         &folder.join("log"),
         &LogSettings {
             sync,
-            segment_min: covers
+            segment_min: known
                 .values()
-                .copied()
+                .map(|(covers, _)| *covers)
                 .max()
                 .unwrap_or(SegmentNumber::FIRST),
             ..LogSettings::default()
         },
     )?;
+    let mut memories = BTreeMap::new();
     for record in log.replay(SegmentNumber::FIRST) {
         match record {
             Ok(record) => {
-                let covered = covers.get(&record.tenant);
-                if covered.is_some_and(|covers| record.segment < *covers) {
+                let covered = known.get(&record.tenant);
+                if covered.is_some_and(|(covers, _)| record.segment < *covers) {
                     continue;
                 }
-                let memory = match memories.get_mut(&record.tenant) {
-                    Some(memory) => memory,
-                    None => memories
-                        .entry(record.tenant.clone())
-                        .or_insert_with(|| new_memory(limits)),
-                };
-                let (tenant, payload) = (&record.tenant, &record.payload);
-                replay(memory, tenant, record.kind, payload, &mut damages);
+                if !memories.contains_key(&record.tenant) {
+                    let mut memory = new_memory(limits);
+                    damages.count += snapshots.read(&record.tenant, &mut memory)?;
+                    memories.insert(record.tenant.clone(), memory);
+                }
+                if let Some(memory) = memories.get_mut(&record.tenant) {
+                    let (tenant, payload) = (&record.tenant, &record.payload);
+                    replay(memory, tenant, record.kind, payload, &mut damages);
+                }
             }
             Err(problem) => {
                 if let Some(left_out) = damages.next() {
@@ -144,43 +100,150 @@ pub(crate) fn restore(
     Ok(Restored {
         log,
         memories,
-        snapshot_bytes,
+        snapshot_bytes: known
+            .into_iter()
+            .map(|(tenant, (_, bytes))| (tenant, bytes))
+            .collect(),
         damages: damages.count,
     })
 }
 
-/// Writes the snapshots of all tenants of `stores` that have changed and shortens the log. Answers the bytes written. When it
-/// fails, nothing is lost: the log keeps what the missing snapshots would hold. Blocks.
+/// The folder of all tenants' snapshots.
+pub(crate) struct Snapshots {
+    folder: PathBuf,
+}
+
+impl Snapshots {
+    pub(crate) fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.join("snapshots"),
+        }
+    }
+
+    /// Which there are: from which segment on the log has what they have not, and their sizes.
+    fn list(
+        &self,
+        damages: &mut Damages,
+    ) -> Result<BTreeMap<TenantId, (SegmentNumber, u64)>, StartError> {
+        if let Err(problem) = fs::create_dir_all(&self.folder) {
+            if !is_want_of_room(&problem) {
+                return Err(self.failed(problem));
+            }
+            error!(path = %self.folder.display(), error = %problem, "there is no room for a folder; the first snapshot makes it");
+        }
+        let mut known = BTreeMap::new();
+        let found = list_snapshots(&self.folder).map_err(|problem| self.failed(problem))?;
+        for (tenant, path) in found {
+            if let Some(file) = self.begin(&tenant, &path, damages)? {
+                known.insert(tenant, (file.covers, file.bytes));
+            }
+        }
+        Ok(known)
+    }
+
+    /// Takes a tenant's memory back, as far as it can be read. Answers how many places could not. Blocks.
+    pub(crate) fn read(&self, tenant: &TenantId, memory: &mut Memory) -> Result<u64, StartError> {
+        let mut damages = Damages::default();
+        let path = snapshot_path(&self.folder, tenant);
+        if let Some(file) = self.begin(tenant, &path, &mut damages)? {
+            for record in file {
+                match record {
+                    Ok((kind, payload)) => replay(memory, tenant, kind, &payload, &mut damages),
+                    // What is there may be read another time; a memory without it would be written over it.
+                    Err(
+                        problem @ (RecordsFileError::Io { .. }
+                        | RecordsFileError::NewerVersion { .. }),
+                    ) => return Err(problem.into()),
+                    Err(problem @ RecordsFileError::Damaged { .. }) => {
+                        error!(%tenant, error = %problem, "a snapshot is damaged; its other series are lost, and the file is kept aside");
+                        damages.count += 1;
+                        keep_aside(&path);
+                    }
+                }
+            }
+        }
+        Ok(damages.count)
+    }
+
+    fn begin(
+        &self,
+        tenant: &TenantId,
+        path: &Path,
+        damages: &mut Damages,
+    ) -> Result<Option<RecordsFile>, StartError> {
+        match read_records(path) {
+            Ok(file) => Ok(file),
+            Err(problem @ RecordsFileError::Damaged { .. }) => {
+                error!(%tenant, error = %problem, "a snapshot cannot be read; it is put aside");
+                damages.count += 1;
+                match put_aside(path) {
+                    // Nothing overwrites it as long as that is so.
+                    Err(problem) if is_want_of_room(&problem) || is_broken_disk(&problem) => {
+                        warn!(path = %path.display(), error = %problem, "the damaged snapshot could not be put aside");
+                    }
+                    outcome => outcome.map_err(|problem| self.failed(problem))?,
+                }
+                Ok(None)
+            }
+            Err(
+                problem @ (RecordsFileError::Io { .. } | RecordsFileError::NewerVersion { .. }),
+            ) => Err(problem.into()),
+        }
+    }
+
+    /// Writes a tenant's memory, and answers how many bytes that takes. What the log has of it before `covers` counts
+    /// for nothing then. Blocks.
+    pub(crate) fn write(
+        &self,
+        store: &TenantStore,
+        covers: SegmentNumber,
+    ) -> Result<u64, CheckpointError> {
+        let path = snapshot_path(&self.folder, store.tenant());
+        // There may have been no room for the folder at the start.
+        fs::create_dir_all(&self.folder)
+            .and_then(|()| write_records(&path, covers, store.tenant(), SnapshotParts::of(store)))
+            .map_err(|source| CheckpointError::Snapshot { path, source })
+    }
+
+    pub(crate) fn remove(&self, tenant: &TenantId) -> io::Result<()> {
+        match fs::remove_file(snapshot_path(&self.folder, tenant)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    fn failed(&self, source: io::Error) -> StartError {
+        StartError::Folder {
+            path: self.folder.clone(),
+            source,
+        }
+    }
+}
+
+/// Writes the snapshots of all tenants of `stores` that have changed and shortens the log. Answers whose were written, and
+/// their sizes. When it fails, nothing is lost: the log keeps what the missing snapshots would hold. Blocks.
 pub(crate) fn checkpoint(
-    folder: &Path,
+    snapshots: &Snapshots,
     log: &Log,
     stores: impl FnOnce() -> Vec<Arc<TenantStore>>,
-) -> Result<u64, CheckpointError> {
+) -> Result<Vec<(TenantId, u64)>, CheckpointError> {
     let covers = log.rotate_blocking()?;
     // Only now: whoever comes after this has its records in segments that stay.
     let stores = stores();
-    let snapshots = snapshots_folder(folder);
-    // There may have been no room for it at the start.
-    fs::create_dir_all(&snapshots).map_err(|source| CheckpointError::Snapshot {
-        path: snapshots.clone(),
-        source,
-    })?;
-    let mut bytes = 0;
+    let mut written = Vec::new();
     for store in stores {
         // What stands in older segments has its outcome, so that after this it is in the head.
         store.settle();
         if !store.take_changed() {
             continue;
         }
-        let path = snapshot_path(&snapshots, store.tenant());
-        let written = write_records(&path, covers, store.tenant(), SnapshotParts::of(&store));
-        bytes += written.map_err(|source| {
-            store.mark_changed();
-            CheckpointError::Snapshot { path, source }
-        })?;
+        let bytes = snapshots
+            .write(&store, covers)
+            .inspect_err(|_| store.mark_changed())?;
+        written.push((store.tenant().clone(), bytes));
     }
     log.remove_before(covers).map_err(CheckpointError::Remove)?;
-    Ok(bytes)
+    Ok(written)
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -284,10 +347,6 @@ fn keep_aside(path: &Path) {
     }
 }
 
-fn snapshots_folder(folder: &Path) -> PathBuf {
-    folder.join("snapshots")
-}
-
 /// A tenant's identifier has no character that a file's name may not have.
 fn snapshot_path(snapshots: &Path, tenant: &TenantId) -> PathBuf {
     snapshots.join(format!("{tenant}.{SNAPSHOT_EXTENSION}"))
@@ -324,7 +383,7 @@ mod tests {
     use runtime::HeardLog;
     use runtime::log::{Log, LogSettings, Record, SegmentNumber, SyncPolicy};
 
-    use super::{checkpoint, restore, write_records};
+    use super::{Snapshots, checkpoint, restore, write_records};
     use crate::tenant_blocks::TenantBlocks;
     use crate::tenant_store::TenantStore;
 
@@ -374,7 +433,7 @@ mod tests {
             false,
             TenantBlocks::new(folder.path().join("blocks")),
         ));
-        checkpoint(folder.path(), &log, || {
+        checkpoint(&Snapshots::new(folder.path()), &log, || {
             let staged = newcomer.stage(&log, |head| head.stage_samples([(&up, sample)], now));
             staged.unwrap().0.unwrap().wait_blocking().unwrap();
             Vec::new()
@@ -410,7 +469,10 @@ mod tests {
             let limits = Limits::default();
             for _ in 0..2 {
                 let restored = restore(folder.path(), SyncPolicy::default(), &limits, new_memory);
-                restored.unwrap();
+                assert!(restored.unwrap().memories.is_empty());
+                let mut memory = new_memory(&limits);
+                let snapshots = Snapshots::new(folder.path());
+                snapshots.read(&tenant, &mut memory).unwrap();
             }
             let records = [].into_iter();
             write_records(&path, covers, &tenant, records).unwrap();

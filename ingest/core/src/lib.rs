@@ -34,7 +34,8 @@ pub use block::{
     Block, BlockChunk, BlockError, BlockFault, BlockFile, BlockMeta, BlockOutput, BlockParent,
     BlockSeries, BlockStats, BlockWalk, BlockWriter, ChunkToWrite, Encoding, FileFault, FileName,
     MergeError, MergedSeries, MetaError, SelectError, Selected, StoredBlock, Ulid, WalkedSeries,
-    WriteBlockError, block_ranges, empty_tombstones, past_retention, past_size, plan_compaction,
+    WriteBlockError, block_ranges, empty_tombstones, ended_before, past_retention, past_size,
+    plan_compaction,
 };
 pub use chunk::{Chunk, ChunkError, ChunkSamples, OpenChunk, SAMPLES_PER_CHUNK};
 pub use decode::{

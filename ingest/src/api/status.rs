@@ -151,18 +151,17 @@ pub(crate) async fn head(
                 format!("limit must be at most {ENTRIES_MAX}"),
             ));
         }
-        let store = engine.store(&tenant);
         let slot = engine.query_slot(&tenant).await?;
         let json = tokio::task::spawn_blocking(move || {
             let _slot = slot;
-            match store {
+            Ok::<_, ApiError>(match engine.store(&tenant)? {
                 Some(store) => store.read(|head| head_json(head, entries)),
                 None => head_json(&Head::new(ingest_core::Limits::default(), 0), entries),
-            }
+            })
         });
         let json = json
             .await
-            .map_err(|_| ApiError::internal("request failed unexpectedly"))?;
+            .map_err(|_| ApiError::internal("request failed unexpectedly"))??;
         Ok(Success::new(json))
     };
     respond(answer.await)

@@ -45,6 +45,7 @@ fn settings(folder: &Path) -> IngestSettings {
             ..IngestSettings::new(&config, Build::default()).query
         },
         retention_bytes_max: None,
+        tenant_idle_max: Duration::from_secs(3600),
         limits: Limits::default(),
         build: Build {
             version: "1.2.3".to_owned(),
@@ -750,7 +751,7 @@ async fn a_request_keeps_its_turn_until_it_is_done() {
         "/federate?match[]=up",
     ] {
         // Whoever writes keeps readers waiting.
-        let store = site.engine.store(&TenantId::anonymous()).unwrap();
+        let store = site.engine.store(&TenantId::anonymous()).unwrap().unwrap();
         let (done, wait) = std::sync::mpsc::channel::<()>();
         let (locked, is_locked) = tokio::sync::oneshot::channel();
         let writer = std::thread::spawn(move || {
