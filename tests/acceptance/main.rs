@@ -18,6 +18,7 @@ mod handover;
 mod harness;
 mod kill;
 mod layout;
+mod load;
 mod odd_bodies;
 mod pages;
 mod piped;
