@@ -162,5 +162,7 @@ pub(crate) const EXEMPLARS_MAX: usize = 100_000;
 /// Prometheus 3.14: `--query.max-concurrency` and its fellows.
 pub(crate) const QUERY_CONCURRENCY_MAX: usize = 20;
 pub(crate) const QUERY_SAMPLES_MAX: usize = 50_000_000;
+/// As many samples as the bound above allows are 800 MB where they are floats, and the labels of a million series come to that.
+pub(crate) const QUERY_BYTES_MAX: usize = 1 << 30;
 pub(crate) const QUERY_TIMEOUT: Duration = MINUTE.saturating_mul(2);
 pub(crate) const QUERY_LOOKBACK: Duration = MINUTE.saturating_mul(5);

@@ -136,6 +136,8 @@ pub struct Limits {
     pub alerts_per_alertname_max: usize,
     pub query_concurrency_max: usize,
     pub query_samples_max: usize,
+    /// In memory, of one query.
+    pub query_bytes_max: usize,
     pub query_timeout: Duration,
     /// How far back an instant looks for a sample.
     pub query_lookback: Duration,
@@ -213,6 +215,7 @@ impl Default for Limits {
             alerts_per_alertname_max: 0,
             query_concurrency_max: defaults::QUERY_CONCURRENCY_MAX,
             query_samples_max: defaults::QUERY_SAMPLES_MAX,
+            query_bytes_max: defaults::QUERY_BYTES_MAX,
             query_timeout: defaults::QUERY_TIMEOUT,
             query_lookback: defaults::QUERY_LOOKBACK,
         }
@@ -461,6 +464,7 @@ fn read_limits(fields: &mut Fields<'_>, default: Limits) -> Limits {
             1,
         ),
         query_samples_max: fields.size_or("query_samples_max", default.query_samples_max, 1),
+        query_bytes_max: fields.size_or("query_bytes_max", default.query_bytes_max, 1),
         query_timeout: positive(fields, "query_timeout").unwrap_or(default.query_timeout),
         query_lookback: positive(fields, "query_lookback").unwrap_or(default.query_lookback),
     }

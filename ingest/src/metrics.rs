@@ -7,6 +7,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use promql::{EvalError, ReadError};
 use runtime::Metrics;
 
 use crate::query_slots::TooManyQueries;
@@ -47,6 +48,7 @@ pub(crate) struct IngestMetrics {
     pub(crate) unknown_chunks: Counter,
     pub(crate) queries: Counter,
     refused_queries: Family<ReasonLabel, Counter>,
+    stopped_queries: Family<ReasonLabel, Counter>,
 }
 
 impl IngestMetrics {
@@ -187,6 +189,11 @@ impl IngestMetrics {
                 "Queries that were run",
                 Counter::default(),
             ),
+            stopped_queries: metrics.register(
+                "watchbell_ingest_stopped_queries",
+                "Queries that were stopped at a bound of theirs, or because nobody waited any more",
+                Family::default(),
+            ),
             refused_queries: metrics.register(
                 "watchbell_ingest_refused_queries",
                 "Queries, and requests for series, that did not get their turn in time",
@@ -228,6 +235,20 @@ impl IngestMetrics {
             TooManyQueries::Waiting { .. } => "waiting",
         };
         self.refused_queries
+            .get_or_create(&ReasonLabel { reason })
+            .inc();
+    }
+
+    pub(crate) fn count_stopped_query(&self, error: &EvalError) {
+        let reason = match error {
+            EvalError::Cancelled | EvalError::Read(ReadError::Cancelled) => "cancelled",
+            EvalError::TooManyBytes => "bytes",
+            EvalError::TooManySamples | EvalError::Read(ReadError::TooManySamples) => "samples",
+            EvalError::Execution(_)
+            | EvalError::NotRangeable(_)
+            | EvalError::Read(ReadError::Storage(_)) => return,
+        };
+        self.stopped_queries
             .get_or_create(&ReasonLabel { reason })
             .inc();
     }

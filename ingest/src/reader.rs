@@ -151,6 +151,22 @@ impl SeriesReader for StoreReader {
         selection: &Selection<'_>,
         samples_max: usize,
     ) -> Result<Vec<Series>, ReadError> {
+        self.select_unless(selection, samples_max, &|| false)
+    }
+}
+
+impl StoreReader {
+    /// As `select`, until `is_cancelled`: that is asked for every block, and for every series in memory.
+    pub(crate) fn select_unless(
+        &self,
+        selection: &Selection<'_>,
+        samples_max: usize,
+        is_cancelled: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Vec<Series>, ReadError> {
+        let go_on = || match is_cancelled() {
+            true => Err(ReadError::Cancelled),
+            false => Ok(()),
+        };
         let Some(store) = self.store()? else {
             return Ok(Vec::new());
         };
@@ -164,6 +180,7 @@ impl SeriesReader for StoreReader {
         let mut left = samples_max;
         let mut found = Found::default();
         for block in blocks {
+            go_on()?;
             let opened = open(&block)?;
             let selected = opened.select(matchers, after, until, left);
             let selected = selected.map_err(|error| match error {
@@ -179,12 +196,14 @@ impl SeriesReader for StoreReader {
                 }
             }
             for series in selected.series {
-                let read = series.samples.len() + series.histograms.len();
-                left = left.saturating_sub(read);
+                let histograms = series.histograms.iter();
+                let weights = histograms.map(HistogramSample::weight).sum::<usize>();
+                left = left.saturating_sub(series.samples.len() + weights);
                 found.add(series.labels, series.samples, series.histograms);
             }
         }
         for view in views {
+            go_on()?;
             let mut samples = Vec::new();
             for sample in view.samples() {
                 if sample.timestamp > until {
@@ -201,7 +220,8 @@ impl SeriesReader for StoreReader {
                     break;
                 }
                 if sample.timestamp > after {
-                    left = left.checked_sub(1).ok_or(ReadError::TooManySamples)?;
+                    let rest = left.checked_sub(sample.weight());
+                    left = rest.ok_or(ReadError::TooManySamples)?;
                     histograms.push(sample);
                 }
             }

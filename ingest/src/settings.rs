@@ -34,6 +34,8 @@ pub struct QuerySettings {
     /// How long the others wait for their turn, within their timeout.
     pub queue_time_max: Duration,
     pub samples_max: usize,
+    /// In memory, of one query.
+    pub bytes_max: usize,
     pub timeout: Duration,
     pub lookback: Duration,
     /// The step of a subquery that names none.
@@ -61,6 +63,7 @@ impl IngestSettings {
                 concurrency_max: config.limits.query_concurrency_max,
                 queue_time_max: QUEUE_TIME_MAX,
                 samples_max: config.limits.query_samples_max,
+                bytes_max: config.limits.query_bytes_max,
                 timeout: config.limits.query_timeout,
                 lookback: config.limits.query_lookback,
                 default_step: config.evaluation.interval(),

@@ -13,6 +13,7 @@ mod events;
 mod figures;
 mod files;
 mod full_disk;
+mod gone_client;
 mod graph;
 mod handover;
 mod harness;

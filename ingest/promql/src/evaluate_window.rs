@@ -35,6 +35,9 @@ struct RangeSeries<'a> {
     boundary: Boundary,
 }
 
+/// Samples in windows between two questions whether anybody still waits: less than ten milliseconds' work.
+const LOOKED_AT_MAX: usize = 200_000;
+
 impl Evaluator<'_> {
     pub(crate) fn window_call(
         &self,
@@ -86,7 +89,7 @@ impl Evaluator<'_> {
             };
             self.check_starts(range, kind, notes);
             if range.series.histograms.is_empty() {
-                self.float_values(range, kind, &scalars, steps, &mut scratch, &mut values);
+                self.float_values(range, kind, &scalars, steps, &mut scratch, &mut values)?;
                 if values.iter().all(|value| is_absent(*value)) {
                     return Ok(());
                 }
@@ -95,7 +98,7 @@ impl Evaluator<'_> {
                 let begin = row * steps.count;
                 table.values[begin..].copy_from_slice(&values);
             } else {
-                let cells = self.cells(range, kind, &scalars, steps, &mut scratch, notes);
+                let cells = self.cells(range, kind, &scalars, steps, &mut scratch, notes)?;
                 if cells.iter().all(Cell::is_absent) {
                     return Ok(());
                 }
@@ -141,7 +144,7 @@ impl Evaluator<'_> {
         steps: Steps,
         scratch: &mut Vec<f64>,
         values: &mut Vec<f64>,
-    ) {
+    ) -> Result<(), EvalError> {
         values.clear();
         self.slide(range, steps, |step, window| {
             let value = match range.boundary {
@@ -152,7 +155,7 @@ impl Evaluator<'_> {
                 boundary => boundary_functions::compute(kind, boundary, window),
             };
             values.push(value.unwrap_or(ABSENT));
-        });
+        })
     }
 
     /// The function's values over a series with histograms, step by step.
@@ -164,7 +167,7 @@ impl Evaluator<'_> {
         steps: Steps,
         scratch: &mut Vec<f64>,
         notes: Notes<'_, '_>,
-    ) -> Vec<Cell> {
+    ) -> Result<Vec<Cell>, EvalError> {
         let mut cells = Vec::with_capacity(steps.count);
         self.slide(range, steps, |step, window| {
             let scalars = scalars_at(scalars, step);
@@ -181,17 +184,18 @@ impl Evaluator<'_> {
                 }
                 (boundary, _, _) => histogram_boundary::compute(kind, boundary, window, notes),
             });
-        });
-        cells
+        })?;
+        Ok(cells)
     }
 
-    /// Calls `each` with the window of every step.
+    /// Calls `each` with the window of every step. One series may take long, so that a cancelled run ends between steps.
     fn slide(
         &self,
         range: &RangeSeries<'_>,
         steps: Steps,
         mut each: impl FnMut(usize, &Window<'_>),
-    ) {
+    ) -> Result<(), EvalError> {
+        let mut looked_at = 0;
         // Edges that are made of neighbours need those that the lookback reaches.
         let (before, behind) = match range.boundary {
             Boundary::Plain => (0, 0),
@@ -233,8 +237,14 @@ impl Evaluator<'_> {
                 end,
                 at: steps.at(step),
             };
+            looked_at += 1 + window.samples.len() + window.histograms.len();
             each(step, &window);
+            if looked_at > LOOKED_AT_MAX {
+                looked_at = 0;
+                self.context.check_cancelled()?;
+            }
         }
+        Ok(())
     }
 
     /// Says where a counter's sample began before the sample before it, but not with it.

@@ -54,6 +54,7 @@ pub(crate) async fn federate(
 fn error_of(error: ReadError) -> ApiError {
     match error {
         ReadError::TooManySamples => ApiError::execution(EvalError::TooManySamples.to_string()),
+        error @ ReadError::Cancelled => ApiError::canceled(error.to_string()),
         ReadError::Storage(reason) => ApiError::internal(reason),
     }
 }

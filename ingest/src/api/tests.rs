@@ -878,6 +878,30 @@ async fn a_body_is_read_no_further_than_it_may_be_kept() {
 }
 
 #[tokio::test]
+async fn a_query_of_too_many_bytes_is_refused_and_counted() {
+    let site = site_with(|settings| settings.query.bytes_max = 1000);
+    site.write("anonymous", &[("a", &[(1, 1.0)])]).await;
+    let fits = site.data("/api/v1/query?query=a").await;
+    assert!(fits.contains("\"value\""), "{fits}");
+    for address in [
+        "query?query=max_over_time(a%5B1h:1s%5D)",
+        "query_range?query=a&start=999000&end=1000000&step=1",
+    ] {
+        assert_eq!(
+            site.get(&format!("/api/v1/{address}")).await,
+            (
+                422,
+                r#"{"status":"error","errorType":"execution","error":"query processing would load too many bytes into memory in query execution"}"#.to_owned()
+            ),
+            "{address}"
+        );
+    }
+    let metrics = site.metrics.text();
+    let line = "watchbell_ingest_stopped_queries_total{reason=\"bytes\"} 2";
+    assert!(metrics.contains(line), "{metrics}");
+}
+
+#[tokio::test]
 async fn what_looks_at_too_much_is_refused() {
     let site = site_with(|settings| settings.query.samples_max = 2);
     site.write(

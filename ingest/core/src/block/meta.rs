@@ -132,12 +132,26 @@ impl BlockMeta {
 
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(&self.to_raw()).expect("numbers and texts are always JSON")
+    }
+
+    /// In one line, with what Prometheus says of a block and no more.
+    #[must_use]
+    pub fn to_api_json(&self) -> String {
+        let raw = RawMeta {
+            watchbell: None,
+            ..self.to_raw()
+        };
+        serde_json::to_string(&raw).expect("numbers and texts are always JSON")
+    }
+
+    fn to_raw(&self) -> RawMeta {
         let parents = self.parents.iter().map(|parent| RawParent {
             ulid: parent.ulid.to_string(),
             min_time: parent.min_time.as_millis(),
             max_time: parent.max_time.as_millis(),
         });
-        let raw = RawMeta {
+        RawMeta {
             ulid: self.ulid.to_string(),
             min_time: self.min_time.as_millis(),
             max_time: self.max_time.as_millis(),
@@ -152,8 +166,7 @@ impl BlockMeta {
             watchbell: self.cut_before.map(|time| RawOwn {
                 cut_before: time.as_millis(),
             }),
-        };
-        serde_json::to_vec_pretty(&raw).expect("numbers and texts are always JSON")
+        }
     }
 
     /// Whether it has room for a sample in the window `(after, until]`.

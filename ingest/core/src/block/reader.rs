@@ -116,7 +116,8 @@ impl Block {
                         break;
                     }
                     if wanted(sample.timestamp) {
-                        left = left.checked_sub(1).ok_or(SelectError::TooManySamples)?;
+                        let rest = left.checked_sub(sample.weight());
+                        left = rest.ok_or(SelectError::TooManySamples)?;
                         found.push(sample);
                     }
                 }
