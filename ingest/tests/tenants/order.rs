@@ -92,7 +92,7 @@ async fn writers_at_the_moment_of_closing_lose_nothing() {
             while !is_over.load(Ordering::Relaxed) {
                 site.pass(Duration::from_millis(2));
                 site.engine.keep_blocks();
-                if closings(&site) as u64 % 7 == 0 {
+                if (closings(&site) as u64).is_multiple_of(7) {
                     site.engine.checkpoint();
                 }
             }
