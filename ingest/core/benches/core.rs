@@ -21,7 +21,7 @@ fn labels(number: usize) -> Labels {
         ("__name__", format!("http_requests_total_{}", number % 20)),
         ("i", number.to_string()),
         ("instance", format!("10.0.0.{}:9100", number % 200)),
-        ("j", ["foo", "bar"][number % 2].to_owned()),
+        ("j", ["foo", "bar"][number / 10 % 2].to_owned()),
         ("job", "kubernetes-service-endpoints".to_owned()),
         ("n", (number % 10).to_string()),
     ])
