@@ -134,6 +134,8 @@ pub(crate) const STORAGE_PATH: &str = "data/";
 pub(crate) const STORAGE_RETENTION: Duration = DAY.saturating_mul(15);
 /// What a power failure may take; a killed process loses nothing.
 pub(crate) const SYNC_INTERVAL: Duration = SECOND;
+/// Longer than rules and dashboards pause, and short beside what a closed tenant saves: opening one takes milliseconds.
+pub(crate) const TENANT_IDLE_MAX: Duration = HOUR;
 pub(crate) const RESEND_DELAY: Duration = MINUTE;
 pub(crate) const FOR_OUTAGE_TOLERANCE: Duration = HOUR;
 pub(crate) const EVALUATION_CONCURRENCY_MAX: usize = 4;
@@ -160,6 +162,8 @@ pub(crate) const EXEMPLARS_MAX: usize = 100_000;
 /// Prometheus 3.14: `--query.max-concurrency` and its fellows.
 pub(crate) const QUERY_CONCURRENCY_MAX: usize = 20;
 pub(crate) const QUERY_SAMPLES_MAX: usize = 50_000_000;
+/// As many samples as the bound above allows are 800 MB where they are floats, and the labels of a million series come to that.
+pub(crate) const QUERY_BYTES_MAX: usize = 1 << 30;
 pub(crate) const QUERY_TIMEOUT: Duration = MINUTE.saturating_mul(2);
 pub(crate) const QUERY_LOOKBACK: Duration = MINUTE.saturating_mul(5);
 

@@ -52,6 +52,8 @@ pub struct Storage {
     pub out_of_order_time_window: Option<Duration>,
     /// Whether it is kept, and heeded by queries, when samples of remote write 2.0 began to count.
     pub start_timestamps: bool,
+    /// A tenant that nobody reads or writes for so long is closed; whoever needs it opens it again.
+    pub tenant_idle_max: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -157,6 +159,8 @@ pub struct Limits {
     pub rule_group_bytes_max: usize,
     pub query_concurrency_max: usize,
     pub query_samples_max: usize,
+    /// In memory, of one query.
+    pub query_bytes_max: usize,
     pub query_timeout: Duration,
     /// How far back an instant looks for a sample.
     pub query_lookback: Duration,
@@ -177,6 +181,7 @@ impl Default for WatchbellConfig {
                 sync_interval: defaults::SYNC_INTERVAL,
                 out_of_order_time_window: None,
                 start_timestamps: false,
+                tenant_idle_max: defaults::TENANT_IDLE_MAX,
             },
             evaluation: Evaluation {
                 interval: None,
@@ -260,6 +265,7 @@ impl Default for Limits {
             rule_group_bytes_max: defaults::RULE_GROUP_BYTES_MAX,
             query_concurrency_max: defaults::QUERY_CONCURRENCY_MAX,
             query_samples_max: defaults::QUERY_SAMPLES_MAX,
+            query_bytes_max: defaults::QUERY_BYTES_MAX,
             query_timeout: defaults::QUERY_TIMEOUT,
             query_lookback: defaults::QUERY_LOOKBACK,
         }
@@ -404,6 +410,7 @@ fn read_storage(fields: &mut Fields<'_>, default: Storage, base: &Path) -> Stora
         sync_interval: fields.duration_or("sync_interval", default.sync_interval),
         out_of_order_time_window: fields.duration("out_of_order_time_window"),
         start_timestamps: fields.boolean_or("start_timestamps", default.start_timestamps),
+        tenant_idle_max: positive(fields, "tenant_idle_max").unwrap_or(default.tenant_idle_max),
     }
 }
 
@@ -529,6 +536,7 @@ fn read_limits(fields: &mut Fields<'_>, default: Limits) -> Limits {
             1,
         ),
         query_samples_max: fields.size_or("query_samples_max", default.query_samples_max, 1),
+        query_bytes_max: fields.size_or("query_bytes_max", default.query_bytes_max, 1),
         query_timeout: positive(fields, "query_timeout").unwrap_or(default.query_timeout),
         query_lookback: positive(fields, "query_lookback").unwrap_or(default.query_lookback),
     }

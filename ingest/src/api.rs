@@ -91,6 +91,11 @@ pub fn routes(engine: &Engine) -> Routes {
         )
         .route(
             Right::Read,
+            "/api/v1/status/tsdb/blocks",
+            get(status::blocks).with_state(state()),
+        )
+        .route(
+            Right::Read,
             "/api/v1/status/config",
             get(status::config).with_state(state()),
         )

@@ -64,13 +64,19 @@ impl From<WriteError<Self>> for UpkeepError {
     }
 }
 
-/// Cuts the oldest range out of a tenant's head where that is due. Answers whether it did. Blocks.
+/// Cuts the oldest range out of a tenant's head where that is due, or where it ends by `quiet_until`, up to which nobody
+/// brings anything any more. Answers whether it did. Blocks.
 pub(crate) fn cut_head(
     store: &TenantStore,
     log: &Log,
     now: Timestamp,
+    quiet_until: Option<Timestamp>,
 ) -> Result<bool, UpkeepError> {
-    let Some(end) = store.read(Head::cut_due) else {
+    let quiet = |head: &Head| {
+        head.oldest_range_end()
+            .filter(|end| Some(*end) <= quiet_until)
+    };
+    let Some(end) = store.read(|head| head.cut_due().or_else(|| quiet(head))) else {
         return Ok(false);
     };
     // The disk does not answer, so that what waits for the log would be waited for without end.
@@ -117,6 +123,7 @@ pub(crate) fn cut_head(
             parents: Vec::new(),
             failed: false,
             is_late: false,
+            is_own: true,
         },
     )?;
     let Some(folder) = folder else {
@@ -211,6 +218,7 @@ fn write_late(
             parents: Vec::new(),
             failed: false,
             is_late: true,
+            is_own: true,
         },
     )?;
     Ok(folder.map(DiskBlock::read).transpose()?)
@@ -329,6 +337,7 @@ fn merge(
                 parents: metas().map(BlockMeta::as_parent).collect(),
                 failed: false,
                 is_late: metas().all(|meta| meta.is_late),
+                is_own: metas().any(|meta| meta.is_own),
             }
         },
     )?;
@@ -353,7 +362,7 @@ fn new_ulid(now: Timestamp) -> Ulid {
 mod tests {
     use std::path::Path;
 
-    use ingest_core::{Head, Limits};
+    use ingest_core::{Head, Limits, Memory};
     use model::{Labels, Sample, TenantId, Timestamp};
     use runtime::log::{HangingLog, Log, LogSettings};
 
@@ -365,9 +374,9 @@ mod tests {
 
     fn store(folder: &Path) -> (TenantStore, Log) {
         let log = Log::open(&folder.join("log"), &LogSettings::default()).unwrap();
-        let head = Head::new(Limits::default(), 0);
+        let memory = Memory::new(Limits::default(), 0);
         let blocks = TenantBlocks::new(folder.join("blocks"));
-        let store = TenantStore::new(TenantId::anonymous(), head, false, blocks);
+        let store = TenantStore::new(TenantId::anonymous(), memory, false, blocks);
         (store, log)
     }
 
@@ -400,10 +409,10 @@ mod tests {
         log.rotate_blocking().unwrap();
         store.settle();
         stage(&store, &log, "late", 3600);
-        assert!(cut_head(&store, &log, NOW).unwrap());
+        assert!(cut_head(&store, &log, NOW, None).unwrap());
         assert_eq!(in_blocks(&store), 2);
         assert_eq!(store.read(Head::series_len), 1);
-        assert!(!cut_head(&store, &log, NOW).unwrap());
+        assert!(!cut_head(&store, &log, NOW, None).unwrap());
     }
 
     #[tokio::test]
@@ -420,10 +429,10 @@ mod tests {
         stage(&store, &hanging, "late", 3600);
         let receipt = store.refuse_before(Timestamp::MIN).unwrap();
         receipt.wait().await.unwrap_err();
-        assert!(!cut_head(&store, &hanging, NOW).unwrap());
+        assert!(!cut_head(&store, &hanging, NOW, None).unwrap());
         disk.end();
         receipt.wait_blocking().unwrap();
-        assert!(cut_head(&store, &hanging, NOW).unwrap());
+        assert!(cut_head(&store, &hanging, NOW, None).unwrap());
         assert_eq!(in_blocks(&store), 2);
     }
 
@@ -437,7 +446,7 @@ mod tests {
         }
         log.rotate_blocking().unwrap();
         store.settle();
-        while cut_head(&store, &log, NOW).unwrap() {}
+        while cut_head(&store, &log, NOW, None).unwrap() {}
         assert_eq!(store.blocks().all().len(), 4);
         let ranges = ingest_core::block_ranges(Limits::default().retention);
         let list = || {

@@ -1,18 +1,16 @@
 //! The ingest of one process: every tenant's head and blocks, the log behind them, and the pool that runs queries.
-use std::collections::{BTreeMap, hash_map::RandomState};
-use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use ingest_core::{
-    DecodeBounds, DecodeError, Head, HeadStats, Limits, Protocol, Reason, Report, SeriesExemplar,
-    StoredBlock, Ulid, WriteError, WriteRequest, block_ranges, expand, past_retention, past_size,
-    take_exemplars,
+    DecodeBounds, DecodeError, Head, HeadStats, Protocol, Reason, Records, Report, Staged,
+    StoredBlock, Ulid, WriteError, WriteRequest, block_ranges, ended_before, expand,
+    past_retention, past_size,
 };
 use model::{Labels, Sample, SampleValue, TenantId, Timestamp};
-use parking_lot::{Mutex, RwLock};
-use runtime::log::{AppendError, Log, Receipt};
+use parking_lot::Mutex;
+use runtime::log::{AppendError, Log, Receipt, SegmentNumber};
 use runtime::{BudgetSpent, Clock, MemoryBudget, Metrics, Reserved, Stop};
 use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
@@ -24,18 +22,19 @@ use crate::query_slots::{QuerySlot, QuerySlots, TooManyQueries};
 use crate::reader::StoreReader;
 use crate::settings::IngestSettings;
 use crate::start_error::StartError;
-use crate::tenant_blocks::{TenantBlocks, blocks_folder, list_tenants};
+use crate::tenant_blocks::{blocks_folder, list_tenants};
 use crate::tenant_store::{StageError, TenantStore};
+use crate::tenants::{LATE_MAX, MakeError, TENANTS_MAX, TenantSlot, Tenants, new_memory};
 use crate::wal::{self, LOG_BYTES_BEFORE_CHECKPOINT};
 
-/// A tenant takes some 10 kB before its first series, and whoever may write may name tenants.
-const TENANTS_MAX: usize = 10_000;
 /// Past this senders are told to come later.
 pub(crate) const REQUEST_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// A request below this is decoded where it arrives; above it on a thread that may take its time.
 const INLINE_BYTES_MAX: usize = 512 * 1024;
 /// More would not be faster, and the threads that may take their time evaluate rules as well.
 const DECODING_MAX: usize = 16;
+/// Closed tenants that writers open at once: after a start all may come in one moment, and the disk is one.
+const OPENING_MAX: usize = 4;
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(10);
 /// A full disk is not tried again at every turn.
 const CHECKPOINT_PAUSE: Duration = Duration::from_secs(300);
@@ -47,6 +46,8 @@ const LOG_SHARE_MAX: u64 = 4;
 const LATE_SAMPLES_MAX: usize = 1_000_000;
 /// As often as Prometheus looks.
 const BLOCKS_INTERVAL: Duration = Duration::from_secs(60);
+/// Where tenants are to be closed sooner.
+const BLOCKS_INTERVAL_MIN: Duration = Duration::from_secs(1);
 
 /// Why nothing of a write was kept.
 #[derive(Debug, thiserror::Error)]
@@ -65,9 +66,18 @@ pub enum IngestError {
     Stopping,
     #[error("limit of {TENANTS_MAX} tenants is reached")]
     TooManyTenants,
+    #[error("what is stored of the tenant cannot be opened")]
+    Unopened(#[source] StartError),
 }
 
 type StageOutcome = Result<(Option<Receipt>, Report), StageError>;
+
+/// Whether a thread may wait for the disk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    Allowed,
+    Forbidden,
+}
 
 /// Labels of 2.0 are spelled out: two bytes of references for what mostly takes some thirty, samples and symbols beside.
 const SPELLED_PER_BYTE: usize = 16;
@@ -77,8 +87,6 @@ const SPELLED_BYTES_MIN: usize = 64 * 1024;
 struct StagedBody {
     store: Arc<TenantStore>,
     outcome: StageOutcome,
-    /// Taken in when the log has the samples.
-    exemplars: Vec<SeriesExemplar>,
 }
 
 /// A handle, cheap to copy.
@@ -91,13 +99,14 @@ struct Inner {
     started: Timestamp,
     metrics: IngestMetrics,
     log: Log,
-    stores: RwLock<BTreeMap<TenantId, Arc<TenantStore>>>,
+    tenants: Tenants,
     /// Requests, as sent and expanded, that are in memory at once.
     request_bytes: MemoryBudget,
     /// Large requests that are decoded at once.
     decoding: Arc<Semaphore>,
+    /// Tenants that are opened at once for those who write.
+    opening: Arc<Semaphore>,
     query_slots: QuerySlots,
-    snapshot_bytes: AtomicU64,
     /// Held during a checkpoint: two at once would write the same files.
     checkpointing: Mutex<()>,
     /// After a failed checkpoint: when to try again, in milliseconds of the clock.
@@ -117,30 +126,30 @@ impl Engine {
         metrics: &Metrics,
     ) -> Result<Self, StartError> {
         let start = clock.now();
-        let restored = wal::restore(&settings.folder, settings.sync, &settings.limits, new_head)?;
+        let restored = wal::restore(
+            &settings.folder,
+            settings.sync,
+            &settings.limits,
+            new_memory,
+        )?;
         metrics.watch_log("ingest", &restored.log);
         let metrics = IngestMetrics::register(metrics);
         metrics.log_damages.inc_by(restored.damages);
-        let folder = blocks_folder(&settings.folder);
-        let mut heads = restored.heads;
-        for tenant in list_tenants(&folder)? {
-            // All that it has may be in blocks.
-            heads
-                .entry(tenant)
-                .or_insert_with(|| new_head(&settings.limits));
-        }
-        let mut stores = BTreeMap::new();
-        for (tenant, mut head) in heads {
-            let (blocks, damages) = TenantBlocks::read(&folder, &tenant)?;
-            metrics.damaged_blocks.inc_by(damages);
-            let there = blocks.sources();
-            head.end_replay(|block| there.contains(&block));
-            let store = TenantStore::new(tenant.clone(), head, true, blocks);
-            stores.insert(tenant, Arc::new(store));
-        }
+        let log = restored.log.clone();
+        // All that a tenant has may be in blocks.
+        let with_blocks = list_tenants(&blocks_folder(&settings.folder))?;
+        let tenants = Tenants::new(
+            &settings.folder,
+            settings.limits.clone(),
+            metrics.clone(),
+            restored,
+            with_blocks,
+            start,
+        )?;
         let engine = Self(Arc::new(Inner {
             request_bytes: MemoryBudget::new(REQUEST_BYTES_MAX),
             decoding: Arc::new(Semaphore::new(DECODING_MAX)),
+            opening: Arc::new(Semaphore::new(OPENING_MAX)),
             query_slots: QuerySlots::new(
                 settings.query.concurrency_max,
                 settings.query.queue_time_max,
@@ -149,9 +158,8 @@ impl Engine {
             clock,
             started: start,
             metrics,
-            log: restored.log,
-            stores: RwLock::new(stores),
-            snapshot_bytes: AtomicU64::new(restored.snapshot_bytes),
+            log,
+            tenants,
             checkpointing: Mutex::new(()),
             checkpoint_again_at: AtomicI64::new(i64::MIN),
             keeping_blocks: Mutex::new(()),
@@ -176,7 +184,9 @@ impl Engine {
     /// Apart from the log, since a merge of large blocks takes its time.
     async fn maintain_blocks(self, mut stop: Stop) {
         // At once at first: while the process was down ranges may have come to their end.
-        let mut turns = tokio::time::interval(BLOCKS_INTERVAL);
+        let idle_max = self.0.settings.tenant_idle_max;
+        let every = idle_max.clamp(BLOCKS_INTERVAL_MIN, BLOCKS_INTERVAL);
+        let mut turns = tokio::time::interval(every);
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -241,12 +251,11 @@ impl Engine {
         samples: &[(Labels, Sample)],
     ) -> Result<Report, IngestError> {
         let now = self.0.clock.now();
-        let store = self.store_for(tenant)?;
-        let staged = store.stage(&self.0.log, |head| {
+        let stage = |head: &mut Head| {
             let samples = samples.iter().map(|(labels, sample)| (labels, *sample));
             head.stage_samples(samples, now)
-        });
-        self.finish(&store, staged, |_| {}).await
+        };
+        self.write(tenant, stage).await
     }
 
     /// The same for floats and histograms.
@@ -256,14 +265,32 @@ impl Engine {
         values: &[(Labels, Timestamp, SampleValue)],
     ) -> Result<Report, IngestError> {
         let now = self.0.clock.now();
-        let store = self.store_for(tenant)?;
-        let staged = store.stage(&self.0.log, |head| {
+        let stage = |head: &mut Head| {
             let values = values
                 .iter()
                 .map(|(labels, at, value)| (labels, *at, value.clone()));
             head.stage_values(values, now)
-        });
-        self.finish(&store, staged, |_| {}).await
+        };
+        self.write(tenant, stage).await
+    }
+
+    async fn write(
+        &self,
+        tenant: &TenantId,
+        stage: impl Fn(&mut Head) -> Result<(Staged, Records), WriteError>,
+    ) -> Result<Report, IngestError> {
+        let now = self.0.clock.now();
+        let mut store = match self.0.tenants.opened(tenant, now) {
+            Some(store) => store,
+            None => self.open_for_write(tenant).await?,
+        };
+        loop {
+            let staged = store.stage(&self.0.log, &stage);
+            if !matches!(staged, Err(StageError::Closed)) {
+                return self.finish(&store, staged).await;
+            }
+            store = self.open_for_write(tenant).await?;
+        }
     }
 
     /// Writes the body of a remote write 1.0 request: all of it or nothing, but for series that cannot be kept.
@@ -304,31 +331,34 @@ impl Engine {
                 .min(limits.expanded_bytes_max),
         };
         self.grow(&mut reserved, expanded_bytes + spelled_bytes_max)?;
-        let staged = if expanded_bytes <= INLINE_BYTES_MAX {
-            self.stage_body(tenant, protocol, &body, spelled_bytes_max)
+        let is_small = expanded_bytes <= INLINE_BYTES_MAX;
+        let staged = if is_small {
+            let wait = Waiting::Forbidden;
+            self.stage_body(tenant, protocol, &body, spelled_bytes_max, wait)?
         } else {
-            let turn = self.0.decoding.clone().acquire_owned().await;
-            let (engine, tenant) = (self.clone(), tenant.clone());
-            tokio::task::spawn_blocking(move || {
-                let _turn = turn;
-                engine.stage_body(&tenant, protocol, &body, spelled_bytes_max)
-            })
-            .await
-            .map_err(|_| IngestError::Stopping)?
+            None
         };
-        let StagedBody {
-            store,
-            outcome,
-            exemplars,
-        } = staged?;
-        let newest = self.0.clock.now() + limits.ahead_max;
-        let report = self
-            .finish(&store, outcome, |report| {
-                if !exemplars.is_empty() {
-                    store.exemplars.lock().add_all(exemplars, newest, report);
-                }
-            })
-            .await?;
+        let StagedBody { store, outcome } = match staged {
+            Some(staged) => staged,
+            None => {
+                // What is small is here because its tenant is not open.
+                let turns = if is_small {
+                    &self.0.opening
+                } else {
+                    &self.0.decoding
+                };
+                let turn = turns.clone().acquire_owned().await;
+                let (engine, tenant) = (self.clone(), tenant.clone());
+                let staged = tokio::task::spawn_blocking(move || {
+                    let _turn = turn;
+                    let wait = Waiting::Allowed;
+                    engine.stage_body(&tenant, protocol, &body, spelled_bytes_max, wait)
+                });
+                let staged = staged.await.map_err(|_| IngestError::Stopping)??;
+                staged.ok_or(IngestError::Stopping)?
+            }
+        };
+        let report = self.finish(&store, outcome).await?;
         drop(reserved);
         if protocol == Protocol::V1 {
             warn_of_refused(&store, &report);
@@ -336,27 +366,44 @@ impl Engine {
         Ok(report)
     }
 
-    /// What a query of this tenant reads. Looking at it never waits for the disk.
+    /// What a query of this tenant reads. It opens the tenant, so that it may wait for the disk.
     #[must_use]
     pub fn reader(&self, tenant: &TenantId) -> StoreReader {
-        StoreReader::new(self.store(tenant), self.0.metrics.clone())
+        let metrics = self.0.metrics.clone();
+        match self.store(tenant) {
+            Ok(store) => StoreReader::new(store, metrics),
+            Err(problem) => StoreReader::of_unopened(&problem, metrics),
+        }
     }
 
+    /// As [`Engine::reader`].
     #[must_use]
     pub fn stats(&self, tenant: &TenantId) -> HeadStats {
-        self.store(tenant)
+        let store = self.store(tenant).ok().flatten();
+        store
             .map(|store| store.read(Head::stats))
             .unwrap_or_default()
+    }
+
+    /// How many tenants there are, and how many of them are open.
+    #[must_use]
+    pub fn tenants(&self) -> (usize, usize) {
+        let slots = self.0.tenants.slots();
+        let open = slots.iter().filter(|slot| slot.store().is_some());
+        (slots.len(), open.count())
     }
 
     /// Saves all heads and shortens the log, without waiting until that is due. Blocks.
     pub fn checkpoint(&self) {
         let inner = &self.0;
         let _alone = inner.checkpointing.lock();
-        match wal::checkpoint(&inner.settings.folder, &inner.log, || self.stores()) {
-            Ok(bytes) => {
+        let tenants = &inner.tenants;
+        match wal::checkpoint(tenants.snapshots(), &inner.log, || tenants.stores()) {
+            Ok(written) => {
                 inner.metrics.checkpoints.inc();
-                inner.snapshot_bytes.store(bytes, Ordering::Relaxed);
+                let bytes: u64 = written.iter().map(|(_, bytes)| bytes).sum();
+                tenants.note_snapshots(&written);
+                tenants.forget_empty();
                 info!(bytes, "snapshots were written and the log was shortened");
             }
             Err(problem) => {
@@ -370,57 +417,127 @@ impl Engine {
         }
     }
 
-    /// Cuts heads, merges blocks and removes those past the retention, where that is due. Blocks.
+    /// Cuts heads, merges blocks and removes those past the retention, where that is due, and closes tenants that nobody
+    /// uses. Blocks.
     pub fn keep_blocks(&self) {
         let inner = &self.0;
         let _alone = inner.keeping_blocks.lock();
-        let ranges = block_ranges(inner.settings.limits.retention);
-        let is_stopping = || inner.is_stopping.load(Ordering::Relaxed);
-        for store in self.stores() {
-            if is_stopping() {
+        let mut covers = None;
+        for slot in inner.tenants.slots() {
+            if inner.is_stopping.load(Ordering::Relaxed) {
                 return;
             }
-            let outcome = self.keep_blocks_of(&store, &ranges, &is_stopping);
-            if let Err(problem) = outcome
-                && !matches!(problem, UpkeepError::Stopping)
-            {
-                inner.metrics.failed_block_writes.inc();
-                error!(tenant = %store.tenant(), error = %problem, cause = ?std::error::Error::source(&problem), "blocks could not be cut or merged; what they would hold stays where it is");
-                let again = inner.clock.now() + CHECKPOINT_PAUSE;
-                let again_at = &inner.blocks_again_at;
-                again_at.store(again.as_millis(), Ordering::Relaxed);
+            if let Some(store) = slot.store() {
+                let is_sound = self.keep_blocks_of(&slot, &store);
+                store.blocks().close_idle();
+                drop(store);
+                let idle_since = inner.clock.now() - inner.settings.tenant_idle_max;
+                if is_sound && slot.last_used() <= idle_since {
+                    self.close(&slot, idle_since, &mut covers);
+                }
+            } else if slot.is_upkeep_due(inner.clock.now()) {
+                self.visit(&slot, &mut covers, |store| {
+                    self.forget_past_retention(store);
+                    self.keep_blocks_of(&slot, store);
+                });
             }
-            store.blocks().close_idle();
         }
-        self.remove_past_size();
+        self.remove_past_size(&mut covers);
         self.refresh_gauges();
     }
 
-    fn keep_blocks_of(
+    /// Opens a tenant, if nobody else has, and closes it again.
+    fn visit(
         &self,
+        slot: &TenantSlot,
+        covers: &mut Option<SegmentNumber>,
+        work: impl FnOnce(&TenantStore),
+    ) {
+        let was_open = slot.store().is_some();
+        let used = slot.last_used();
+        match self.0.tenants.open_slot(slot) {
+            Ok(Some(store)) => {
+                work(&store);
+                drop(store);
+                if !was_open {
+                    self.close(slot, used, covers);
+                }
+            }
+            Ok(None) => {}
+            Err(problem) => {
+                error!(tenant = %slot.tenant(), error = %problem, cause = ?std::error::Error::source(&problem), "a tenant cannot be opened; its blocks stay as they are");
+                self.pause_blocks();
+            }
+        }
+    }
+
+    fn close(&self, slot: &TenantSlot, used_before: Timestamp, covers: &mut Option<SegmentNumber>) {
+        let inner = &self.0;
+        let _alone = inner.checkpointing.lock();
+        let closed = inner.tenants.close(slot, &inner.log, used_before, covers);
+        if let Err(problem) = closed {
+            error!(tenant = %slot.tenant(), error = %problem, cause = ?std::error::Error::source(&problem), "a tenant that nobody uses could not be closed; it stays in memory");
+            self.pause_blocks();
+        }
+    }
+
+    fn pause_blocks(&self) {
+        let inner = &self.0;
+        let again = inner.clock.now() + CHECKPOINT_PAUSE;
+        let again_at = &inner.blocks_again_at;
+        again_at.store(again.as_millis(), Ordering::Relaxed);
+    }
+
+    /// Answers whether nothing failed.
+    fn keep_blocks_of(&self, slot: &TenantSlot, store: &TenantStore) -> bool {
+        match self.try_keep_blocks_of(slot, store) {
+            Ok(()) => true,
+            Err(UpkeepError::Stopping) => false,
+            Err(problem) => {
+                self.0.metrics.failed_block_writes.inc();
+                error!(tenant = %store.tenant(), error = %problem, cause = ?std::error::Error::source(&problem), "blocks could not be cut or merged; what they would hold stays where it is");
+                self.pause_blocks();
+                false
+            }
+        }
+    }
+
+    fn try_keep_blocks_of(
+        &self,
+        slot: &TenantSlot,
         store: &TenantStore,
-        ranges: &[i64],
-        is_stopping: &dyn Fn() -> bool,
     ) -> Result<(), UpkeepError> {
         let inner = &self.0;
+        let retention = inner.settings.limits.retention;
+        let is_stopping = || inner.is_stopping.load(Ordering::Relaxed);
+        let now = inner.clock.now();
+        let is_idle = slot.last_used() <= now - inner.settings.tenant_idle_max;
+        let quiet_until = is_idle.then(|| now - LATE_MAX);
         let mut is_cut = false;
-        while !is_stopping() && cut_head(store, &inner.log, inner.clock.now())? {
+        while !is_stopping() && cut_head(store, &inner.log, now, quiet_until)? {
             inner.metrics.cuts.inc();
             is_cut = true;
         }
         if is_cut || store.read(Head::late_samples) > LATE_SAMPLES_MAX {
-            let cuts = cut_late(store, &inner.log, inner.clock.now())?;
+            let cuts = cut_late(store, &inner.log, now)?;
             inner.metrics.cuts.inc_by(cuts);
         }
-        let stored: Vec<StoredBlock<Ulid>> = stored_blocks(store).collect();
-        let expired = past_retention(&stored, inner.settings.limits.retention);
+        let mut expired = past_retention(&store.blocks().stored(), retention);
+        if is_idle {
+            // Of an idle tenant the newest block stays the newest.
+            let own = store.blocks().own();
+            expired.extend(ended_before(&own, now - retention));
+            expired.sort_unstable();
+            expired.dedup();
+        }
         self.remove_blocks(store, &expired, "past the retention");
-        let made = compact(store, ranges, inner.clock.now(), is_stopping)?;
+        let ranges = block_ranges(retention);
+        let made = compact(store, &ranges, inner.clock.now(), &is_stopping)?;
         inner.metrics.compactions.inc_by(made);
         Ok(())
     }
 
-    fn remove_past_size(&self) {
+    fn remove_past_size(&self, covers: &mut Option<SegmentNumber>) {
         let inner = &self.0;
         let Some(bytes_max) = inner.settings.retention_bytes_max else {
             return;
@@ -430,21 +547,24 @@ impl Engine {
         if is_log_large && self.may_checkpoint() {
             self.checkpoint();
         }
-        let stores = self.stores();
-        let blocks: Vec<StoredBlock<(usize, Ulid)>> = stores
+        let slots = inner.tenants.slots();
+        let blocks: Vec<StoredBlock<(usize, Ulid)>> = slots
             .iter()
             .enumerate()
-            .flat_map(|(number, store)| {
-                stored_blocks(store).map(move |block| StoredBlock {
+            .flat_map(|(number, slot)| {
+                let blocks = slot.stored_blocks().into_iter();
+                blocks.map(move |block| StoredBlock {
                     key: (number, block.key),
                     max_time: block.max_time,
                     bytes: block.bytes,
                 })
             })
             .collect();
-        let others = inner.log.stats().bytes_on_disk + inner.snapshot_bytes.load(Ordering::Relaxed);
+        let others = inner.log.stats().bytes_on_disk + snapshot_bytes(&slots, |_| true);
         for (number, ulid) in past_size(&blocks, others, bytes_max) {
-            self.remove_blocks(&stores[number], &[ulid], "there is no room for them");
+            self.visit(&slots[number], covers, |store| {
+                self.remove_blocks(store, &[ulid], "there is no room for them");
+            });
         }
     }
 
@@ -479,41 +599,54 @@ impl Engine {
         slot.inspect_err(|refused| self.0.metrics.count_refused_query(refused))
     }
 
-    pub(crate) fn store(&self, tenant: &TenantId) -> Option<Arc<TenantStore>> {
-        self.0.stores.read().get(tenant).cloned()
+    /// `None` where the tenant is not known. It is opened, so that this may wait for the disk.
+    pub(crate) fn store(&self, tenant: &TenantId) -> Result<Option<Arc<TenantStore>>, StartError> {
+        let inner = &self.0;
+        let opened = inner.tenants.open(tenant, inner.clock.now());
+        opened.inspect_err(|problem| {
+            error!(%tenant, error = %problem, cause = ?std::error::Error::source(problem), "a tenant cannot be opened; its queries fail");
+        })
     }
 
-    fn store_for(&self, tenant: &TenantId) -> Result<Arc<TenantStore>, IngestError> {
-        if let Some(store) = self.store(tenant) {
-            return Ok(store);
-        }
-        let mut stores = self.0.stores.write();
-        if stores.len() >= TENANTS_MAX && !stores.contains_key(tenant) {
-            self.0.metrics.count_refused_request_for("too_many_tenants");
-            return Err(IngestError::TooManyTenants);
-        }
-        let store = stores.entry(tenant.clone()).or_insert_with(|| {
-            info!(%tenant, "first samples of a tenant");
-            let head = new_head(&self.0.settings.limits);
-            let folder = blocks_folder(&self.0.settings.folder).join(tenant.as_str());
-            let blocks = TenantBlocks::new(folder);
-            Arc::new(TenantStore::new(tenant.clone(), head, false, blocks))
+    async fn open_for_write(&self, tenant: &TenantId) -> Result<Arc<TenantStore>, IngestError> {
+        let turn = self.0.opening.clone().acquire_owned().await;
+        let (engine, tenant) = (self.clone(), tenant.clone());
+        let opened = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            engine.open_or_make(&tenant)
         });
-        Ok(Arc::clone(store))
+        opened.await.map_err(|_| IngestError::Stopping)?
+    }
+
+    fn open_or_make(&self, tenant: &TenantId) -> Result<Arc<TenantStore>, IngestError> {
+        let inner = &self.0;
+        let opened = inner.tenants.open_or_make(tenant, inner.clock.now());
+        opened.map_err(|error| match error {
+            MakeError::Open(problem) => {
+                error!(%tenant, error = %problem, cause = ?std::error::Error::source(&problem), "a tenant cannot be opened; what is written is refused");
+                inner.metrics.count_refused_request_for("unopened");
+                IngestError::Unopened(problem)
+            }
+            MakeError::TooMany => {
+                inner.metrics.count_refused_request_for("too_many_tenants");
+                IngestError::TooManyTenants
+            }
+        })
     }
 
     fn stores(&self) -> Vec<Arc<TenantStore>> {
-        self.0.stores.read().values().cloned().collect()
+        self.0.tenants.stores()
     }
 
-    /// Only a body that can be read makes a tenant.
+    /// Only a body that can be read makes a tenant. `None` where the tenant would have to be opened and nobody may wait.
     fn stage_body(
         &self,
         tenant: &TenantId,
         protocol: Protocol,
         body: &[u8],
         spelled_bytes_max: usize,
-    ) -> Result<StagedBody, IngestError> {
+        waiting: Waiting,
+    ) -> Result<Option<StagedBody>, IngestError> {
         let mut expanded = Vec::new();
         let bounds = DecodeBounds {
             samples_max: self.0.settings.limits.samples_per_request_max,
@@ -523,23 +656,19 @@ impl Engine {
         let request = expand(body, bytes_max, &mut expanded)
             .and_then(|()| WriteRequest::read_within(protocol, &expanded, &bounds))
             .inspect_err(|_| self.0.metrics.count_refused_request_for("malformed"))?;
-        let store = self.store_for(tenant)?;
         let now = self.0.clock.now();
-        let mut outcome = store.stage(&self.0.log, |head| head.stage(&request, now));
-        let mut exemplars = Vec::new();
-        if let Ok((_, report)) = &mut outcome {
-            exemplars = take_exemplars(&request, report);
-            if !request.metadata.is_empty() {
-                let mut known = store.metadata.lock();
-                let refused = known.hear(protocol, &request.metadata, now);
-                self.0.metrics.count_refused_metadata(refused);
+        let mut opened = self.0.tenants.opened(tenant, now);
+        loop {
+            let store = match (opened.take(), waiting) {
+                (Some(store), _) => store,
+                (None, Waiting::Allowed) => self.open_or_make(tenant)?,
+                (None, Waiting::Forbidden) => return Ok(None),
+            };
+            let outcome = store.stage_with(&self.0.log, |memory| memory.stage(&request, now));
+            if !matches!(outcome, Err(StageError::Closed)) {
+                return Ok(Some(StagedBody { store, outcome }));
             }
         }
-        Ok(StagedBody {
-            store,
-            outcome,
-            exemplars,
-        })
     }
 
     /// Waits for the log, then for the samples to be seen. Where the caller goes away meanwhile, the log still
@@ -548,26 +677,28 @@ impl Engine {
         &self,
         store: &TenantStore,
         staged: StageOutcome,
-        logged: impl FnOnce(&mut Report),
     ) -> Result<Report, IngestError> {
-        let (receipt, mut report) = staged.map_err(|error| match error {
+        let (receipt, report) = staged.map_err(|error| match error {
             StageError::Refused(refusal) => {
                 self.0.metrics.count_refused_request(&refusal);
                 debug!(tenant = %store.tenant(), error = %refusal, "a request was refused");
                 IngestError::Refused(refusal)
             }
             StageError::Log(error) => self.log_error(error),
+            // Whoever stages looks for another store then.
+            StageError::Closed => IngestError::Stopping,
         })?;
         if let Some(receipt) = receipt {
             let outcome = receipt.wait().await;
             store.settle();
             outcome.map_err(|error| self.log_error(error))?;
         }
-        logged(&mut report);
         self.0.metrics.samples.inc_by(report.accepted as u64);
         self.0.metrics.exemplars.inc_by(report.exemplars as u64);
         self.0.metrics.count_late(&report);
         self.0.metrics.count_refused(&report.refused);
+        let metadata = report.refused_metadata;
+        self.0.metrics.count_refused_metadata(metadata);
         Ok(report)
     }
 
@@ -590,20 +721,30 @@ impl Engine {
     }
 
     fn collect_garbage(&self) {
-        let now = self.0.clock.now();
         for store in self.stores() {
-            let gone = store.write(|head| head.collect_garbage(now));
-            let retention = self.0.settings.limits.retention;
-            store.metadata.lock().forget(now, retention);
-            if gone > 0 {
-                debug!(tenant = %store.tenant(), series = gone, "series without samples were forgotten");
-            }
+            self.forget_past_retention(&store);
+        }
+    }
+
+    fn forget_past_retention(&self, store: &TenantStore) {
+        let now = self.0.clock.now();
+        let retention = self.0.settings.limits.retention;
+        let gone = store.change(|memory| {
+            memory.metadata.forget(now, retention);
+            memory.head.collect_garbage(now)
+        });
+        if gone > 0 {
+            // Its snapshot has them, and may be all that there is of a closed tenant.
+            store.mark_changed();
+            debug!(tenant = %store.tenant(), series = gone, "series without samples were forgotten");
         }
     }
 
     fn is_checkpoint_due(&self) -> bool {
         let inner = &self.0;
-        let bound = LOG_BYTES_BEFORE_CHECKPOINT.max(inner.snapshot_bytes.load(Ordering::Relaxed));
+        // Closed tenants are not written again.
+        let open = snapshot_bytes(&inner.tenants.slots(), |slot| slot.store().is_some());
+        let bound = LOG_BYTES_BEFORE_CHECKPOINT.max(open);
         inner.log.stats().bytes_on_disk > bound && self.may_checkpoint()
     }
 
@@ -613,6 +754,7 @@ impl Engine {
     }
 
     fn refresh_gauges(&self) {
+        let slots = self.0.tenants.slots();
         let stores = self.stores();
         let series: usize = stores
             .iter()
@@ -620,9 +762,11 @@ impl Engine {
             .sum();
         let log = self.0.log.stats();
         let metrics = &self.0.metrics;
-        metrics.tenants.set(gauge(stores.len() as u64));
+        metrics.tenants.set(gauge(slots.len() as u64));
+        metrics.open_tenants.set(gauge(stores.len() as u64));
+        drop(stores);
         metrics.series.set(gauge(series as u64));
-        let blocks = stores.iter().flat_map(|store| stored_blocks(store));
+        let blocks = slots.iter().flat_map(|slot| slot.stored_blocks());
         let (blocks, bytes) = blocks.fold((0, 0), |(blocks, bytes), block| {
             (blocks + 1, bytes + block.bytes)
         });
@@ -645,19 +789,11 @@ fn warn_of_refused(store: &TenantStore, report: &Report) {
     }
 }
 
-fn stored_blocks(store: &TenantStore) -> impl Iterator<Item = StoredBlock<Ulid>> {
-    let blocks = store.blocks().all().into_iter();
-    blocks.map(|block| StoredBlock {
-        key: block.meta.ulid,
-        max_time: block.meta.max_time,
-        bytes: block.bytes,
-    })
-}
-
-fn new_head(limits: &Limits) -> Head {
-    // The one random number of a head comes from the operating system by the standard library's map seed.
-    let seed = RandomState::new().hash_one(0_u8);
-    Head::new(limits.clone(), seed)
+fn snapshot_bytes(slots: &[Arc<TenantSlot>], counts: impl Fn(&TenantSlot) -> bool) -> u64 {
+    let slots = slots.iter().filter(|slot| counts(slot));
+    slots
+        .map(|slot| slot.snapshot_bytes.load(Ordering::Relaxed))
+        .sum()
 }
 
 fn gauge(value: u64) -> i64 {

@@ -16,6 +16,7 @@ mod settings;
 mod start_error;
 mod tenant_blocks;
 mod tenant_store;
+mod tenants;
 mod wal;
 
 pub use api::routes;

@@ -7,6 +7,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use promql::{EvalError, ReadError};
 use runtime::Metrics;
 
 use crate::query_slots::TooManyQueries;
@@ -37,6 +38,9 @@ pub(crate) struct IngestMetrics {
     out_of_bounds: Counter,
     before_window: Counter,
     pub(crate) tenants: Gauge,
+    pub(crate) open_tenants: Gauge,
+    pub(crate) opened_tenants: Counter,
+    pub(crate) closed_tenants: Counter,
     pub(crate) series: Gauge,
     pub(crate) log_bytes: Gauge,
     pub(crate) log_write_failures: Gauge,
@@ -55,6 +59,7 @@ pub(crate) struct IngestMetrics {
     pub(crate) unknown_chunks: Counter,
     pub(crate) queries: Counter,
     refused_queries: Family<ReasonLabel, Counter>,
+    stopped_queries: Family<ReasonLabel, Counter>,
 }
 
 impl IngestMetrics {
@@ -120,6 +125,21 @@ impl IngestMetrics {
                 "Tenants that have sent samples",
                 Gauge::default(),
             ),
+            open_tenants: metrics.register(
+                "watchbell_ingest_open_tenants",
+                "Tenants that are in memory; the others are opened by whoever needs them",
+                Gauge::default(),
+            ),
+            opened_tenants: metrics.register(
+                "watchbell_ingest_opened_tenants",
+                "Tenants that were opened since the start",
+                Counter::default(),
+            ),
+            closed_tenants: metrics.register(
+                "watchbell_ingest_closed_tenants",
+                "Tenants that were closed, because nobody used them",
+                Counter::default(),
+            ),
             series: metrics.register(
                 "watchbell_ingest_series",
                 "Series in memory",
@@ -142,7 +162,7 @@ impl IngestMetrics {
             ),
             log_damages: metrics.register(
                 "watchbell_ingest_log_damages",
-                "Damaged or missing places that were found in log and snapshots at the start",
+                "Damaged or missing places that were found in log and snapshots",
                 Counter::default(),
             ),
             replay_seconds: metrics.register(
@@ -172,7 +192,7 @@ impl IngestMetrics {
             ),
             damaged_blocks: metrics.register(
                 "watchbell_ingest_damaged_blocks",
-                "Blocks that could not be read at the start; queries go without them",
+                "Blocks that could not be read when their tenant was opened; queries go without them",
                 Counter::default(),
             ),
             cuts: metrics.register(
@@ -204,6 +224,11 @@ impl IngestMetrics {
                 "watchbell_ingest_queries",
                 "Queries that were run",
                 Counter::default(),
+            ),
+            stopped_queries: metrics.register(
+                "watchbell_ingest_stopped_queries",
+                "Queries that were stopped at a bound of theirs, or because nobody waited any more",
+                Family::default(),
             ),
             refused_queries: metrics.register(
                 "watchbell_ingest_refused_queries",
@@ -277,6 +302,20 @@ impl IngestMetrics {
             TooManyQueries::Waiting { .. } => "waiting",
         };
         self.refused_queries
+            .get_or_create(&ReasonLabel { reason })
+            .inc();
+    }
+
+    pub(crate) fn count_stopped_query(&self, error: &EvalError) {
+        let reason = match error {
+            EvalError::Cancelled | EvalError::Read(ReadError::Cancelled) => "cancelled",
+            EvalError::TooManyBytes => "bytes",
+            EvalError::TooManySamples | EvalError::Read(ReadError::TooManySamples) => "samples",
+            EvalError::Execution(_)
+            | EvalError::NotRangeable(_)
+            | EvalError::Read(ReadError::Storage(_)) => return,
+        };
+        self.stopped_queries
             .get_or_create(&ReasonLabel { reason })
             .inc();
     }

@@ -18,6 +18,7 @@ use model::TenantId;
 use runtime::{Reserved, Tenant};
 
 use crate::engine::{Engine, IngestError};
+use crate::start_error::chain;
 
 const MEDIA_TYPE: &str = "application/x-protobuf";
 const MESSAGE_1: &str = "prometheus.WriteRequest";
@@ -264,7 +265,7 @@ fn answer_error(error: &IngestError) -> Response {
         )
         | IngestError::Refused(WriteError::TooManySamples { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
         IngestError::Decode(_) | IngestError::Refused(_) => StatusCode::BAD_REQUEST,
-        IngestError::Log(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        IngestError::Log(_) | IngestError::Unopened(_) => StatusCode::INTERNAL_SERVER_ERROR,
         IngestError::Hanging | IngestError::Overloaded | IngestError::Stopping => {
             StatusCode::SERVICE_UNAVAILABLE
         }
@@ -276,17 +277,6 @@ fn answer_error(error: &IngestError) -> Response {
         response.headers_mut().insert(RETRY_AFTER, seconds);
     }
     response
-}
-
-/// An error and its causes in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 fn plain(status: StatusCode, reason: &str) -> Response {

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::engine::Engine;
 use crate::query_slots::TooManyQueries;
+use crate::reader::StoreReader;
 
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
@@ -54,9 +55,21 @@ pub(crate) struct QueryStats {
 
 /// Looks at what a query reads.
 struct MeasuredReader<'r> {
-    reader: &'r dyn SeriesReader,
+    reader: &'r StoreReader,
+    is_cancelled: &'r (dyn Fn() -> bool + Sync),
     reading_micros: AtomicU64,
     samples: AtomicUsize,
+}
+
+impl<'r> MeasuredReader<'r> {
+    fn new(reader: &'r StoreReader, is_cancelled: &'r (dyn Fn() -> bool + Sync)) -> Self {
+        Self {
+            reader,
+            is_cancelled,
+            reading_micros: AtomicU64::new(0),
+            samples: AtomicUsize::new(0),
+        }
+    }
 }
 
 impl SeriesReader for MeasuredReader<'_> {
@@ -66,7 +79,9 @@ impl SeriesReader for MeasuredReader<'_> {
         samples_max: usize,
     ) -> Result<Vec<Series>, ReadError> {
         let start = Instant::now();
-        let found = self.reader.select(selection, samples_max)?;
+        let found = self
+            .reader
+            .select_unless(selection, samples_max, self.is_cancelled)?;
         let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.reading_micros.fetch_add(micros, Ordering::Relaxed);
         let samples = found
@@ -144,11 +159,7 @@ impl Engine {
                 let is_cancelled = || cancelled.load(Ordering::Relaxed);
                 let start = Instant::now();
                 let reader = engine.reader(&tenant);
-                let reader = MeasuredReader {
-                    reader: &reader,
-                    reading_micros: AtomicU64::new(0),
-                    samples: AtomicUsize::new(0),
-                };
+                let reader = MeasuredReader::new(&reader, &is_cancelled);
                 let answer =
                     engine.evaluate(&reader, &query, times, options.lookback, &is_cancelled)?;
                 let stats = QueryStats {
@@ -178,6 +189,7 @@ impl Engine {
         is_cancelled: &(dyn Fn() -> bool + Sync),
     ) -> Result<Answer, EvalError> {
         let reader = self.reader(tenant);
+        let reader = MeasuredReader::new(&reader, is_cancelled);
         self.evaluate(&reader, query, times, lookback, is_cancelled)
     }
 
@@ -193,14 +205,16 @@ impl Engine {
         let limits = QueryLimits {
             lookback: lookback.unwrap_or(settings.lookback),
             samples_max: settings.samples_max,
+            bytes_max: settings.bytes_max,
             default_step: settings.default_step,
             cancelled: Some(is_cancelled),
         };
-        match times {
+        let answer = match times {
             QueryTimes::Instant(at) => query.instant(reader, at, &limits),
             QueryTimes::Range { start, end, step } => {
                 query.range(reader, start, end, step, &limits)
             }
-        }
+        };
+        answer.inspect_err(|error| self.metrics().count_stopped_query(error))
     }
 }

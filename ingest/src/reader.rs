@@ -13,6 +13,7 @@ use promql::{ReadError, Selection, Series, SeriesReader};
 use tracing::warn;
 
 use crate::metrics::IngestMetrics;
+use crate::start_error::{StartError, chain};
 use crate::tenant_blocks::DiskBlock;
 use crate::tenant_store::TenantStore;
 
@@ -20,12 +21,35 @@ use crate::tenant_store::TenantStore;
 #[derive(Clone)]
 pub struct StoreReader {
     store: Option<Arc<TenantStore>>,
+    /// Why there is none, though there is such a tenant.
+    unopened: Option<String>,
     metrics: IngestMetrics,
 }
 
 impl StoreReader {
     pub(crate) fn new(store: Option<Arc<TenantStore>>, metrics: IngestMetrics) -> Self {
-        Self { store, metrics }
+        Self {
+            store,
+            unopened: None,
+            metrics,
+        }
+    }
+
+    /// What is stored cannot be opened, so that every look at it fails.
+    pub(crate) fn of_unopened(problem: &StartError, metrics: IngestMetrics) -> Self {
+        let unopened = format!("tenant cannot be opened: {}", chain(problem));
+        Self {
+            store: None,
+            unopened: Some(unopened),
+            metrics,
+        }
+    }
+
+    fn store(&self) -> Result<Option<&Arc<TenantStore>>, ReadError> {
+        match &self.unopened {
+            Some(problem) => Err(ReadError::Storage(problem.clone())),
+            None => Ok(self.store.as_ref()),
+        }
     }
 
     /// The label sets that match any of the selectors and have samples in the window `(after, until]`, sorted.
@@ -37,7 +61,7 @@ impl StoreReader {
     ) -> Result<Vec<Labels>, ReadError> {
         // The head is looked at for one selector after the other, so that between two of them writers have their turn.
         let mut found = Vec::new();
-        if let Some(store) = &self.store {
+        if let Some(store) = self.store()? {
             for matchers in selectors {
                 found.extend(store.read(|head| head.label_sets(matchers, after, until)));
             }
@@ -59,7 +83,7 @@ impl StoreReader {
         until: Timestamp,
     ) -> Result<Vec<String>, ReadError> {
         let mut names: BTreeSet<String> = self
-            .head_in(after, until, Head::label_names)
+            .head_in(after, until, Head::label_names)?
             .into_iter()
             .collect();
         self.look_at_blocks(after, until, |block| {
@@ -77,7 +101,7 @@ impl StoreReader {
         until: Timestamp,
     ) -> Result<Vec<String>, ReadError> {
         let mut values: BTreeSet<String> = self
-            .head_in(after, until, |head| head.label_values(name))
+            .head_in(after, until, |head| head.label_values(name))?
             .into_iter()
             .collect();
         self.look_at_blocks(after, until, |block| {
@@ -93,17 +117,17 @@ impl StoreReader {
         after: Timestamp,
         until: Timestamp,
         look: impl FnOnce(&Head) -> Vec<String>,
-    ) -> Vec<String> {
-        let Some(store) = &self.store else {
-            return Vec::new();
+    ) -> Result<Vec<String>, ReadError> {
+        let Some(store) = self.store()? else {
+            return Ok(Vec::new());
         };
-        store.read(|head| {
+        Ok(store.read(|head| {
             if head.has_samples(after, until) {
                 look(head)
             } else {
                 Vec::new()
             }
-        })
+        }))
     }
 
     fn look_at_blocks(
@@ -112,7 +136,7 @@ impl StoreReader {
         until: Timestamp,
         mut look: impl FnMut(&ingest_core::Block) -> Result<(), BlockError>,
     ) -> Result<(), ReadError> {
-        let Some(store) = &self.store else {
+        let Some(store) = self.store()? else {
             return Ok(());
         };
         for block in store.blocks().overlapping(after, until) {
@@ -134,7 +158,23 @@ impl SeriesReader for StoreReader {
         selection: &Selection<'_>,
         samples_max: usize,
     ) -> Result<Vec<Series>, ReadError> {
-        let Some(store) = &self.store else {
+        self.select_unless(selection, samples_max, &|| false)
+    }
+}
+
+impl StoreReader {
+    /// As `select`, until `is_cancelled`: that is asked for every block, and for every series in memory.
+    pub(crate) fn select_unless(
+        &self,
+        selection: &Selection<'_>,
+        samples_max: usize,
+        is_cancelled: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Vec<Series>, ReadError> {
+        let go_on = || match is_cancelled() {
+            true => Err(ReadError::Cancelled),
+            false => Ok(()),
+        };
+        let Some(store) = self.store()? else {
             return Ok(Vec::new());
         };
         let Selection {
@@ -153,12 +193,13 @@ impl SeriesReader for StoreReader {
         let blocks = store.blocks().overlapping(after, until);
         let mut left = samples_max;
         if blocks.is_empty() {
-            return points_of(views, after, until, &mut left)
+            return points_of(views, after, until, &mut left, go_on)
                 .map(|found| found.map(|(labels, points)| series(labels, points)))
                 .collect();
         }
         let mut found = Found::default();
         for block in blocks {
+            go_on()?;
             let opened = open(&block)?;
             let selected = opened.select(matchers, after, until, left);
             let selected = selected.map_err(|error| match error {
@@ -172,11 +213,11 @@ impl SeriesReader for StoreReader {
                 }
             }
             for series in selected.series {
-                left = left.saturating_sub(series.points.len());
+                left = left.saturating_sub(series.points.weight());
                 found.add(series.labels, series.points);
             }
         }
-        for view in points_of(views, after, until, &mut left) {
+        for view in points_of(views, after, until, &mut left, go_on) {
             let (labels, points) = view?;
             found.add(labels, points);
         }
@@ -190,14 +231,18 @@ fn points_of(
     after: Timestamp,
     until: Timestamp,
     left: &mut usize,
+    go_on: impl Fn() -> Result<(), ReadError>,
 ) -> impl Iterator<Item = Result<(Labels, Points), ReadError>> {
-    views
-        .into_iter()
-        .filter_map(move |view| match view.points(after, until, left) {
+    views.into_iter().filter_map(move |view| {
+        if let Err(error) = go_on() {
+            return Some(Err(error));
+        }
+        match view.points(after, until, left) {
             Ok(points) if points.is_empty() => None,
             Ok(points) => Some(Ok((view.labels, points))),
             Err(TooManyPoints) => Some(Err(ReadError::TooManySamples)),
-        })
+        }
+    })
 }
 
 fn series(labels: Labels, points: Points) -> Series {

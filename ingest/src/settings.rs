@@ -18,6 +18,8 @@ pub struct IngestSettings {
     pub sync: SyncPolicy,
     /// Of every tenant.
     pub limits: Limits,
+    /// A tenant that nobody reads or writes for so long is closed.
+    pub tenant_idle_max: Duration,
     /// What log, snapshots and blocks of all tenants may take of the disk; beyond it the oldest blocks go.
     pub retention_bytes_max: Option<u64>,
     pub query: QuerySettings,
@@ -33,6 +35,8 @@ pub struct QuerySettings {
     /// How long the others wait for their turn, within their timeout.
     pub queue_time_max: Duration,
     pub samples_max: usize,
+    /// In memory, of one query.
+    pub bytes_max: usize,
     pub timeout: Duration,
     pub lookback: Duration,
     /// The step of a subquery that names none.
@@ -56,11 +60,13 @@ impl IngestSettings {
             folder: config.storage.path.join("ingest"),
             sync: SyncPolicy::within(config.storage.sync_interval),
             limits: Limits::new(&config.limits, &config.storage),
+            tenant_idle_max: config.storage.tenant_idle_max,
             retention_bytes_max: config.storage.retention_bytes_max,
             query: QuerySettings {
                 concurrency_max: config.limits.query_concurrency_max,
                 queue_time_max: QUEUE_TIME_MAX,
                 samples_max: config.limits.query_samples_max,
+                bytes_max: config.limits.query_bytes_max,
                 timeout: config.limits.query_timeout,
                 lookback: config.limits.query_lookback,
                 default_step: config.evaluation.interval(),

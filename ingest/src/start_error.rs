@@ -1,10 +1,10 @@
-//! What ends a start of the ingest.
+//! What ends a start of the ingest, or the opening of a tenant.
 use std::io;
 use std::path::PathBuf;
 
 use runtime::log::{OpenError, RecordsFileError};
 
-/// Why the ingest cannot start.
+/// Why the ingest cannot start, or a tenant cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("{} cannot be used for samples", path.display())]
@@ -17,4 +17,15 @@ pub enum StartError {
     Log(#[from] OpenError),
     #[error(transparent)]
     Snapshot(#[from] RecordsFileError),
+}
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }

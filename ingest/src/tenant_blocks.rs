@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ingest_core::{Block, BlockMeta, Ulid};
+use ingest_core::{Block, BlockMeta, StoredBlock, Ulid};
 use model::{TenantId, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use tracing::{error, info, warn};
@@ -65,6 +65,7 @@ struct Opened {
 
 impl TenantBlocks {
     /// There is none yet.
+    #[cfg(test)]
     pub(crate) fn new(folder: PathBuf) -> Self {
         Self {
             folder,
@@ -112,6 +113,22 @@ impl TenantBlocks {
 
     pub(crate) fn all(&self) -> Vec<Arc<DiskBlock>> {
         self.blocks.read().clone()
+    }
+
+    /// What their sizes and times decide over.
+    pub(crate) fn stored(&self) -> Vec<StoredBlock<Ulid>> {
+        self.blocks
+            .read()
+            .iter()
+            .map(|block| block.stored())
+            .collect()
+    }
+
+    /// The same of those that were cut here, or made of such.
+    pub(crate) fn own(&self) -> Vec<StoredBlock<Ulid>> {
+        let blocks = self.blocks.read();
+        let own = blocks.iter().filter(|block| block.meta.is_own);
+        own.map(|block| block.stored()).collect()
     }
 
     /// Those with room for a sample in the window `(after, until]`.
@@ -173,6 +190,14 @@ impl DiskBlock {
             cannot_merge: AtomicBool::new(false),
             is_gone: AtomicBool::new(false),
         })
+    }
+
+    fn stored(&self) -> StoredBlock<Ulid> {
+        StoredBlock {
+            key: self.meta.ulid,
+            max_time: self.meta.max_time,
+            bytes: self.bytes,
+        }
     }
 
     /// From the disk, where it was not read lately.

@@ -1,12 +1,10 @@
-//! One tenant's head behind its lock, the requests that wait for the log, and the tenant's blocks.
+//! One tenant's memory behind its lock, the requests that wait for the log, and the tenant's blocks.
 use std::collections::VecDeque;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ingest_core::{Cut, ExemplarRing, Head, MetadataTable, Records, Report, Staged, WriteError};
+use ingest_core::{Cut, Head, Memory, Records, Report, StagedWrite, WriteError};
 use model::{TenantId, Timestamp};
-use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use runtime::Trouble;
 use runtime::log::{AppendError, Log, Receipt, Record};
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -16,6 +14,9 @@ use crate::tenant_blocks::TenantBlocks;
 /// Why a request is not on its way to the log.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StageError {
+    /// It was closed, or will be in a moment: another store takes its place.
+    #[error("tenant was closed")]
+    Closed,
     #[error(transparent)]
     Log(#[from] AppendError),
     #[error(transparent)]
@@ -27,8 +28,6 @@ pub(crate) struct TenantStore {
     state: RwLock<State>,
     /// Something was logged, or came into the head, since the last snapshot began.
     is_changed: AtomicBool,
-    pub(crate) exemplars: Mutex<ExemplarRing>,
-    pub(crate) metadata: Mutex<MetadataTable>,
     /// Samples that were left out and whose sender hears nothing of it.
     pub(crate) refusing: Trouble,
     blocks: TenantBlocks,
@@ -37,27 +36,26 @@ pub(crate) struct TenantStore {
 }
 
 struct State {
-    head: Head,
+    memory: Memory,
     /// In the order of the log.
-    waiting: VecDeque<(Receipt, Staged)>,
+    waiting: VecDeque<(Receipt, StagedWrite)>,
+    /// Nothing is staged any more.
+    is_closing: bool,
 }
 
 impl TenantStore {
     pub(crate) fn new(
         tenant: TenantId,
-        head: Head,
+        memory: Memory,
         is_changed: bool,
         blocks: TenantBlocks,
     ) -> Self {
-        let seed = || RandomState::new().hash_one(0_u8);
-        let exemplars_max = head.limits().exemplars_max;
         Self {
             tenant,
-            exemplars: Mutex::new(ExemplarRing::new(exemplars_max, seed())),
-            metadata: Mutex::new(MetadataTable::new(seed())),
             state: RwLock::new(State {
-                head,
+                memory,
                 waiting: VecDeque::new(),
+                is_closing: false,
             }),
             is_changed: AtomicBool::new(is_changed),
             refusing: Trouble::new(),
@@ -78,7 +76,7 @@ impl TenantStore {
     /// the receipt has.
     pub(crate) fn refuse_before(&self, horizon: Timestamp) -> Option<Receipt> {
         let mut state = self.lock_to_write();
-        state.head.refuse_before(horizon);
+        state.memory.head.refuse_before(horizon);
         state.waiting.back().map(|(receipt, _)| receipt.clone())
     }
 
@@ -96,7 +94,7 @@ impl TenantStore {
     /// outcome all that was staged before has its own.
     pub(crate) fn begin_late_cut(&self, log: &Log) -> Result<Option<(u32, Receipt)>, AppendError> {
         let mut state = self.state.write();
-        let Some(cut) = state.head.begin_late_cut() else {
+        let Some(cut) = state.memory.head.begin_late_cut() else {
             return Ok(None);
         };
         // Under the lock, so that the log has it between what leaves and what does not.
@@ -108,14 +106,29 @@ impl TenantStore {
     /// Admits what `stage` brings and puts its records in line for the log, both under one lock, so that the log
     /// has requests in the order in which they were judged. There is no receipt where there is nothing to log.
     /// After the receipt's outcome [`TenantStore::settle`] makes the samples visible.
-    pub(crate) fn stage(
+    pub(crate) fn stage<S: Into<StagedWrite>>(
         &self,
         log: &Log,
-        stage: impl FnOnce(&mut Head) -> Result<(Staged, Records), WriteError>,
+        stage: impl FnOnce(&mut Head) -> Result<(S, Records), WriteError>,
+    ) -> Result<(Option<Receipt>, Report), StageError> {
+        self.stage_with(log, |memory| {
+            let (staged, records) = stage(&mut memory.head)?;
+            Ok((staged.into(), records))
+        })
+    }
+
+    /// The same for all that a request may say.
+    pub(crate) fn stage_with(
+        &self,
+        log: &Log,
+        stage: impl FnOnce(&mut Memory) -> Result<(StagedWrite, Records), WriteError>,
     ) -> Result<(Option<Receipt>, Report), StageError> {
         let mut state = self.lock_to_write();
-        let (staged, payloads) = stage(&mut state.head)?;
-        let report = staged.report.clone();
+        if state.is_closing {
+            return Err(StageError::Closed);
+        }
+        let (staged, payloads) = stage(&mut state.memory)?;
+        let report = staged.report().clone();
         if payloads.is_empty() {
             return Ok((None, report));
         }
@@ -135,7 +148,7 @@ impl TenantStore {
                 Ok((Some(receipt), report))
             }
             Err(error) => {
-                state.head.take_back(staged);
+                state.memory.take_back(staged);
                 Err(error.into())
             }
         }
@@ -145,27 +158,49 @@ impl TenantStore {
     /// what was logged is kept all the same, by whoever comes here next.
     pub(crate) fn settle(&self) {
         let mut state = self.lock_to_write();
-        let State { head, waiting } = &mut *state;
+        let State {
+            memory, waiting, ..
+        } = &mut *state;
         while let Some(outcome) = waiting.front().and_then(|(receipt, _)| receipt.outcome()) {
             if let Some((_, staged)) = waiting.pop_front() {
                 match outcome {
                     Ok(()) => {
-                        head.commit(staged);
+                        memory.commit(staged);
                         // A snapshot that has begun may not hold it, and the next one takes its records away.
                         self.is_changed.store(true, Ordering::SeqCst);
                     }
-                    Err(_) => head.abort(staged),
+                    Err(_) => memory.abort(staged),
                 }
             }
         }
     }
 
+    /// From now on nothing is staged, if nothing waits for the log and `is_idle` holds then.
+    pub(crate) fn begin_closing(&self, is_idle: impl FnOnce() -> bool) -> bool {
+        let mut state = self.lock_to_write();
+        state.is_closing = state.waiting.is_empty() && is_idle();
+        state.is_closing
+    }
+
+    /// It is open as it was before.
+    pub(crate) fn end_closing(&self) {
+        self.lock_to_write().is_closing = false;
+    }
+
     pub(crate) fn read<T>(&self, look: impl FnOnce(&Head) -> T) -> T {
-        look(&self.lock_to_read().head)
+        look(&self.lock_to_read().memory.head)
     }
 
     pub(crate) fn write<T>(&self, change: impl FnOnce(&mut Head) -> T) -> T {
-        change(&mut self.lock_to_write().head)
+        change(&mut self.lock_to_write().memory.head)
+    }
+
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Memory) -> T) -> T {
+        look(&self.lock_to_read().memory)
+    }
+
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Memory) -> T) -> T {
+        change(&mut self.lock_to_write().memory)
     }
 
     fn lock_to_read(&self) -> RwLockReadGuard<'_, State> {
@@ -200,7 +235,7 @@ fn beside_other_tasks<T>(wait: impl FnOnce() -> T) -> T {
 
 #[cfg(test)]
 mod tests {
-    use ingest_core::{Head, Limits};
+    use ingest_core::{Limits, Memory};
     use model::{Labels, Sample, TenantId, Timestamp};
     use runtime::log::{Log, LogSettings};
 
@@ -214,7 +249,7 @@ mod tests {
     fn store(folder: &std::path::Path) -> TenantStore {
         TenantStore::new(
             TenantId::anonymous(),
-            Head::new(Limits::default(), 0),
+            Memory::new(Limits::default(), 0),
             false,
             TenantBlocks::new(folder.join("blocks")),
         )

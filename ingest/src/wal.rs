@@ -1,20 +1,21 @@
-//! From disk to heads at the start, and from heads to disk so that the next start is short.
+//! From disk to memory at the start, and from memory to disk so that the next start is short.
 //!
 //! The folder holds `log/` and, for each tenant, `snapshots/TENANT.records`. A checkpoint rotates the log, writes
-//! the snapshots of all tenants that have changed, and then removes the segments that they cover. A snapshot names
-//! the segment from which its tenant's records in the log go on; what is before is passed over for that tenant.
+//! the snapshots of all open tenants that have changed, and then removes the segments that they cover. A snapshot names
+//! the segment from which its tenant's records in the log go on; what is before is passed over for that tenant. A tenant
+//! of whom the log has nothing behind its snapshot is not read at the start.
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ingest_core::{Head, Limits, RecordKind, SnapshotCursor};
+use ingest_core::{Limits, Memory, RecordKind, Records, SnapshotCursor};
 use model::TenantId;
 use runtime::Trouble;
 use runtime::log::{
-    Log, LogSettings, RecordsFileError, SegmentNumber, SyncPolicy, is_broken_disk, is_want_of_room,
-    read_records, write_records,
+    Log, LogSettings, RecordsFile, RecordsFileError, SegmentNumber, SyncPolicy, is_broken_disk,
+    is_want_of_room, read_records, write_records,
 };
 use tracing::{error, info, warn};
 
@@ -31,98 +32,54 @@ const SNAPSHOT_EXTENSION: &str = "records";
 
 pub(crate) struct Restored {
     pub(crate) log: Log,
-    pub(crate) heads: BTreeMap<TenantId, Head>,
-    pub(crate) snapshot_bytes: u64,
+    /// Of the tenants of which the log has something that their snapshots have not.
+    pub(crate) memories: BTreeMap<TenantId, Memory>,
+    /// The sizes of all snapshots.
+    pub(crate) snapshot_bytes: BTreeMap<TenantId, u64>,
     /// Places of log and snapshots that could not be read. Each is logged; what is around them is there.
     pub(crate) damages: u64,
 }
 
-/// Reads everything back; heads do not know yet which blocks are there. `new_head` makes an empty one.
+/// Reads the log, and the snapshots of those of whom it has something; heads do not know yet which blocks are there.
+/// `new_memory` makes an empty one.
 pub(crate) fn restore(
     folder: &Path,
     sync: SyncPolicy,
     limits: &Limits,
-    new_head: impl Fn(&Limits) -> Head,
+    new_memory: impl Fn(&Limits) -> Memory,
 ) -> Result<Restored, StartError> {
-    let mut heads = BTreeMap::new();
-    let mut covers = BTreeMap::new();
-    let mut snapshot_bytes = 0;
+    let snapshots = Snapshots::new(folder);
     let mut damages = Damages::default();
-    let snapshots = snapshots_folder(folder);
-    let failed = |source| StartError::Folder {
-        path: snapshots.clone(),
-        source,
-    };
-    if let Err(problem) = fs::create_dir_all(&snapshots) {
-        if !is_want_of_room(&problem) {
-            return Err(failed(problem));
-        }
-        error!(path = %snapshots.display(), error = %problem, "there is no room for a folder; the first snapshot makes it");
-    }
-    for (tenant, path) in list_snapshots(&snapshots).map_err(failed)? {
-        let file = match read_records(&path) {
-            Ok(Some(file)) => file,
-            Ok(None) => continue,
-            Err(problem @ RecordsFileError::Damaged { .. }) => {
-                error!(%tenant, error = %problem, "a snapshot cannot be read; it is put aside");
-                damages.count += 1;
-                match put_aside(&path) {
-                    // Nothing overwrites it as long as that is so.
-                    Err(problem) if is_want_of_room(&problem) || is_broken_disk(&problem) => {
-                        warn!(path = %path.display(), error = %problem, "the damaged snapshot could not be put aside");
-                    }
-                    outcome => outcome.map_err(failed)?,
-                }
-                continue;
-            }
-            Err(
-                problem @ (RecordsFileError::Io { .. } | RecordsFileError::NewerVersion { .. }),
-            ) => return Err(problem.into()),
-        };
-        covers.insert(tenant.clone(), file.covers);
-        snapshot_bytes += file.bytes;
-        let mut head = new_head(limits);
-        for record in file {
-            match record {
-                Ok((kind, payload)) => {
-                    replay(&mut head, &tenant, kind, &payload, &mut damages);
-                }
-                Err(problem) => {
-                    error!(%tenant, error = %problem, "a snapshot is damaged; its other series are lost, and the file is kept aside");
-                    damages.count += 1;
-                    keep_aside(&path);
-                }
-            }
-        }
-        heads.insert(tenant, head);
-    }
+    let known = snapshots.list(&mut damages)?;
     let log = Log::open(
         &folder.join("log"),
         &LogSettings {
             sync,
-            segment_min: covers
+            segment_min: known
                 .values()
-                .copied()
+                .map(|(covers, _)| *covers)
                 .max()
                 .unwrap_or(SegmentNumber::FIRST),
             ..LogSettings::default()
         },
     )?;
+    let mut memories = BTreeMap::new();
     for record in log.replay(SegmentNumber::FIRST) {
         match record {
             Ok(record) => {
-                let covered = covers.get(&record.tenant);
-                if covered.is_some_and(|covers| record.segment < *covers) {
+                let covered = known.get(&record.tenant);
+                if covered.is_some_and(|(covers, _)| record.segment < *covers) {
                     continue;
                 }
-                let head = match heads.get_mut(&record.tenant) {
-                    Some(head) => head,
-                    None => heads
-                        .entry(record.tenant.clone())
-                        .or_insert_with(|| new_head(limits)),
-                };
-                let (tenant, payload) = (&record.tenant, &record.payload);
-                replay(head, tenant, record.kind, payload, &mut damages);
+                if !memories.contains_key(&record.tenant) {
+                    let mut memory = new_memory(limits);
+                    damages.count += snapshots.read(&record.tenant, &mut memory)?;
+                    memories.insert(record.tenant.clone(), memory);
+                }
+                if let Some(memory) = memories.get_mut(&record.tenant) {
+                    let (tenant, payload) = (&record.tenant, &record.payload);
+                    replay(memory, tenant, record.kind, payload, &mut damages);
+                }
             }
             Err(problem) => {
                 if let Some(left_out) = damages.next() {
@@ -131,52 +88,160 @@ pub(crate) fn restore(
             }
         }
     }
+    let series = memories.values().map(|memory| memory.head.series_len());
     info!(
-        tenants = heads.len(),
-        series = heads.values().map(Head::series_len).sum::<usize>(),
+        tenants = memories.len(),
+        series = series.sum::<usize>(),
         damages = damages.count,
         "samples were read back"
     );
     Ok(Restored {
         log,
-        heads,
-        snapshot_bytes,
+        memories,
+        snapshot_bytes: known
+            .into_iter()
+            .map(|(tenant, (_, bytes))| (tenant, bytes))
+            .collect(),
         damages: damages.count,
     })
 }
 
-/// Writes the snapshots of all tenants of `stores` that have changed and shortens the log. Answers the bytes written. When it
-/// fails, nothing is lost: the log keeps what the missing snapshots would hold. Blocks.
+/// The folder of all tenants' snapshots.
+pub(crate) struct Snapshots {
+    folder: PathBuf,
+}
+
+impl Snapshots {
+    pub(crate) fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.join("snapshots"),
+        }
+    }
+
+    /// Which there are: from which segment on the log has what they have not, and their sizes.
+    fn list(
+        &self,
+        damages: &mut Damages,
+    ) -> Result<BTreeMap<TenantId, (SegmentNumber, u64)>, StartError> {
+        if let Err(problem) = fs::create_dir_all(&self.folder) {
+            if !is_want_of_room(&problem) {
+                return Err(self.failed(problem));
+            }
+            error!(path = %self.folder.display(), error = %problem, "there is no room for a folder; the first snapshot makes it");
+        }
+        let mut known = BTreeMap::new();
+        let found = list_snapshots(&self.folder).map_err(|problem| self.failed(problem))?;
+        for (tenant, path) in found {
+            if let Some(file) = self.begin(&tenant, &path, damages)? {
+                known.insert(tenant, (file.covers, file.bytes));
+            }
+        }
+        Ok(known)
+    }
+
+    /// Takes a tenant's memory back, as far as it can be read. Answers how many places could not. Blocks.
+    pub(crate) fn read(&self, tenant: &TenantId, memory: &mut Memory) -> Result<u64, StartError> {
+        let mut damages = Damages::default();
+        let path = snapshot_path(&self.folder, tenant);
+        if let Some(file) = self.begin(tenant, &path, &mut damages)? {
+            for record in file {
+                match record {
+                    Ok((kind, payload)) => replay(memory, tenant, kind, &payload, &mut damages),
+                    // What is there may be read another time; a memory without it would be written over it.
+                    Err(
+                        problem @ (RecordsFileError::Io { .. }
+                        | RecordsFileError::NewerVersion { .. }),
+                    ) => return Err(problem.into()),
+                    Err(problem @ RecordsFileError::Damaged { .. }) => {
+                        error!(%tenant, error = %problem, "a snapshot is damaged; its other series are lost, and the file is kept aside");
+                        damages.count += 1;
+                        keep_aside(&path);
+                    }
+                }
+            }
+        }
+        Ok(damages.count)
+    }
+
+    fn begin(
+        &self,
+        tenant: &TenantId,
+        path: &Path,
+        damages: &mut Damages,
+    ) -> Result<Option<RecordsFile>, StartError> {
+        match read_records(path) {
+            Ok(file) => Ok(file),
+            Err(problem @ RecordsFileError::Damaged { .. }) => {
+                error!(%tenant, error = %problem, "a snapshot cannot be read; it is put aside");
+                damages.count += 1;
+                match put_aside(path) {
+                    // Nothing overwrites it as long as that is so.
+                    Err(problem) if is_want_of_room(&problem) || is_broken_disk(&problem) => {
+                        warn!(path = %path.display(), error = %problem, "the damaged snapshot could not be put aside");
+                    }
+                    outcome => outcome.map_err(|problem| self.failed(problem))?,
+                }
+                Ok(None)
+            }
+            Err(
+                problem @ (RecordsFileError::Io { .. } | RecordsFileError::NewerVersion { .. }),
+            ) => Err(problem.into()),
+        }
+    }
+
+    /// Writes a tenant's memory, and answers how many bytes that takes. What the log has of it before `covers` counts
+    /// for nothing then. Blocks.
+    pub(crate) fn write(
+        &self,
+        store: &TenantStore,
+        covers: SegmentNumber,
+    ) -> Result<u64, CheckpointError> {
+        let path = snapshot_path(&self.folder, store.tenant());
+        // There may have been no room for the folder at the start.
+        fs::create_dir_all(&self.folder)
+            .and_then(|()| write_records(&path, covers, store.tenant(), SnapshotParts::of(store)))
+            .map_err(|source| CheckpointError::Snapshot { path, source })
+    }
+
+    pub(crate) fn remove(&self, tenant: &TenantId) -> io::Result<()> {
+        match fs::remove_file(snapshot_path(&self.folder, tenant)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    fn failed(&self, source: io::Error) -> StartError {
+        StartError::Folder {
+            path: self.folder.clone(),
+            source,
+        }
+    }
+}
+
+/// Writes the snapshots of all tenants of `stores` that have changed and shortens the log. Answers whose were written, and
+/// their sizes. When it fails, nothing is lost: the log keeps what the missing snapshots would hold. Blocks.
 pub(crate) fn checkpoint(
-    folder: &Path,
+    snapshots: &Snapshots,
     log: &Log,
     stores: impl FnOnce() -> Vec<Arc<TenantStore>>,
-) -> Result<u64, CheckpointError> {
+) -> Result<Vec<(TenantId, u64)>, CheckpointError> {
     let covers = log.rotate_blocking()?;
     // Only now: whoever comes after this has its records in segments that stay.
     let stores = stores();
-    let snapshots = snapshots_folder(folder);
-    // There may have been no room for it at the start.
-    fs::create_dir_all(&snapshots).map_err(|source| CheckpointError::Snapshot {
-        path: snapshots.clone(),
-        source,
-    })?;
-    let mut bytes = 0;
+    let mut written = Vec::new();
     for store in stores {
         // What stands in older segments has its outcome, so that after this it is in the head.
         store.settle();
         if !store.take_changed() {
             continue;
         }
-        let path = snapshot_path(&snapshots, store.tenant());
-        let written = write_records(&path, covers, store.tenant(), SnapshotParts::of(&store));
-        bytes += written.map_err(|source| {
-            store.mark_changed();
-            CheckpointError::Snapshot { path, source }
-        })?;
+        let bytes = snapshots
+            .write(&store, covers)
+            .inspect_err(|_| store.mark_changed())?;
+        written.push((store.tenant().clone(), bytes));
     }
     log.remove_before(covers).map_err(CheckpointError::Remove)?;
-    Ok(bytes)
+    Ok(written)
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -193,10 +258,12 @@ pub(crate) enum CheckpointError {
     Remove(#[source] io::Error),
 }
 
-/// A tenant's series, some at a time.
+/// A tenant's series, some at a time, and behind them what its senders said besides.
 struct SnapshotParts<'s> {
     store: &'s TenantStore,
     next: Option<SnapshotCursor>,
+    /// The last one first.
+    records: Records,
 }
 
 impl<'s> SnapshotParts<'s> {
@@ -204,6 +271,7 @@ impl<'s> SnapshotParts<'s> {
         Self {
             store,
             next: Some(SnapshotCursor::START),
+            records: Vec::new(),
         }
     }
 }
@@ -212,10 +280,14 @@ impl Iterator for SnapshotParts<'_> {
     type Item = (u8, Vec<u8>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let from = self.next?;
-        let (part, next) = self.store.read(|head| head.snapshot(from, PART_BYTES));
-        self.next = next;
-        let (kind, payload) = part.into_record();
+        if self.records.is_empty() {
+            let from = self.next?;
+            let (part, next) = self.store.look(|memory| memory.snapshot(from, PART_BYTES));
+            self.next = next;
+            self.records = part.into_records();
+            self.records.reverse();
+        }
+        let (kind, payload) = self.records.pop()?;
         Some((kind as u8, payload))
     }
 }
@@ -235,14 +307,14 @@ impl Damages {
     }
 }
 
-fn replay(head: &mut Head, tenant: &TenantId, kind: u8, payload: &[u8], damages: &mut Damages) {
+fn replay(memory: &mut Memory, tenant: &TenantId, kind: u8, payload: &[u8], damages: &mut Damages) {
     let Some(kind) = RecordKind::from_byte(kind) else {
         if let Some(left_out) = damages.next() {
             error!(%tenant, kind, left_out, "a record is of an unknown kind");
         }
         return;
     };
-    match head.replay(kind, payload) {
+    match memory.replay(kind, payload) {
         Ok(0) => {}
         Ok(samples) => {
             if let Some(left_out) = damages.next() {
@@ -271,10 +343,6 @@ fn keep_aside(path: &Path) {
     if let Err(error) = fs::hard_link(path, &aside) {
         warn!(path = %path.display(), %error, "the damaged snapshot cannot be kept: the next one takes its place");
     }
-}
-
-fn snapshots_folder(folder: &Path) -> PathBuf {
-    folder.join("snapshots")
 }
 
 /// A tenant's identifier has no character that a file's name may not have.
@@ -308,12 +376,12 @@ mod tests {
     use std::fs;
     use std::sync::Arc;
 
-    use ingest_core::{Head, Limits, RecordKind};
+    use ingest_core::{Limits, Memory, RecordKind};
     use model::{Labels, Sample, TenantId, Timestamp};
     use runtime::HeardLog;
     use runtime::log::{Log, LogSettings, Record, SegmentNumber, SyncPolicy};
 
-    use super::{checkpoint, restore, write_records};
+    use super::{Snapshots, checkpoint, restore, write_records};
     use crate::tenant_blocks::TenantBlocks;
     use crate::tenant_store::TenantStore;
 
@@ -330,9 +398,9 @@ mod tests {
         log.append(&[record; 3]).unwrap().wait_blocking().unwrap();
         drop(log);
         let heard = HeardLog::start();
-        let new_head = |limits: &Limits| Head::new(limits.clone(), 0);
+        let new_memory = |limits: &Limits| Memory::new(limits.clone(), 0);
         let limits = Limits::default();
-        let restored = restore(folder.path(), SyncPolicy::default(), &limits, new_head).unwrap();
+        let restored = restore(folder.path(), SyncPolicy::default(), &limits, new_memory).unwrap();
         assert_eq!(restored.damages, 3);
         assert_eq!(
             heard.lines(),
@@ -356,22 +424,24 @@ mod tests {
             timestamp: now,
             value: 1.0,
         };
-        let head = || Head::new(Limits::default(), 0);
+        let memory = || Memory::new(Limits::default(), 0);
         let newcomer = Arc::new(TenantStore::new(
             TenantId::anonymous(),
-            head(),
+            memory(),
             false,
             TenantBlocks::new(folder.path().join("blocks")),
         ));
-        checkpoint(folder.path(), &log, || {
+        checkpoint(&Snapshots::new(folder.path()), &log, || {
             let staged = newcomer.stage(&log, |head| head.stage_samples([(&up, sample)], now));
             staged.unwrap().0.unwrap().wait_blocking().unwrap();
             Vec::new()
         })
         .unwrap();
         drop(log);
-        let restored = restore(folder.path(), settings.sync, &Limits::default(), |_| head());
-        assert_eq!(restored.unwrap().heads.len(), 1);
+        let restored = restore(folder.path(), settings.sync, &Limits::default(), |_| {
+            memory()
+        });
+        assert_eq!(restored.unwrap().memories.len(), 1);
     }
 
     /// The next snapshot takes the place of the damaged one, and holds only what could be read of it.
@@ -393,11 +463,14 @@ mod tests {
             fs::write(&path, &bytes).unwrap();
             let aside = path.with_extension("damaged");
             fs::write(&aside, "an older one").unwrap();
-            let new_head = |limits: &Limits| Head::new(limits.clone(), 0);
+            let new_memory = |limits: &Limits| Memory::new(limits.clone(), 0);
             let limits = Limits::default();
             for _ in 0..2 {
-                let restored = restore(folder.path(), SyncPolicy::default(), &limits, new_head);
-                restored.unwrap();
+                let restored = restore(folder.path(), SyncPolicy::default(), &limits, new_memory);
+                assert!(restored.unwrap().memories.is_empty());
+                let mut memory = new_memory(&limits);
+                let snapshots = Snapshots::new(folder.path());
+                snapshots.read(&tenant, &mut memory).unwrap();
             }
             let records = [].into_iter();
             write_records(&path, covers, &tenant, records).unwrap();

@@ -15,7 +15,7 @@ pub use layout::{IncompatibleBuckets, Reconciled};
 pub use sum::HistogramSum;
 
 use crate::go_number::format_g;
-use crate::sample::is_stale_nan;
+use crate::sample::{Sample, is_stale_nan};
 use crate::time::Timestamp;
 
 /// The schema of histograms whose bounds are listed.
@@ -236,6 +236,14 @@ impl Histogram {
     pub fn size(&self) -> usize {
         let buckets = self.positive.len() + self.negative.len();
         size_of::<Self>() + buckets * size_of::<Bucket>() + self.custom_values.len() * 8
+    }
+}
+
+impl HistogramSample {
+    /// What it takes in memory, counted in floats with their times.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        1 + self.histogram.size() / size_of::<Sample>()
     }
 }
 

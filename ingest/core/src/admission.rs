@@ -7,6 +7,7 @@ use crate::decode::{FlawKind, HistogramError, SymbolError};
 use crate::exemplar_error::ExemplarError;
 use crate::label_bytes::{LabelError, shortened};
 use crate::limits::SizeError;
+use crate::metadata_refused::MetadataRefused;
 
 /// What happens to a request of which one sample is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +150,7 @@ pub struct Report {
     pub unknown_series: Vec<usize>,
     /// Exemplars that are kept, those that repeat the newest one of their series among them.
     pub exemplars: usize,
+    pub refused_metadata: MetadataRefused,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

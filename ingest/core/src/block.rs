@@ -2,7 +2,7 @@
 //!
 //! Bytes come in and go out by [`BlockFile`] and [`BlockOutput`]; the files are the shell's. A [`Block`] holds places
 //! of its index and reads all else by ranges. [`MergedSeries`] makes several blocks one, [`plan_compaction`] says
-//! which, [`past_retention`] and [`past_size`] say which go.
+//! which, [`past_retention`], [`ended_before`] and [`past_size`] say which go.
 mod castagnoli;
 mod file;
 mod index;
@@ -23,7 +23,9 @@ pub use file::{BlockError, BlockFault, BlockFile, FileFault, FileName};
 pub use layout::{BlockChunk, Encoding};
 pub use merge::{MergeError, MergedSeries};
 pub use meta::{BlockMeta, BlockParent, BlockStats, MetaError};
-pub use plan::{StoredBlock, block_ranges, past_retention, past_size, plan_compaction};
+pub use plan::{
+    StoredBlock, block_ranges, ended_before, past_retention, past_size, plan_compaction,
+};
 pub use reader::{Block, BlockSeries, BlockWalk, SelectError, Selected, WalkedSeries};
 pub use tombstones::empty_tombstones;
 pub use ulid::Ulid;

@@ -1,4 +1,6 @@
 //! Exemplars: what was sent about single samples, mostly the trace that one belongs to. The newest ones of a tenant.
+use std::cmp::Ordering;
+use std::collections::vec_deque::Iter;
 use std::collections::{HashMap, VecDeque};
 
 use foldhash::quality::FixedState;
@@ -21,7 +23,10 @@ pub type SeriesExemplar = (Labels, Exemplar);
 
 /// The exemplars of a request which was admitted; those of series that there are not are counted in its report.
 #[must_use]
-pub fn take_exemplars(request: &WriteRequest<'_>, report: &mut Report) -> Vec<SeriesExemplar> {
+pub(crate) fn take_exemplars(
+    request: &WriteRequest<'_>,
+    report: &mut Report,
+) -> Vec<SeriesExemplar> {
     let mut taken = Vec::with_capacity(request.exemplars().len());
     for sent in request.exemplars() {
         let is_unknown = report.unknown_series.binary_search(&sent.series).is_ok();
@@ -59,6 +64,15 @@ pub struct ExemplarRing {
     by_series: HashMap<Labels, VecDeque<Exemplar>, FixedState>,
     /// The series of each exemplar, in the order in which they came.
     arrivals: VecDeque<Labels>,
+    /// Of series with exemplars that wait for the log.
+    pending: HashMap<Labels, Pending, FixedState>,
+}
+
+/// The newest exemplar of a series that waits for the log, and how many wait.
+#[derive(Debug)]
+struct Pending {
+    newest: Exemplar,
+    count: usize,
 }
 
 impl ExemplarRing {
@@ -69,17 +83,70 @@ impl ExemplarRing {
             exemplars_max,
             by_series: HashMap::with_hasher(FixedState::with_seed(seed)),
             arrivals: VecDeque::new(),
+            pending: HashMap::with_hasher(FixedState::with_seed(seed)),
         }
     }
 
-    /// Takes one more of `series`, in the order of time; one that repeats the newest changes nothing. `newest` is the
-    /// latest time that is taken.
-    pub fn add(
+    /// Admits those of a request, says in its report what became of them, and answers with those that are new, which
+    /// the log must have. They come back by `commit` or `abort`. `newest` is the latest time that is taken.
+    pub(crate) fn stage(
         &mut self,
-        series: &Labels,
-        exemplar: Exemplar,
+        exemplars: Vec<SeriesExemplar>,
         newest: Timestamp,
-    ) -> Result<(), ExemplarError> {
+        report: &mut Report,
+    ) -> Vec<SeriesExemplar> {
+        let mut staged = Vec::with_capacity(exemplars.len());
+        for (series, exemplar) in exemplars {
+            match self.judge(&series, &exemplar, newest) {
+                Ok(is_new) => {
+                    report.exemplars += 1;
+                    if is_new {
+                        let pending = self.pending.entry(series.clone());
+                        let pending = pending.or_insert_with(|| Pending {
+                            newest: exemplar.clone(),
+                            count: 0,
+                        });
+                        pending.newest = exemplar.clone();
+                        pending.count += 1;
+                        staged.push((series, exemplar));
+                    }
+                }
+                Err(error) => report.refuse(Reason::Exemplar(error), 1, || series.to_string()),
+            }
+        }
+        staged
+    }
+
+    /// The log has them.
+    pub(crate) fn commit(&mut self, staged: Vec<SeriesExemplar>) {
+        for (series, exemplar) in staged {
+            self.end_pending(&series);
+            self.push(series, exemplar);
+        }
+    }
+
+    /// The log does not have them, and never will.
+    pub(crate) fn abort(&mut self, staged: &[SeriesExemplar]) {
+        for (series, _) in staged {
+            self.end_pending(series);
+        }
+    }
+
+    /// Takes one back that was logged; one that is there already is passed over.
+    pub(crate) fn replay(&mut self, series: Labels, exemplar: Exemplar) {
+        let is_new = self.judge(&series, &exemplar, Timestamp::MAX);
+        if is_new == Ok(true) {
+            self.push(series, exemplar);
+        }
+    }
+
+    /// Whether it is new: one that repeats the newest of its series changes nothing.
+    fn judge(
+        &self,
+        series: &Labels,
+        exemplar: &Exemplar,
+        newest: Timestamp,
+    ) -> Result<bool, ExemplarError> {
         if self.exemplars_max == 0 {
             return Err(ExemplarError::Disabled);
         }
@@ -95,38 +162,52 @@ impl ExemplarRing {
         if label_chars > LABEL_CHARS_MAX {
             return Err(ExemplarError::LabelsTooLong);
         }
-        if let Some(last) = self.by_series.get(series).and_then(VecDeque::back) {
-            if *last == exemplar {
-                return Ok(());
-            }
-            if is_before(&exemplar, last) {
-                return Err(ExemplarError::OutOfOrder);
+        let pending = self.pending.get(series).map(|pending| &pending.newest);
+        let last = pending.or_else(|| self.by_series.get(series).and_then(VecDeque::back));
+        match last {
+            Some(last) => match order(exemplar, last) {
+                Ordering::Equal => Ok(false),
+                Ordering::Greater => Ok(true),
+                Ordering::Less => Err(ExemplarError::OutOfOrder),
+            },
+            None => Ok(true),
+        }
+    }
+
+    fn end_pending(&mut self, series: &Labels) {
+        if let Some(pending) = self.pending.get_mut(series) {
+            pending.count -= 1;
+            if pending.count == 0 {
+                self.pending.remove(series);
             }
         }
+    }
+
+    fn push(&mut self, series: Labels, exemplar: Exemplar) {
+        self.arrivals.push_back(series.clone());
         self.by_series
-            .entry(series.clone())
+            .entry(series)
             .or_default()
             .push_back(exemplar);
-        self.arrivals.push_back(series.clone());
         while self.arrivals.len() > self.exemplars_max {
             self.drop_oldest();
         }
-        Ok(())
     }
 
-    /// Takes those of a request, and says in its report what became of them.
-    pub fn add_all(
-        &mut self,
-        exemplars: Vec<SeriesExemplar>,
-        newest: Timestamp,
-        report: &mut Report,
-    ) {
-        for (series, exemplar) in exemplars {
-            match self.add(&series, exemplar, newest) {
-                Ok(()) => report.exemplars += 1,
-                Err(error) => report.refuse(Reason::Exemplar(error), 1, || series.to_string()),
-            }
-        }
+    /// All of them, in the order in which they came.
+    pub(crate) fn in_order(&self) -> Vec<SeriesExemplar> {
+        let mut lists: HashMap<&Labels, Iter<'_, Exemplar>> =
+            HashMap::with_capacity(self.by_series.len());
+        let next = self.arrivals.iter().filter_map(|series| {
+            let list = lists.entry(series).or_insert_with(|| {
+                self.by_series
+                    .get(series)
+                    .map(VecDeque::iter)
+                    .unwrap_or_default()
+            });
+            Some((series.clone(), list.next()?.clone()))
+        });
+        next.collect()
     }
 
     /// Of the series that match one of the selectors, those from `start` to `end`, both included; sorted by series.
@@ -177,14 +258,19 @@ impl ExemplarRing {
 }
 
 /// By time, then value, then the hash of the labels: several of one time are possible.
-fn is_before(exemplar: &Exemplar, last: &Exemplar) -> bool {
-    if exemplar.timestamp != last.timestamp {
-        return exemplar.timestamp < last.timestamp;
-    }
-    if exemplar.value == last.value {
-        return exemplar.labels.xxhash64() < last.labels.xxhash64();
-    }
-    exemplar.value < last.value
+fn order(left: &Exemplar, right: &Exemplar) -> Ordering {
+    let hashes = || left.labels.xxhash64().cmp(&right.labels.xxhash64());
+    let times = left.timestamp.cmp(&right.timestamp);
+    // Go's order but for NaN, which has a place too, so that a replay finds what is there already.
+    times
+        .then_with(|| left.value.total_cmp(&right.value))
+        .then_with(|| {
+            if left.labels == right.labels {
+                Ordering::Equal
+            } else {
+                hashes()
+            }
+        })
 }
 
 #[cfg(test)]
@@ -192,6 +278,7 @@ mod tests {
     use model::{Labels, MatchOp, Matcher, MatcherDialect, Timestamp};
 
     use super::{Exemplar, ExemplarRing};
+    use crate::admission::{Reason, Report};
     use crate::exemplar_error::ExemplarError;
 
     fn series(name: &str) -> Labels {
@@ -203,6 +290,23 @@ mod tests {
             labels: Labels::from_pairs([("trace_id", trace)]),
             value,
             timestamp: Timestamp::from_secs(second),
+        }
+    }
+
+    /// As a request of one that the log has.
+    fn add(
+        ring: &mut ExemplarRing,
+        name: &str,
+        exemplar: Exemplar,
+        newest: Timestamp,
+    ) -> Result<(), ExemplarError> {
+        let mut report = Report::default();
+        let staged = ring.stage(vec![(series(name), exemplar)], newest, &mut report);
+        ring.commit(staged);
+        match report.refused.into_keys().next() {
+            Some(Reason::Exemplar(error)) => Err(error),
+            Some(other) => panic!("{other}"),
+            None => Ok(()),
         }
     }
 
@@ -231,14 +335,13 @@ mod tests {
         let mut ring = ExemplarRing::new(3, 1);
         let newest = Timestamp::from_secs(100);
         for (name, trace, second) in [("b", "1", 1), ("a", "2", 2), ("b", "3", 3), ("b", "4", 4)] {
-            let added = ring.add(&series(name), exemplar(trace, 1.0, second), newest);
+            let added = add(&mut ring, name, exemplar(trace, 1.0, second), newest);
             assert_eq!(added, Ok(()));
         }
         assert_eq!(shown(&ring, ".+", 0, 9), ["a:2", "b:3,4"]);
         assert_eq!(shown(&ring, "b", 3, 3), ["b:3"]);
         assert_eq!(shown(&ring, "a", 3, 9), [""; 0]);
-        ring.add(&series("b"), exemplar("5", 1.0, 5), newest)
-            .unwrap();
+        add(&mut ring, "b", exemplar("5", 1.0, 5), newest).unwrap();
         assert_eq!(shown(&ring, ".+", 0, 9), ["b:3,4,5"]);
         assert_eq!(
             ring.by_series.len(),
@@ -260,17 +363,46 @@ mod tests {
             (exemplar("c", 0.0, 11), Ok(())),
             (exemplar(&long, 0.0, 12), Err(ExemplarError::LabelsTooLong)),
             (exemplar(&long[1..], 0.0, 12), Ok(())),
+            (exemplar("c", f64::NAN, 13), Ok(())),
+            (exemplar("c", f64::NAN, 13), Ok(())),
+            (exemplar("c", 0.0, 13), Err(ExemplarError::OutOfOrder)),
             (exemplar("c", 0.0, 101), Err(ExemplarError::TooFarInFuture)),
         ] {
-            let added = ring.add(&series("s"), exemplar.clone(), Timestamp::from_secs(100));
+            let added = add(&mut ring, "s", exemplar.clone(), Timestamp::from_secs(100));
             assert_eq!(added, outcome, "{exemplar:?}");
         }
-        assert_eq!(ring.len(), 4);
-        let none = ExemplarRing::new(0, 1).add(
-            &series("s"),
+        assert_eq!(ring.len(), 5);
+        let mut none = ExemplarRing::new(0, 1);
+        let added = add(
+            &mut none,
+            "s",
             exemplar("a", 1.0, 1),
             Timestamp::from_secs(100),
         );
-        assert_eq!(none, Err(ExemplarError::Disabled));
+        assert_eq!(added, Err(ExemplarError::Disabled));
+    }
+
+    /// The log decides, and what is judged meanwhile is judged by what waits for it.
+    #[test]
+    fn what_waits_for_the_log_is_not_seen_and_counts_for_the_order() {
+        let mut ring = ExemplarRing::new(100, 1);
+        let newest = Timestamp::from_secs(100);
+        let stage = |ring: &mut ExemplarRing, second| {
+            let mut report = Report::default();
+            let sent = vec![(series("s"), exemplar("a", 1.0, second))];
+            let staged = ring.stage(sent, newest, &mut report);
+            (staged, report.exemplars)
+        };
+        let (first, _) = stage(&mut ring, 10);
+        let (second, _) = stage(&mut ring, 12);
+        let (repeated, kept) = stage(&mut ring, 12);
+        assert_eq!((repeated.len(), kept), (0, 1));
+        assert_eq!(stage(&mut ring, 11).1, 0);
+        assert!(ring.is_empty());
+        ring.commit(first);
+        ring.abort(&second);
+        assert_eq!(ring.len(), 1);
+        assert!(ring.pending.is_empty());
+        assert_eq!(stage(&mut ring, 11).1, 1);
     }
 }

@@ -412,10 +412,14 @@ impl Head {
         let max = series().filter_map(Series::last_time).max()?;
         let range = BLOCK_RANGE.as_millis() as i64;
         let span = max.as_millis().saturating_sub(min.as_millis());
-        (span > range / 2 * 3).then(|| {
-            let begin = min.as_millis().div_euclid(range).saturating_mul(range);
-            Timestamp::from_millis(begin.saturating_add(range))
-        })
+        (span > range / 2 * 3).then(|| range_end(min))
+    }
+
+    /// Where the range of the oldest sample ends.
+    #[must_use]
+    pub fn oldest_range_end(&self) -> Option<Timestamp> {
+        let series = self.series.iter_from(SeriesId(0)).map(|(_, series)| series);
+        series.filter_map(Series::first_time).min().map(range_end)
     }
 
     /// From now on no sample before `horizon` is admitted in order, as long as it is not older than one before.
@@ -693,6 +697,8 @@ impl Head {
                     self.restore(id, bytes, chunks);
                 })?;
             }
+            // Kept beside the head.
+            RecordKind::Exemplars | RecordKind::Metadata => {}
         }
         Ok(undefined)
     }
@@ -902,6 +908,12 @@ impl Head {
         self.next_id = first_new;
         Err(error)
     }
+}
+
+fn range_end(at: Timestamp) -> Timestamp {
+    let range = BLOCK_RANGE.as_millis() as i64;
+    let begin = at.as_millis().div_euclid(range).saturating_mul(range);
+    Timestamp::from_millis(begin.saturating_add(range))
 }
 
 /// How far a snapshot has come.

@@ -14,7 +14,9 @@ mod histogram_record;
 mod index;
 mod label_bytes;
 mod limits;
+mod memory;
 mod metadata;
+mod metadata_refused;
 mod metric_kind;
 mod newest;
 mod open_chunk;
@@ -22,6 +24,7 @@ mod out_of_order;
 mod points;
 mod postings;
 mod record;
+mod said_record;
 mod series;
 mod series_set;
 mod stage;
@@ -35,7 +38,8 @@ pub use block::{
     Block, BlockChunk, BlockError, BlockFault, BlockFile, BlockMeta, BlockOutput, BlockParent,
     BlockSeries, BlockStats, BlockWalk, BlockWriter, ChunkToWrite, Encoding, FileFault, FileName,
     MergeError, MergedSeries, MetaError, SelectError, Selected, StoredBlock, Ulid, WalkedSeries,
-    WriteBlockError, block_ranges, empty_tombstones, past_retention, past_size, plan_compaction,
+    WriteBlockError, block_ranges, empty_tombstones, ended_before, past_retention, past_size,
+    plan_compaction,
 };
 pub use chunk::{Chunk, ChunkError, ChunkSamples, OpenChunk, SAMPLES_PER_CHUNK};
 pub use decode::{
@@ -44,14 +48,16 @@ pub use decode::{
     expanded_len,
 };
 pub use exemplar_error::ExemplarError;
-pub use exemplars::{Exemplar, ExemplarRing, SeriesExemplar, take_exemplars};
+pub use exemplars::{Exemplar, ExemplarRing, SeriesExemplar};
 pub use head::{Head, HeadStats, SnapshotCursor, SnapshotPart};
 pub use histogram_chunk::{
     HISTOGRAMS_PER_CHUNK, HistogramEncoding, HistogramSamples, NotAppendable, OpenHistogramChunk,
 };
 pub use label_bytes::{LabelError, LabelHasher};
 pub use limits::{Limits, SizeError};
-pub use metadata::{Metadata, MetadataRefused, MetadataTable};
+pub use memory::{Memory, MemoryPart, StagedWrite};
+pub use metadata::{Metadata, MetadataTable, SaidMetadata, StagedMetadata};
+pub use metadata_refused::MetadataRefused;
 pub use metric_kind::MetricKind;
 pub use model::protobuf::WireError;
 pub use out_of_order::settle_late;

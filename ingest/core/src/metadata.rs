@@ -6,6 +6,7 @@ use foldhash::quality::FixedState;
 use model::Timestamp;
 
 use crate::decode::{Protocol, SentMetadata};
+use crate::metadata_refused::MetadataRefused;
 use crate::metric_kind::MetricKind;
 
 /// Of one tenant, with what the table itself takes: some ten thousand metrics with their help texts.
@@ -14,6 +15,8 @@ const BYTES_MAX: usize = 16 * 1024 * 1024;
 const ENTRIES_MAX: usize = 8;
 /// Name, help text and unit together.
 const ENTRY_BYTES_MAX: usize = 16 * 1024;
+/// So long it may have been heard of without the log's knowing: a sender says everything every minute.
+const LOGGED_EVERY: Duration = Duration::from_secs(3600);
 /// What an entry takes beside its texts.
 const ENTRY_BYTES: usize = 96;
 
@@ -24,6 +27,8 @@ pub struct Metadata {
     pub help: String,
     pub unit: String,
     heard: Timestamp,
+    /// As far as the log knows.
+    logged: Timestamp,
 }
 
 /// All metrics of one tenant.
@@ -31,15 +36,27 @@ pub struct Metadata {
 pub struct MetadataTable {
     metrics: HashMap<String, Vec<Metadata>, FixedState>,
     bytes: usize,
+    /// Of what waits for the log.
+    pending_bytes: usize,
 }
 
-/// How many descriptions a request had that are not kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MetadataRefused {
-    /// Without a name, or not in UTF-8.
-    pub malformed: usize,
-    /// Past a bound.
-    pub too_much: usize,
+/// What was said about one metric, as the log has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SaidMetadata {
+    pub(crate) metric: String,
+    pub(crate) kind: MetricKind,
+    pub(crate) help: String,
+    pub(crate) unit: String,
+    pub(crate) heard: Timestamp,
+}
+
+/// What of a request the log must have.
+#[derive(Debug, Default)]
+pub struct StagedMetadata {
+    pub(crate) said: Vec<SaidMetadata>,
+    pub(crate) refused: MetadataRefused,
+    /// Room that is kept free for it.
+    bytes: usize,
 }
 
 impl MetadataTable {
@@ -49,17 +66,19 @@ impl MetadataTable {
         Self {
             metrics: HashMap::with_hasher(FixedState::with_seed(seed)),
             bytes: 0,
+            pending_bytes: 0,
         }
     }
 
-    /// Takes in what a request says.
-    pub fn hear(
+    /// Admits what a request says. What is new comes back by `commit` or `abort`, when the log has it or never will; of
+    /// what is known the log learns every hour that it was heard of.
+    pub(crate) fn stage(
         &mut self,
         protocol: Protocol,
         all: &[SentMetadata<'_>],
         now: Timestamp,
-    ) -> MetadataRefused {
-        let mut refused = MetadataRefused::default();
+    ) -> StagedMetadata {
+        let mut staged = StagedMetadata::default();
         for sent in all {
             // Of 2.0 every series says something, if only that nothing is known.
             let says_nothing =
@@ -74,13 +93,130 @@ impl MetadataTable {
                         Protocol::V1 => metric,
                         Protocol::V2 => family(metric, sent.kind),
                     };
-                    let is_kept = self.keep(metric, sent.kind, help, unit, now);
-                    refused.too_much += usize::from(!is_kept);
+                    self.stage_one(&mut staged, metric, sent.kind, help, unit, now);
                 }
-                _ => refused.malformed += 1,
+                _ => staged.refused.malformed += 1,
             }
         }
-        refused
+        staged
+    }
+
+    fn stage_one(
+        &mut self,
+        staged: &mut StagedMetadata,
+        metric: &str,
+        kind: MetricKind,
+        help: &str,
+        unit: &str,
+        now: Timestamp,
+    ) {
+        match self.find(metric, kind, help, unit) {
+            Some(known) => {
+                known.heard = known.heard.max(now);
+                if now.saturating_since(known.logged) < LOGGED_EVERY {
+                    return;
+                }
+            }
+            None => {
+                let bytes = entry_bytes(metric, help, unit);
+                let taken = self.bytes + self.pending_bytes;
+                if bytes > ENTRY_BYTES_MAX || taken + bytes > BYTES_MAX {
+                    staged.refused.too_much += 1;
+                    return;
+                }
+                self.pending_bytes += bytes;
+                staged.bytes += bytes;
+            }
+        }
+        staged.said.push(SaidMetadata {
+            metric: metric.to_owned(),
+            kind,
+            help: help.to_owned(),
+            unit: unit.to_owned(),
+            heard: now,
+        });
+    }
+
+    /// The log has it.
+    pub(crate) fn commit(&mut self, staged: StagedMetadata) {
+        self.pending_bytes -= staged.bytes;
+        for said in staged.said {
+            self.replay(said);
+        }
+    }
+
+    /// The log does not have it, and never will.
+    pub(crate) fn abort(&mut self, staged: &StagedMetadata) {
+        self.pending_bytes -= staged.bytes;
+    }
+
+    /// Takes back what was logged; past the bound of bytes it is forgotten.
+    pub(crate) fn replay(&mut self, said: SaidMetadata) {
+        if let Some(known) = self.find(&said.metric, said.kind, &said.help, &said.unit) {
+            known.heard = known.heard.max(said.heard);
+            known.logged = known.logged.max(said.heard);
+            return;
+        }
+        let bytes = entry_bytes(&said.metric, &said.help, &said.unit);
+        if bytes > ENTRY_BYTES_MAX || self.bytes + bytes > BYTES_MAX {
+            return;
+        }
+        self.bytes += bytes;
+        let SaidMetadata {
+            metric,
+            kind,
+            help,
+            unit,
+            heard,
+        } = said;
+        let metric_bytes = metric.len();
+        let entries = self.metrics.entry(metric).or_default();
+        if entries.len() == ENTRIES_MAX {
+            let oldest = (0..ENTRIES_MAX).min_by_key(|place| entries[*place].heard);
+            let oldest = entries.remove(oldest.unwrap_or(0));
+            self.bytes -= ENTRY_BYTES + metric_bytes + oldest.help.len() + oldest.unit.len();
+        }
+        entries.push(Metadata {
+            kind,
+            help,
+            unit,
+            heard,
+            logged: heard,
+        });
+    }
+
+    fn find(
+        &mut self,
+        metric: &str,
+        kind: MetricKind,
+        help: &str,
+        unit: &str,
+    ) -> Option<&mut Metadata> {
+        let entries = self.metrics.get_mut(metric)?;
+        entries
+            .iter_mut()
+            .find(|entry| entry.kind == kind && entry.help == help && entry.unit == unit)
+    }
+
+    /// All of it, by metric; of one metric in the order in which it was heard first.
+    pub(crate) fn all(&self) -> Vec<SaidMetadata> {
+        let listed = self.list(None, usize::MAX, usize::MAX).into_iter();
+        listed
+            .flat_map(|(metric, entries)| {
+                entries.iter().map(|entry| SaidMetadata {
+                    metric: metric.to_owned(),
+                    kind: entry.kind,
+                    help: entry.help.clone(),
+                    unit: entry.unit.clone(),
+                    heard: entry.heard,
+                })
+            })
+            .collect()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.metrics.is_empty()
     }
 
     /// Metrics by name, at most `metrics_max`, and of each at most `entries_max` entries; of `metric` alone where it is
@@ -127,48 +263,6 @@ impl MetadataTable {
         });
         self.bytes = bytes;
     }
-
-    fn keep(
-        &mut self,
-        metric: &str,
-        kind: MetricKind,
-        help: &str,
-        unit: &str,
-        now: Timestamp,
-    ) -> bool {
-        let known = self.metrics.get_mut(metric);
-        if let Some(entries) = &known
-            && let Some(place) = entries
-                .iter()
-                .position(|entry| entry.kind == kind && entry.help == help && entry.unit == unit)
-        {
-            if let Some(entries) = known {
-                entries[place].heard = now;
-            }
-            return true;
-        }
-        let bytes = entry_bytes(metric, help, unit);
-        if bytes > ENTRY_BYTES_MAX || self.bytes + bytes > BYTES_MAX {
-            return false;
-        }
-        self.bytes += bytes;
-        let entries = match known {
-            Some(entries) => entries,
-            None => self.metrics.entry(metric.to_owned()).or_default(),
-        };
-        if entries.len() == ENTRIES_MAX {
-            let oldest = (0..ENTRIES_MAX).min_by_key(|place| entries[*place].heard);
-            let oldest = entries.remove(oldest.unwrap_or(0));
-            self.bytes -= entry_bytes(metric, &oldest.help, &oldest.unit);
-        }
-        entries.push(Metadata {
-            kind,
-            help: help.to_owned(),
-            unit: unit.to_owned(),
-            heard: now,
-        });
-        true
-    }
 }
 
 fn entry_bytes(metric: &str, help: &str, unit: &str) -> usize {
@@ -200,8 +294,9 @@ mod tests {
 
     use model::Timestamp;
 
-    use super::{BYTES_MAX, ENTRIES_MAX, ENTRY_BYTES_MAX, MetadataRefused, MetadataTable};
+    use super::{BYTES_MAX, ENTRIES_MAX, ENTRY_BYTES_MAX, LOGGED_EVERY, MetadataTable};
     use crate::decode::{Protocol, SentMetadata};
+    use crate::metadata_refused::MetadataRefused;
     use crate::metric_kind::MetricKind;
 
     const NOW: Timestamp = Timestamp::from_secs(1_000_000);
@@ -213,6 +308,20 @@ mod tests {
             help: help.as_bytes(),
             unit: b"",
         }
+    }
+
+    /// As a request that the log has.
+    fn hear(
+        table: &mut MetadataTable,
+        protocol: Protocol,
+        all: &[SentMetadata<'_>],
+        now: Timestamp,
+    ) -> MetadataRefused {
+        let staged = table.stage(protocol, all, now);
+        let refused = staged.refused;
+        table.commit(staged);
+        assert_eq!(table.pending_bytes, 0);
+        refused
     }
 
     fn listed(table: &MetadataTable) -> Vec<String> {
@@ -234,7 +343,7 @@ mod tests {
             sent("up", MetricKind::Counter, "a"),
             sent("down", MetricKind::Unknown, ""),
         ];
-        let refused = table.hear(Protocol::V1, &said, NOW);
+        let refused = hear(&mut table, Protocol::V1, &said, NOW);
         assert_eq!(refused, MetadataRefused::default());
         assert_eq!(
             listed(&table),
@@ -263,7 +372,7 @@ mod tests {
             sent("_sum", MetricKind::Summary, "x"),
             sent("nothing", MetricKind::Unknown, ""),
         ];
-        table.hear(Protocol::V2, &said, NOW);
+        hear(&mut table, Protocol::V2, &said, NOW);
         assert_eq!(
             listed(&table),
             [
@@ -288,7 +397,7 @@ mod tests {
             },
             sent("up", MetricKind::Gauge, &long),
         ];
-        let refused = table.hear(Protocol::V1, &said, NOW);
+        let refused = hear(&mut table, Protocol::V1, &said, NOW);
         assert_eq!((refused.malformed, refused.too_much), (2, 1));
         let help = "x".repeat(ENTRY_BYTES_MAX / 2);
         let names: Vec<String> = (0..BYTES_MAX / help.len())
@@ -298,18 +407,42 @@ mod tests {
             .iter()
             .map(|name| sent(name, MetricKind::Gauge, &help))
             .collect();
-        let refused = table.hear(Protocol::V1, &said, NOW);
+        let refused = hear(&mut table, Protocol::V1, &said, NOW);
         let kept = listed(&table).len();
         assert!(refused.too_much > 0);
         assert_eq!(kept + refused.too_much, said.len());
         // What is known already needs no room, and what was forgotten gives it back.
         assert_eq!(
-            table.hear(Protocol::V1, &said[..1], NOW),
+            hear(&mut table, Protocol::V1, &said[..1], NOW),
             MetadataRefused::default()
         );
         table.forget(NOW + Duration::from_secs(10), Duration::from_secs(5));
         assert_eq!(listed(&table).len(), 0);
         assert_eq!(table.bytes, 0);
+    }
+
+    /// A refreshed entry costs the log something, so it is told seldom.
+    #[test]
+    fn the_log_hears_of_what_is_new_and_seldom_of_the_rest() {
+        let mut table = MetadataTable::new(1);
+        let said = [sent("up", MetricKind::Gauge, "a")];
+        let mut records = |now, is_logged: bool| {
+            let staged = table.stage(Protocol::V1, &said, now);
+            let count = staged.said.len();
+            if is_logged {
+                table.commit(staged);
+            } else {
+                table.abort(&staged);
+            }
+            (count, listed(&table).len(), table.pending_bytes)
+        };
+        let minute = Duration::from_secs(60);
+        assert_eq!(records(NOW, false), (1, 0, 0));
+        assert_eq!(records(NOW, true), (1, 1, 0));
+        assert_eq!(records(NOW + minute, true), (0, 1, 0));
+        assert_eq!(records(NOW + LOGGED_EVERY, false), (1, 1, 0));
+        assert_eq!(records(NOW + LOGGED_EVERY + minute, true), (1, 1, 0));
+        assert_eq!(records(NOW + LOGGED_EVERY + minute, true), (0, 1, 0));
     }
 
     #[test]
@@ -318,14 +451,21 @@ mod tests {
         let at = |second| NOW + Duration::from_secs(second);
         for number in 0..ENTRIES_MAX as u64 {
             let help = number.to_string();
-            table.hear(
+            hear(
+                &mut table,
                 Protocol::V1,
                 &[sent("up", MetricKind::Gauge, &help)],
                 at(number),
             );
         }
-        table.hear(Protocol::V1, &[sent("up", MetricKind::Gauge, "0")], at(100));
-        table.hear(
+        hear(
+            &mut table,
+            Protocol::V1,
+            &[sent("up", MetricKind::Gauge, "0")],
+            at(100),
+        );
+        hear(
+            &mut table,
             Protocol::V1,
             &[sent("up", MetricKind::Gauge, "new")],
             at(101),

@@ -26,17 +26,19 @@ pub(crate) struct PointWindow {
 
 impl Points {
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.samples.len() + self.histograms.len()
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty() && self.histograms.is_empty()
     }
 
+    /// Counted in floats.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    pub fn weight(&self) -> usize {
+        let histograms = self.histograms.iter().map(HistogramSample::weight);
+        self.samples.len() + histograms.sum::<usize>()
     }
 
     /// Adds what `window` and `wanted` let in of a chunk whose points are later than those that are there. Each takes
-    /// one of what is `left`.
+    /// its weight of what is `left`.
     pub(crate) fn add_chunk(
         &mut self,
         (encoding, bytes): (Encoding, &[u8]),
@@ -69,7 +71,7 @@ impl Points {
                 break;
             }
             if sample.timestamp > after && wanted(sample.timestamp) {
-                *left = left.checked_sub(1).ok_or(TooManyPoints)?;
+                *left = left.checked_sub(sample.weight()).ok_or(TooManyPoints)?;
                 self.histograms.push(sample);
             }
         }

@@ -19,6 +19,7 @@
 //! start times   (2 × id + 1 where only of this sample, time zigzag, start zigzag)…, in varints
 //! cuts          (what u8, number varint)…: what is in blocks, see [`Cut`]; behind the end of a cut in order as zigzag
 //!                 varint the block's ULID as text
+//! exemplars, metadata    what senders say besides; they name their series and metrics in full (`said_record.rs`)
 //! ```
 //! Equal times and neighbouring ids are the rule, and counters are mostly small whole numbers, so that a sample
 //! takes 3 to 6 bytes.
@@ -51,6 +52,8 @@ pub enum RecordKind {
     LateChunks = 8,
     Cuts = 9,
     StartTimes = 10,
+    Exemplars = 16,
+    Metadata = 17,
 }
 
 impl RecordKind {
@@ -67,6 +70,8 @@ impl RecordKind {
             Self::LateChunks,
             Self::Cuts,
             Self::StartTimes,
+            Self::Exemplars,
+            Self::Metadata,
         ]
         .into_iter()
         .find(|kind| *kind as u8 == byte)

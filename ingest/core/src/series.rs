@@ -242,7 +242,8 @@ impl Series {
     /// What came in order at this time.
     pub(crate) fn find(&self, at: Timestamp) -> Option<Newest> {
         let before = at - Duration::from_millis(1);
-        let points = self.view(before, at).points(before, at, &mut 1).ok()?;
+        let mut left = usize::MAX;
+        let points = self.view(before, at).points(before, at, &mut left).ok()?;
         let float = points.samples.first().map(|sample| (*sample).into());
         float.or_else(|| {
             let sample = points.histograms.first()?;

@@ -49,4 +49,6 @@ pub enum EvalError {
     Read(ReadError),
     #[error("query processing would load too many samples into memory in query execution")]
     TooManySamples,
+    #[error("query processing would load too many bytes into memory in query execution")]
+    TooManyBytes,
 }

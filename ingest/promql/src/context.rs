@@ -1,7 +1,7 @@
 //! What holds for a whole run of a query: its times, its bounds, what it has used of them.
 use std::cell::Cell;
 
-use model::Timestamp;
+use model::{Labels, Timestamp};
 
 use crate::answer::EvalError;
 use crate::ast::{
@@ -25,7 +25,14 @@ pub(crate) struct Context<'a> {
     samples: Cell<usize>,
     /// Done since somebody was asked last whether the query is still wanted.
     work: Cell<usize>,
+    /// Beside the samples.
+    label_bytes: Cell<usize>,
 }
+
+/// A float with its time; histograms are counted by what they take.
+const SAMPLE_BYTES: usize = 16;
+/// What a series takes beside its labels' text and its samples.
+const SERIES_BYTES: usize = 128;
 
 impl<'a> Context<'a> {
     pub(crate) fn new(limits: &'a QueryLimits<'a>, query: Steps, end: i64, step: i64) -> Self {
@@ -37,6 +44,7 @@ impl<'a> Context<'a> {
             lookback: i64::try_from(limits.lookback.as_millis()).unwrap_or(i64::MAX),
             samples: Cell::new(0),
             work: Cell::new(0),
+            label_bytes: Cell::new(0),
         }
     }
 
@@ -63,8 +71,29 @@ impl<'a> Context<'a> {
         if used > self.limits.samples_max {
             return Err(EvalError::TooManySamples);
         }
+        if used > self.samples_by_bytes() {
+            return Err(EvalError::TooManyBytes);
+        }
         self.samples.set(used);
         Ok(())
+    }
+
+    /// Takes the labels of series into memory, until the end of the run.
+    pub(crate) fn charge_labels<'l>(
+        &self,
+        all: impl Iterator<Item = &'l Labels>,
+    ) -> Result<(), EvalError> {
+        let bytes: usize = all.map(|labels| SERIES_BYTES + labels.size_bytes()).sum();
+        self.label_bytes
+            .set(self.label_bytes.get().saturating_add(bytes));
+        self.charge(0)
+    }
+
+    /// How many samples the bound of bytes leaves room for.
+    fn samples_by_bytes(&self) -> usize {
+        let left = self.limits.bytes_max.checked_sub(self.label_bytes.get());
+        // With no room left not even nothing fits.
+        left.map_or(0, |left| left / SAMPLE_BYTES)
     }
 
     pub(crate) fn samples_used(&self) -> usize {
@@ -77,7 +106,17 @@ impl<'a> Context<'a> {
     }
 
     pub(crate) fn samples_left(&self) -> usize {
-        self.limits.samples_max.saturating_sub(self.samples.get())
+        let most = self.limits.samples_max.min(self.samples_by_bytes());
+        most.saturating_sub(self.samples.get())
+    }
+
+    /// Which bound it is that [`Context::samples_left`] keeps.
+    pub(crate) fn too_many(&self) -> EvalError {
+        if self.samples_by_bytes() < self.limits.samples_max {
+            EvalError::TooManyBytes
+        } else {
+            EvalError::TooManySamples
+        }
     }
 
     pub(crate) fn check_cancelled(&self) -> Result<(), EvalError> {

@@ -212,7 +212,7 @@ impl Evaluator<'_> {
         Ok(cells)
     }
 
-    /// Calls `each` with the window of every step.
+    /// Calls `each` with the window of every step. One series may take long, so that a cancelled run ends between steps.
     fn slide(
         &self,
         range: &RangeSeries<'_>,

@@ -54,6 +54,8 @@ pub struct QueryLimits<'a> {
     pub lookback: Duration,
     /// Samples in memory at any time of the run.
     pub samples_max: usize,
+    /// Bytes in memory at any time of the run: of samples, and of the labels of the series that were read.
+    pub bytes_max: usize,
     /// The step of a subquery that names none: the evaluation interval.
     pub default_step: Duration,
     /// Asked now and then; when it returns true the run ends with an error.
@@ -61,11 +63,12 @@ pub struct QueryLimits<'a> {
 }
 
 impl Default for QueryLimits<'_> {
-    /// The server's defaults: five minutes, fifty million samples, one minute, nobody who cancels.
+    /// The server's defaults: five minutes, fifty million samples, a gigabyte, one minute, nobody who cancels.
     fn default() -> Self {
         Self {
             lookback: Duration::from_secs(300),
             samples_max: 50_000_000,
+            bytes_max: 1 << 30,
             default_step: Duration::from_secs(60),
             cancelled: None,
         }

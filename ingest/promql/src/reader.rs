@@ -44,6 +44,9 @@ pub enum ReadError {
     /// The selection holds more samples than the reader was allowed to return.
     #[error("too many samples")]
     TooManySamples,
+    /// Nobody waits for the answer any more.
+    #[error("query was canceled")]
+    Cancelled,
     #[error("{0}")]
     Storage(String),
 }
@@ -52,7 +55,7 @@ pub trait SeriesReader: Sync {
     /// Every series that matches and has a sample in the window, with its samples in the window, each label set once,
     /// in any order.
     ///
-    /// More than `samples_max` samples in all are a [`ReadError::TooManySamples`]: the reader should notice before it
+    /// More than `samples_max` samples in all, a histogram counted by what it takes, are a [`ReadError::TooManySamples`]: the reader should notice before it
     /// has copied them.
     fn select(
         &self,

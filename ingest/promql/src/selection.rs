@@ -63,10 +63,12 @@ impl Reading<'_> {
         };
         let selected = reader.select(&selection, context.samples_left());
         let mut series = selected.map_err(|error| match error {
-            ReadError::TooManySamples => EvalError::TooManySamples,
+            ReadError::TooManySamples => context.too_many(),
+            ReadError::Cancelled => EvalError::Cancelled,
             error @ ReadError::Storage(_) => EvalError::Read(error),
         })?;
         context.charge(series.iter().map(size).sum())?;
+        context.charge_labels(series.iter().map(|series| &series.labels))?;
         if self.sees_order && !series.is_sorted_by(|left, right| left.labels <= right.labels) {
             series.sort_by(|left, right| left.labels.cmp(&right.labels));
         }

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::api::json::{push_text, texts};
 use crate::query_slots::TooManyQueries;
+use crate::start_error::{StartError, chain};
 
 /// Prometheus shows that many warnings and that many infos.
 const ANNOTATIONS_MAX: usize = 10;
@@ -77,6 +78,12 @@ impl ApiError {
 
     pub(crate) fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST)
+    }
+}
+
+impl From<StartError> for ApiError {
+    fn from(unopened: StartError) -> Self {
+        Self::internal(format!("tenant cannot be opened: {}", chain(&unopened)))
     }
 }
 

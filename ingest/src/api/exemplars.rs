@@ -36,19 +36,18 @@ pub(crate) async fn query_exemplars(
             .into_iter()
             .map(|selector| selector.matchers.clone())
             .collect();
-        let Some(store) = engine.store(&tenant) else {
-            return Ok(Some(Success::new("[]".to_owned())));
-        };
         let slot = engine.query_slot(&tenant).await?;
         let json = tokio::task::spawn_blocking(move || {
             let _slot = slot;
             let selectors: Vec<&[Matcher]> = selectors.iter().map(Vec::as_slice).collect();
-            let found = store.exemplars.lock().select(&selectors, start, end);
-            found_json(&found)
+            let store = engine.store(&tenant)?;
+            let found = store
+                .map(|store| store.look(|memory| memory.exemplars.select(&selectors, start, end)));
+            Ok::<_, ApiError>(found_json(&found.unwrap_or_default()))
         });
         let json = json
             .await
-            .map_err(|_| ApiError::internal("request failed unexpectedly"))?;
+            .map_err(|_| ApiError::internal("request failed unexpectedly"))??;
         Ok(Some(Success::new(json)))
     };
     match answer.await {

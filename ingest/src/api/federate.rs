@@ -28,12 +28,12 @@ pub(crate) async fn federate(
         let selectors = Params::read(request).await?.selectors()?;
         let until = engine.clock().now();
         let after = until - engine.settings().query.lookback;
-        let reader = engine.reader(&tenant);
         let external = engine.settings().external_labels.clone();
         let samples_max = engine.settings().query.samples_max;
         let slot = engine.query_slot(&tenant).await?;
         let text = tokio::task::spawn_blocking(move || {
             let _slot = slot;
+            let reader = engine.reader(&tenant);
             let mut newest = BTreeMap::new();
             for matchers in &selectors {
                 let found = newest_samples(&reader, matchers, after, until, samples_max);
@@ -54,6 +54,7 @@ pub(crate) async fn federate(
 fn error_of(error: ReadError) -> ApiError {
     match error {
         ReadError::TooManySamples => ApiError::execution(EvalError::TooManySamples.to_string()),
+        error @ ReadError::Cancelled => ApiError::canceled(error.to_string()),
         ReadError::Storage(reason) => ApiError::internal(reason),
     }
 }

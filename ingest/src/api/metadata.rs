@@ -21,23 +21,22 @@ pub(crate) async fn metadata(
         let entries_max = count(&params, "limit_per_metric")?.filter(|count| *count > 0);
         let metric = params.value("metric").to_owned();
         let metric = (!metric.is_empty()).then_some(metric);
-        let Some(store) = engine.store(&tenant) else {
-            return Ok(Success::new("{}".to_owned()));
-        };
         let slot = engine.query_slot(&tenant).await?;
         let json = tokio::task::spawn_blocking(move || {
             let _slot = slot;
             let most = |count: Option<usize>| count.unwrap_or(usize::MAX);
-            table_json(
-                &store.metadata.lock(),
-                metric.as_deref(),
-                most(metrics_max),
-                most(entries_max),
-            )
+            let (metrics_max, entries_max) = (most(metrics_max), most(entries_max));
+            let Some(store) = engine.store(&tenant)? else {
+                return Ok("{}".to_owned());
+            };
+            Ok::<_, ApiError>(store.look(|memory| {
+                let table = &memory.metadata;
+                table_json(table, metric.as_deref(), metrics_max, entries_max)
+            }))
         });
         let json = json
             .await
-            .map_err(|_| ApiError::internal("request failed unexpectedly"))?;
+            .map_err(|_| ApiError::internal("request failed unexpectedly"))??;
         Ok(Success::new(json))
     };
     respond(answer.await)

@@ -128,7 +128,9 @@ fn range_times(params: &Params) -> Result<QueryTimes, ApiError> {
 fn error_of(error: QueryError) -> ApiError {
     let message = error.to_string();
     match error {
-        QueryError::Evaluation(EvalError::Cancelled) => ApiError::canceled(message),
+        QueryError::Evaluation(EvalError::Cancelled | EvalError::Read(ReadError::Cancelled)) => {
+            ApiError::canceled(message)
+        }
         QueryError::Evaluation(EvalError::NotRangeable(detail)) => {
             ApiError::parameter("query", detail)
         }
@@ -138,6 +140,7 @@ fn error_of(error: QueryError) -> ApiError {
         QueryError::Evaluation(
             EvalError::Execution(_)
             | EvalError::Read(ReadError::TooManySamples)
+            | EvalError::TooManyBytes
             | EvalError::TooManySamples,
         ) => ApiError::execution(message),
         QueryError::TimedOut { .. } | QueryError::TooMany(_) => ApiError::timeout(message),

@@ -113,11 +113,11 @@ async fn look<T: Send + 'static>(
     tenant: &TenantId,
     look: impl FnOnce(&StoreReader) -> Result<T, ReadError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let reader = engine.reader(tenant);
     let slot = engine.query_slot(tenant).await?;
+    let (engine, tenant) = (engine.clone(), tenant.clone());
     tokio::task::spawn_blocking(move || {
         let _slot = slot;
-        look(&reader)
+        look(&engine.reader(&tenant))
     })
     .await
     .map_err(|_| ApiError::internal("request failed unexpectedly"))?

@@ -151,18 +151,40 @@ pub(crate) async fn head(
                 format!("limit must be at most {ENTRIES_MAX}"),
             ));
         }
-        let store = engine.store(&tenant);
         let slot = engine.query_slot(&tenant).await?;
         let json = tokio::task::spawn_blocking(move || {
             let _slot = slot;
-            match store {
+            Ok::<_, ApiError>(match engine.store(&tenant)? {
                 Some(store) => store.read(|head| head_json(head, entries)),
                 None => head_json(&Head::new(ingest_core::Limits::default(), 0), entries),
-            }
+            })
         });
         let json = json
             .await
-            .map_err(|_| ApiError::internal("request failed unexpectedly"))?;
+            .map_err(|_| ApiError::internal("request failed unexpectedly"))??;
+        Ok(Success::new(json))
+    };
+    respond(answer.await)
+}
+
+/// The blocks of the tenant, by their begin: each as its `meta.json` says it.
+pub(crate) async fn blocks(State(engine): State<Engine>, Tenant(tenant): Tenant) -> Response {
+    let answer = async {
+        let slot = engine.query_slot(&tenant).await?;
+        let json = tokio::task::spawn_blocking(move || {
+            let _slot = slot;
+            let store = engine.store(&tenant)?;
+            let blocks = store.map(|store| store.blocks().all());
+            let mut json = "{\"blocks\":[".to_owned();
+            push_list(&mut json, blocks.unwrap_or_default(), |json, block| {
+                json.push_str(&block.meta.to_api_json());
+            });
+            json.push_str("]}");
+            Ok::<_, ApiError>(json)
+        });
+        let json = json
+            .await
+            .map_err(|_| ApiError::internal("request failed unexpectedly"))??;
         Ok(Success::new(json))
     };
     respond(answer.await)

@@ -45,6 +45,7 @@ fn settings(folder: &Path) -> IngestSettings {
             ..IngestSettings::new(&config, Build::default()).query
         },
         retention_bytes_max: None,
+        tenant_idle_max: Duration::from_secs(3600),
         limits: Limits::default(),
         build: Build {
             version: "1.2.3".to_owned(),
@@ -762,7 +763,7 @@ async fn a_request_keeps_its_turn_until_it_is_done() {
         "/federate?match[]=up",
     ] {
         // Whoever writes keeps readers waiting.
-        let store = site.engine.store(&TenantId::anonymous()).unwrap();
+        let store = site.engine.store(&TenantId::anonymous()).unwrap().unwrap();
         let (done, wait) = std::sync::mpsc::channel::<()>();
         let (locked, is_locked) = tokio::sync::oneshot::channel();
         let writer = std::thread::spawn(move || {
@@ -886,6 +887,30 @@ async fn a_body_is_read_no_further_than_it_may_be_kept() {
         // What it had is free again.
         assert_eq!(others.grow(left_bytes), Ok(()));
     }
+}
+
+#[tokio::test]
+async fn a_query_of_too_many_bytes_is_refused_and_counted() {
+    let site = site_with(|settings| settings.query.bytes_max = 1000);
+    site.write("anonymous", &[("a", &[(1, 1.0)])]).await;
+    let fits = site.data("/api/v1/query?query=a").await;
+    assert!(fits.contains("\"value\""), "{fits}");
+    for address in [
+        "query?query=max_over_time(a%5B1h:1s%5D)",
+        "query_range?query=a&start=999000&end=1000000&step=1",
+    ] {
+        assert_eq!(
+            site.get(&format!("/api/v1/{address}")).await,
+            (
+                422,
+                r#"{"status":"error","errorType":"execution","error":"query processing would load too many bytes into memory in query execution"}"#.to_owned()
+            ),
+            "{address}"
+        );
+    }
+    let metrics = site.metrics.text();
+    let line = "watchbell_ingest_stopped_queries_total{reason=\"bytes\"} 2";
+    assert!(metrics.contains(line), "{metrics}");
 }
 
 #[tokio::test]

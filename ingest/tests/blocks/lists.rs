@@ -50,3 +50,25 @@ async fn what_only_blocks_hold_is_listed_in_its_window() {
         assert_eq!(names.as_array().unwrap().is_empty(), count == 0, "{window}");
     }
 }
+
+#[tokio::test]
+async fn blocks_are_listed_as_their_files_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut site = Site::open(folder.path(), Keeping::default(), 0);
+    let none = data(&site, "/api/v1/status/tsdb/blocks").await;
+    assert_eq!(none, serde_json::json!({"blocks": []}));
+    site.run(0..9, 2, 300).await;
+    site.engine.keep_blocks();
+    let mut expected = Vec::new();
+    for block in site.block_folders() {
+        let meta = std::fs::read(block.join("meta.json")).unwrap();
+        let mut meta: serde_json::Value = serde_json::from_slice(&meta).unwrap();
+        let own = meta.as_object_mut().unwrap().remove("watchbell");
+        assert!(own.is_some(), "what is ours alone");
+        expected.push(meta);
+    }
+    expected.sort_by_key(|meta| meta["minTime"].as_i64());
+    assert!(expected.len() > 1);
+    let listed = data(&site, "/api/v1/status/tsdb/blocks").await;
+    assert_eq!(listed, serde_json::json!({ "blocks": expected }));
+}

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use model::TenantId;
 
 use crate::log::frame::{
-    FRAME_HEADER_BYTES, PAYLOAD_BYTES_MAX, Record, frame_length, push_frame, read_frame,
+    FRAME_HEADER_BYTES, FrameFault, PAYLOAD_BYTES_MAX, Record, frame_length, push_frame, read_frame,
 };
 use crate::log::segment::SegmentNumber;
 use crate::log::snapshot::write_snapshot;
@@ -129,9 +129,13 @@ pub fn read_records(path: &Path) -> Result<Option<RecordsFile>, RecordsFileError
         offset: 0,
         reason,
     };
-    reader
-        .read_exact(&mut header)
-        .map_err(|_| damaged("header is cut off"))?;
+    reader.read_exact(&mut header).map_err(|error| {
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            damaged("header is cut off")
+        } else {
+            io_error(error)
+        }
+    })?;
     let checksum = crc32fast::hash(&header[..HEADER_BYTES - 4]).to_le_bytes();
     if &header[..8] != MAGIC || header[HEADER_BYTES - 4..] != checksum {
         return Err(damaged("header is not that of a snapshot"));
@@ -156,25 +160,42 @@ pub fn read_records(path: &Path) -> Result<Option<RecordsFile>, RecordsFileError
     }))
 }
 
+/// Why there is no next record.
+enum Fault {
+    Damaged(&'static str),
+    /// What is there could not be read: another attempt may.
+    Io(io::Error),
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            Self::Damaged("file is cut off")
+        } else {
+            Self::Io(error)
+        }
+    }
+}
+
 impl RecordsFile {
-    fn read(&mut self) -> Result<Option<(u8, Vec<u8>)>, &'static str> {
-        let reader = self.reader.as_mut().ok_or("file is not open")?;
+    fn read(&mut self) -> Result<Option<(u8, Vec<u8>)>, Fault> {
+        let reader = self
+            .reader
+            .as_mut()
+            .ok_or(Fault::Damaged("file is not open"))?;
         self.frame.resize(FRAME_HEADER_BYTES, 0);
-        reader
-            .read_exact(&mut self.frame)
-            .map_err(|_| "file is cut off")?;
-        let length = frame_length(&self.frame).map_err(|fault| fault.as_str())?;
+        reader.read_exact(&mut self.frame)?;
+        let damaged = |fault: FrameFault| Fault::Damaged(fault.as_str());
+        let length = frame_length(&self.frame).map_err(damaged)?;
         self.frame.resize(length, 0);
-        reader
-            .read_exact(&mut self.frame[FRAME_HEADER_BYTES..])
-            .map_err(|_| "file is cut off")?;
-        let (frame, _) = read_frame(&self.frame).map_err(|fault| fault.as_str())?;
+        reader.read_exact(&mut self.frame[FRAME_HEADER_BYTES..])?;
+        let (frame, _) = read_frame(&self.frame).map_err(damaged)?;
         let payload = self.frame[frame.payload.clone()].to_vec();
         if frame.kind == END {
             return if payload == self.count.to_le_bytes() {
                 Ok(None)
             } else {
-                Err("records are missing")
+                Err(Fault::Damaged("records are missing"))
             };
         }
         self.offset += length as u64;
@@ -194,12 +215,16 @@ impl Iterator for RecordsFile {
                 self.reader = None;
                 None
             }
-            Err(reason) => {
+            Err(fault) => {
                 self.reader = None;
-                Some(Err(RecordsFileError::Damaged {
-                    path: self.path.clone(),
-                    offset: self.offset,
-                    reason,
+                let path = self.path.clone();
+                Some(Err(match fault {
+                    Fault::Damaged(reason) => RecordsFileError::Damaged {
+                        path,
+                        offset: self.offset,
+                        reason,
+                    },
+                    Fault::Io(source) => RecordsFileError::Io { path, source },
                 }))
             }
         }

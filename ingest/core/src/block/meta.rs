@@ -23,6 +23,8 @@ pub struct BlockMeta {
     pub failed: bool,
     /// All of it came out of order: of a time that another block has too the other one's sample stays.
     pub is_late: bool,
+    /// Watchbell cut it out of memory, or made it of such blocks, so that its age is that of its samples.
+    pub is_own: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +69,15 @@ struct RawMeta {
     stats: BlockStats,
     compaction: RawCompaction,
     version: u8,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    watchbell: Option<RawOwn>,
+}
+
+/// What no other reader of a block needs.
+#[derive(Serialize, Deserialize)]
+struct RawOwn {
+    #[serde(default)]
+    cut: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -121,17 +132,32 @@ impl BlockMeta {
             parents: parents.collect::<Result<_, _>>()?,
             failed: raw.compaction.failed,
             is_late: raw.compaction.hints.iter().any(|hint| hint == LATE_HINT),
+            is_own: raw.watchbell.is_some_and(|own| own.cut),
         })
     }
 
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(&self.to_raw()).expect("numbers and texts are always JSON")
+    }
+
+    /// In one line, with what Prometheus says of a block and no more.
+    #[must_use]
+    pub fn to_api_json(&self) -> String {
+        let raw = RawMeta {
+            watchbell: None,
+            ..self.to_raw()
+        };
+        serde_json::to_string(&raw).expect("numbers and texts are always JSON")
+    }
+
+    fn to_raw(&self) -> RawMeta {
         let parents = self.parents.iter().map(|parent| RawParent {
             ulid: parent.ulid.to_string(),
             min_time: parent.min_time.as_millis(),
             max_time: parent.max_time.as_millis(),
         });
-        let raw = RawMeta {
+        RawMeta {
             ulid: self.ulid.to_string(),
             min_time: self.min_time.as_millis(),
             max_time: self.max_time.as_millis(),
@@ -148,8 +174,8 @@ impl BlockMeta {
                     .collect(),
             },
             version: VERSION,
-        };
-        serde_json::to_vec_pretty(&raw).expect("numbers and texts are always JSON")
+            watchbell: self.is_own.then_some(RawOwn { cut: true }),
+        }
     }
 
     /// Whether it has room for a sample in the window `(after, until]`.
@@ -209,9 +235,11 @@ mod tests {
         assert_eq!((meta.level, meta.stats.num_chunks), (2, 3));
         assert_eq!(meta.parents[0].max_time, Timestamp::from_millis(15));
         assert!(!meta.is_late);
+        assert!(!meta.is_own);
         for is_late in [false, true] {
             let meta = BlockMeta {
                 is_late,
+                is_own: is_late,
                 ..meta.clone()
             };
             let json = String::from_utf8(meta.to_json()).unwrap();

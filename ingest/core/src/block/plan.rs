@@ -148,6 +148,13 @@ pub fn past_retention<K: Copy>(blocks: &[StoredBlock<K>], retention: Duration) -
     gone.map(|block| block.key).collect()
 }
 
+/// The blocks that end before `oldest`, where the clock says how old a block is and not the newest block: nothing new comes.
+#[must_use]
+pub fn ended_before<K: Copy>(blocks: &[StoredBlock<K>], oldest: Timestamp) -> Vec<K> {
+    let gone = blocks.iter().filter(|block| block.max_time <= oldest);
+    gone.map(|block| block.key).collect()
+}
+
 /// The oldest blocks that have no room: all of them are `bytes_max` at most, with `others_bytes` that cannot go.
 #[must_use]
 pub fn past_size<K: Copy + Ord>(
@@ -193,6 +200,7 @@ mod tests {
             parents: Vec::new(),
             failed: false,
             is_late: false,
+            is_own: true,
         }
     }
 

@@ -136,6 +136,56 @@ fn samples_in_memory_are_bounded() {
 }
 
 #[test]
+fn a_query_holds_so_many_bytes() {
+    let reader = Table::of("m", 10);
+    // 3,010 samples of 16 bytes, and ten series of 128 bytes and their labels.
+    let labels = |count| count * (128 + Table::of("m", 1).series[0].labels.size_bytes());
+    let exact = 3010 * 16 + labels(10);
+    for (text, bytes_max, fits) in [
+        ("m", exact, true),
+        ("m", exact - 16, false),
+        ("m", 1000, false),
+        ("m", 0, false),
+        ("vector(1)", 64, true),
+        ("max_over_time(vector(1)[1y:1s])", 1 << 20, false),
+    ] {
+        let limits = QueryLimits {
+            bytes_max,
+            ..QueryLimits::default()
+        };
+        let answer = instant(&reader, text, &limits);
+        if fits {
+            assert!(answer.is_ok(), "{text} {bytes_max}: {answer:?}");
+        } else {
+            assert_eq!(answer, Err(EvalError::TooManyBytes), "{text} {bytes_max}");
+        }
+    }
+    let limits = QueryLimits {
+        samples_max: 1,
+        ..QueryLimits::default()
+    };
+    let answer = instant(&reader, "m", &limits);
+    assert_eq!(answer, Err(EvalError::TooManySamples));
+}
+
+#[test]
+fn a_query_is_cancelled_within_a_series() {
+    let reader = Table::of("m", 1);
+    let asked = AtomicUsize::new(0);
+    // Beyond the questions that come before the one series is looked at.
+    let cancelled = || asked.fetch_add(1, Ordering::Relaxed) >= 10;
+    let limits = QueryLimits {
+        cancelled: Some(&cancelled),
+        ..QueryLimits::default()
+    };
+    let query = compile("quantile_over_time(0.5, vector(1)[1d:1s])");
+    let (start, step) = (Timestamp::from_secs(100_000), Duration::from_secs(1));
+    let answer = query.range(&reader, start, start + step * 10_000, step, &limits);
+    assert_eq!(answer, Err(EvalError::Cancelled));
+    assert_eq!(asked.load(Ordering::Relaxed), 11);
+}
+
+#[test]
 fn a_query_is_cancelled_between_series() {
     let reader = Table::of("m", 50);
     let asked = AtomicUsize::new(0);

@@ -5,7 +5,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use fakes::{Message1, Message2, Part, custom_histogram, integer_histogram};
 
-use super::{NOW, Site, site, site_with};
+use super::{NOW, Site, open, settings, site, site_with};
 
 /// So many seconds before NOW.
 fn ago(seconds: u64) -> i64 {
@@ -368,5 +368,67 @@ async fn exemplars_are_found_by_the_series_of_a_query() {
         "watchbell_ingest_refused_samples_total{reason=\"exemplar_series_unknown\"} 2",
     ] {
         assert!(metrics.contains(line), "{line} in\n{metrics}");
+    }
+}
+
+/// From the log, from a snapshot, and from a snapshot with the log behind it.
+#[tokio::test]
+async fn what_senders_say_survives_a_restart() {
+    for checkpoints in [&[][..], &[1], &[0], &[0, 1]] {
+        let folder = tempfile::tempdir().unwrap();
+        let start = || {
+            let mut settings = settings(folder.path());
+            settings.limits.exemplars_max = 3;
+            open(settings)
+        };
+        let site = start();
+        for turn in 0..2 {
+            let seconds = 50 - 10 * turn as u64;
+            let traces = ["1", "2"].map(|trace| format!("{turn}{trace}"));
+            let message = Message1::default()
+                .series(&up("a"), &[sample(1.0, seconds)])
+                .series(
+                    &up("a"),
+                    &[trace(&[("trace_id", &traces[0])], 0.5, seconds)],
+                )
+                .series(
+                    &up("a"),
+                    &[trace(&[("trace_id", &traces[1])], 1.5, seconds)],
+                )
+                .metadata("up", 2, &format!("Said in turn {turn}."), "");
+            assert_eq!(site.push(&[], message.body()).await.0, 204);
+            if checkpoints.contains(&turn) {
+                site.engine.checkpoint();
+            }
+        }
+        let addresses = ["/api/v1/query_exemplars?query=up", "/api/v1/metadata"];
+        let mut said = Vec::new();
+        for address in addresses {
+            said.push(site.data(address).await);
+        }
+        assert!(
+            !said[0].contains("\"01\"") && said[0].contains("\"02\""),
+            "{said:?}"
+        );
+        assert!(
+            said[1].contains("turn 0") && said[1].contains("turn 1"),
+            "{said:?}"
+        );
+        drop(site);
+        let site = start();
+        for (address, said) in addresses.iter().zip(&said) {
+            assert_eq!(site.data(address).await, *said, "{checkpoints:?}");
+        }
+        // The newest is known, and what is earlier comes too late.
+        let late = Message2::default().series(
+            &up("a"),
+            &[sample(1.0, 30), trace(&[("trace_id", "late")], 0.5, 45)],
+        );
+        assert_eq!(push_2(&site, &late).await.1, "1 0 0");
+        assert!(
+            site.metrics
+                .text()
+                .contains("watchbell_ingest_log_damages_total 0")
+        );
     }
 }
