@@ -14,6 +14,7 @@ mod event_posting;
 mod explain;
 mod flush;
 mod group;
+mod handover;
 mod hashes;
 mod inhibit;
 mod intake;

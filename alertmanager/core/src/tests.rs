@@ -2,6 +2,7 @@
 mod cadence;
 mod clock;
 mod handover;
+mod handover_simulation;
 mod keys;
 mod muting;
 mod recorded;
