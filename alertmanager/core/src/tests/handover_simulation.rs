@@ -143,6 +143,8 @@ struct Run {
     believed: BTreeSet<String>,
     /// What it was told of and another one's last word left out: that may be told once more.
     left_out: BTreeSet<String>,
+    /// What the other one told last as firing, until this process hears of it.
+    told_there: BTreeSet<String>,
     /// What it was told of without an answer: the same.
     unanswered: BTreeSet<String>,
     /// Whom this process has heard firing, and when, since it began.
@@ -194,6 +196,7 @@ impl Run {
             real,
             believed: BTreeSet::new(),
             left_out: BTreeSet::new(),
+            told_there: BTreeSet::new(),
             unanswered: BTreeSet::new(),
             heard_firing: BTreeMap::new(),
             receiver,
@@ -292,6 +295,7 @@ impl Run {
         match &mut self.other {
             Some(other) => other.post(name, started_at, ends_at, now),
             None => {
+                self.told_there.remove(name);
                 if real.fires {
                     self.heard_firing.insert(name.to_owned(), self.watch);
                 }
@@ -320,7 +324,8 @@ impl Run {
                     let told: BTreeSet<String> = told.cloned().collect();
                     self.unanswered.retain(|name| !told.contains(name));
                     self.believed.retain(|name| !resolved.contains(name));
-                    self.believed.extend(firing);
+                    self.believed.extend(firing.iter().cloned());
+                    self.told_there = firing;
                 }
             }
             None => {
@@ -348,6 +353,15 @@ impl Run {
                 "{name} is told as over, which this process must know to fire: {}",
                 self.story()
             );
+        }
+        if self.watch - self.up_since < RESOLVE_TIMEOUT && !is_late {
+            for name in heard.resolved.intersection(&self.told_there) {
+                assert!(
+                    !self.real[name].fires,
+                    "{name} is told as over, and began again: {}",
+                    self.story()
+                );
+            }
         }
         if heard.firing.is_empty() {
             for name in &self.believed {
@@ -432,6 +446,7 @@ impl Run {
                     }
                 }
                 self.other = Some(other);
+                self.told_there.clear();
                 self.note("the other one begins");
             }
             Some(other) => {
