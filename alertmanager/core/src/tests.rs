@@ -4,6 +4,7 @@ mod clock;
 mod handover;
 mod handover_simulation;
 mod keys;
+mod laws;
 mod muting;
 mod recorded;
 pub(crate) mod records;
