@@ -344,7 +344,9 @@ fn the_end_of_what_only_the_other_one_told_is_told() {
             world.told_elsewhere(0, 400, "a c", "");
             world.crash(secs(400));
             world.fire(&[A]);
-            first.map(|alert| world.fire(&[alert]));
+            if let Some(alert) = first {
+                world.fire(&[alert]);
+            }
             world.until(720);
             if crashes {
                 world.compact();

@@ -153,8 +153,8 @@ struct Run {
     receiver: Rc<Cell<Receiver>>,
     well_since: i64,
     told: usize,
-    pub handovers: usize,
-    pub waited: usize,
+    handovers: usize,
+    waited: usize,
     lines: Vec<String>,
 }
 
@@ -330,10 +330,10 @@ impl Run {
             }
             None => {
                 self.world.until(now);
-                for heard in self.world.heard[self.told..].to_vec() {
+                while let Some(heard) = self.world.heard.get(self.told).cloned() {
+                    self.told += 1;
                     self.hear(&heard);
                 }
-                self.told = self.world.heard.len();
                 let groups = self.world.machine.groups.iter();
                 self.waited += groups.filter(|(_, group)| group.is_held).count();
             }
