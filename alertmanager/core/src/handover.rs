@@ -21,8 +21,8 @@
 //! |---|---|---|---|---|
 //! | anything | firing | × | | |
 //! | anything | resolved | | | × |
-//! | surely or perhaps as firing | left out | | × | |
-//! | as over, perhaps as over, nothing | left out | | | × |
+//! | surely or perhaps as firing, perhaps as over | left out | | × | |
+//! | as over, or nothing | left out | | | × |
 //!
 //! What an integration knows as firing and no alert of this store is, is *not known*. For `resolve_timeout` from the start on
 //! the process **waits** for what is doubtful or not known: whoever repeats an alert will have done so by then. Whatever is
