@@ -18,6 +18,8 @@ pub(crate) struct FlushHashes {
     pub muted: AlertHashes,
     /// Resolved, muted or not: who was told that an alert fires is told that it ended.
     pub resolved: AlertHashes,
+    /// What is in none of these may still be heard of: the process has just begun.
+    pub waits: bool,
 }
 
 /// What is known about one integration and one group.
@@ -33,6 +35,25 @@ impl Told<'_> {
     pub(crate) fn as_firing(&self, hash: u64) -> bool {
         self.uncertain.firing.contains(hash)
             || self.entry.is_some_and(|entry| entry.firing.contains(hash))
+    }
+
+    /// What the vendor knows, or may know, as firing, and nobody has spoken of yet since the process began
+    /// (`handover`).
+    #[must_use]
+    pub(crate) fn unheard(&self, flush: &FlushHashes) -> AlertHashes {
+        if !flush.waits {
+            return AlertHashes::default();
+        }
+        let known = self.entry.map(|entry| entry.firing.iter());
+        let known = known.into_iter().flatten();
+        known
+            .chain(self.uncertain.firing.iter())
+            .filter(|hash| {
+                !(flush.firing.contains(*hash)
+                    || flush.muted.contains(*hash)
+                    || flush.resolved.contains(*hash))
+            })
+            .collect()
     }
 
     /// What the vendor surely knows as firing.
@@ -51,6 +72,9 @@ pub(crate) enum Verdict {
     /// Nothing is sent, since the integration wants no resolved notifications; but the log must say that the
     /// alerts ended, so that their next firing is news.
     NoteResolved,
+    /// What is known to fire is over, but that is not known of all that was told: to say that all is over waits until
+    /// the rest is heard of.
+    Wait,
 }
 
 /// The rules of Alertmanager 0.34's deduplication, in their order, with three repairs: an alert that was never told as
@@ -74,12 +98,11 @@ pub(crate) fn verdict(
         });
     }
     if flush.firing.is_empty() {
-        return if !resolved_told {
-            Verdict::Nothing
-        } else if send_resolved {
-            Verdict::Notify(NotificationReason::AllAlertsResolved)
-        } else {
-            Verdict::NoteResolved
+        return match (resolved_told, send_resolved) {
+            (false, _) => Verdict::Nothing,
+            (true, false) => Verdict::NoteResolved,
+            (true, true) if !told.unheard(flush).is_empty() => Verdict::Wait,
+            (true, true) => Verdict::Notify(NotificationReason::AllAlertsResolved),
         };
     }
     if send_resolved && resolved_told {
@@ -96,31 +119,43 @@ pub(crate) fn verdict(
 
 /// The firing alerts to log once `flush` has been told.
 ///
-/// While something fires, an alert that was told before and is only muted stays noted, so that its end can still be
-/// told. When nothing unmuted fires the vendor has been told that all is over: a muted alert that
-/// outlives its mute must then be a first notification again.
+/// While something fires, an alert that was told before and is only muted, or was not heard of yet, stays noted, so that
+/// its end can still be told. When nothing unmuted fires the vendor has been told that all is over: a muted alert that
+/// outlives its mute must then be a first notification again. Where no ends are told the entry may be older than the end
+/// of an alert: what was not heard of is then only perhaps known as firing, for it may have begun anew.
 #[must_use]
-pub(crate) fn firing_after(told: Told<'_>, flush: &FlushHashes) -> AlertHashes {
+pub(crate) fn firing_after(
+    told: Told<'_>,
+    flush: &FlushHashes,
+    send_resolved: bool,
+) -> AlertHashes {
     if flush.firing.is_empty() {
         return AlertHashes::default();
     }
-    let muted = told.surely_firing().intersection(&flush.muted);
-    flush.firing.union(&muted)
+    let mut unmentioned = flush.muted.clone();
+    if send_resolved {
+        unmentioned = unmentioned.union(&told.unheard(flush));
+    }
+    let stays = told.surely_firing().intersection(&unmentioned);
+    flush.firing.union(&stays)
 }
 
-/// What is still uncertain once `flush` has been told, and the vendor knows `firing`: an alert that is muted is not
-/// mentioned, so what the vendor may know of it it still may. That is so too where nothing unmuted fires and it has
-/// been told that all is over: not every vendor keeps one state for a group, and the end of what was told as firing is
-/// owed to it.
+/// What is still uncertain once `flush` has been told, and the vendor knows `firing`: an alert that is muted, or was not
+/// heard of yet, is not mentioned, so what the vendor may know of it it still may. That is so too where nothing unmuted
+/// fires and it has been told that all is over: not every vendor keeps one state for a group, and the end of what was
+/// told as firing is owed to it.
 #[must_use]
 pub(crate) fn uncertain_after(
     told: Told<'_>,
     flush: &FlushHashes,
     firing: &AlertHashes,
 ) -> Uncertain {
-    let muted = flush.muted.without(firing);
+    let unmentioned = flush.muted.union(&told.unheard(flush)).without(firing);
     Uncertain {
-        firing: muted.iter().filter(|hash| told.as_firing(*hash)).collect(),
+        firing: unmentioned
+            .iter()
+            .filter(|hash| told.as_firing(*hash))
+            .collect(),
         ended: AlertHashes::default(),
     }
 }
@@ -166,6 +201,7 @@ mod tests {
             firing: hashes(firing),
             muted: hashes(muted),
             resolved: hashes(resolved),
+            waits: false,
         }
     }
 
@@ -282,7 +318,7 @@ mod tests {
                 uncertain: &told(ended),
             };
             assert_eq!(
-                firing_after(told, &flush(firing, muted, &[])),
+                firing_after(told, &flush(firing, muted, &[]), true),
                 hashes(expected)
             );
         }
@@ -290,7 +326,10 @@ mod tests {
             entry: None,
             uncertain: &told(&[]),
         };
-        assert_eq!(firing_after(nothing, &flush(&[2], &[1], &[])), hashes(&[2]));
+        assert_eq!(
+            firing_after(nothing, &flush(&[2], &[1], &[]), true),
+            hashes(&[2])
+        );
     }
     #[test]
     fn what_is_uncertain_stays_so_only_for_alerts_that_are_muted_and_not_mentioned() {
@@ -323,6 +362,107 @@ mod tests {
             assert!(after.ended.is_empty(), "{name}");
         }
     }
+
+    /// The third table of `handover`, for one alert, beside nothing else or beside one that fires and is known to: what is
+    /// told, and how the integration knows the alert after that.
+    #[test]
+    fn what_was_not_heard_of_is_not_told_and_no_end_of_its_group() {
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        enum Knows {
+            Surely,
+            Perhaps,
+            Nothing,
+        }
+        use Knows::{Nothing, Perhaps, Surely};
+        const ALONE: bool = false;
+        const BESIDE: bool = true;
+        // What is told of 9, which was told and is over, decides whether there is a notification.
+        #[rustfmt::skip]
+        let rows = [
+            // Doubtful or not known.
+            (true,  "unheard", Surely,  ALONE,  Verdict::Wait, Surely),
+            (true,  "unheard", Perhaps, ALONE,  Verdict::Wait, Perhaps),
+            (true,  "unheard", Nothing, ALONE,  ALL,           Nothing),
+            (true,  "unheard", Surely,  BESIDE, SOME,          Surely),
+            (true,  "unheard", Perhaps, BESIDE, SOME,          Perhaps),
+            (true,  "unheard", Nothing, BESIDE, SOME,          Nothing),
+            // Not known, and waited for long enough.
+            (false, "unheard", Surely,  ALONE,  ALL,           Nothing),
+            (false, "unheard", Perhaps, ALONE,  ALL,           Nothing),
+            (false, "unheard", Surely,  BESIDE, SOME,          Nothing),
+            (false, "unheard", Perhaps, BESIDE, SOME,          Nothing),
+            // Doubtful, firing here, and waited for long enough; or muted.
+            (false, "muted",   Surely,  ALONE,  ALL,           Perhaps),
+            (false, "muted",   Surely,  BESIDE, SOME,          Surely),
+            (false, "muted",   Perhaps, BESIDE, SOME,          Perhaps),
+            (true,  "muted",   Surely,  BESIDE, SOME,          Surely),
+            // Heard of.
+            (true,  "over",    Surely,  ALONE,  ALL,           Nothing),
+            (true,  "over",    Perhaps, BESIDE, SOME,          Nothing),
+            (true,  "firing",  Surely,  ALONE,  SOME,          Surely),
+            (true,  "firing",  Perhaps, ALONE,  FIRST,         Surely),
+            (true,  "firing",  Perhaps, BESIDE, ADDED,         Surely),
+        ];
+        for (row, (waits, alert, before, beside, expected, after)) in rows.into_iter().enumerate() {
+            let of = |is: &str| if alert == is { vec![1] } else { vec![] };
+            let mut firing = of("firing");
+            let mut known = vec![];
+            if beside {
+                firing.push(2);
+                known.push(2);
+            }
+            // Told before, over now.
+            let mut resolved = of("over");
+            resolved.push(9);
+            if before == Surely {
+                known.push(1);
+            }
+            let mut perhaps = vec![9];
+            if before == Perhaps {
+                perhaps.push(1);
+            }
+            let uncertain = Uncertain {
+                firing: hashes(&perhaps),
+                ended: hashes(&[]),
+            };
+            let entry = logged(1, &known, &[]);
+            let told = Told {
+                entry: Some(&entry),
+                uncertain: &uncertain,
+            };
+            let flush = FlushHashes {
+                waits,
+                ..flush(&firing, &of("muted"), &resolved)
+            };
+            let judged = verdict(told, &flush, true, MINUTE * 10);
+            assert_eq!(judged, expected, "row {row}");
+            let knows = |firing: &AlertHashes, uncertain: &Uncertain| {
+                if firing.contains(1) {
+                    Surely
+                } else if uncertain.firing.contains(1) {
+                    Perhaps
+                } else {
+                    Nothing
+                }
+            };
+            let knows_then = if judged == Verdict::Wait {
+                knows(&entry.firing, &uncertain)
+            } else {
+                let firing = firing_after(told, &flush, true);
+                knows(&firing, &uncertain_after(told, &flush, &firing))
+            };
+            assert_eq!(knows_then, after, "row {row}");
+            // Who is told no ends knows only perhaps what a notification did not mention.
+            if alert == "unheard" && waits && beside && before == Surely {
+                let firing = firing_after(told, &flush, false);
+                assert_eq!(
+                    knows(&firing, &uncertain_after(told, &flush, &firing)),
+                    Perhaps
+                );
+            }
+        }
+    }
+
     fn some_hashes() -> impl Strategy<Value = AlertHashes> {
         prop::collection::vec(0_u64..6, 0..6).prop_map(|hashes| hashes.into_iter().collect())
     }
@@ -339,25 +479,40 @@ mod tests {
             muted in some_hashes(),
             resolved in some_hashes(),
             send_resolved: bool,
+            waits: bool,
         ) {
             let entry = known.map(|known| Entry { firing: known, ..logged(1, &[], &[]) });
             let uncertain = Uncertain { firing: perhaps, ended: perhaps_over };
             let told = Told { entry: entry.as_ref(), uncertain: &uncertain };
             let muted = muted.without(&firing);
             let resolved = resolved.without(&firing).without(&muted);
-            let flush = FlushHashes { firing, muted, resolved, ..flush(&[], &[], &[]) };
+            let flush = FlushHashes { firing, muted, resolved, waits, ..flush(&[], &[], &[]) };
             let judged = verdict(told, &flush, send_resolved, MINUTE * 10);
+            if judged == Verdict::Wait {
+                prop_assert!(flush.firing.is_empty() && waits && send_resolved);
+                prop_assert!(!told.unheard(&flush).is_empty());
+                return Ok(());
+            }
             if judged == NOTHING {
                 // Nothing that the vendor should hear of is kept from it.
                 prop_assert!(flush.firing.is_subset(&told.surely_firing()));
                 prop_assert!(!flush.resolved.iter().any(|hash| told.as_firing(hash)));
                 return Ok(());
             }
-            let firing = firing_after(told, &flush);
+            let firing = firing_after(told, &flush, send_resolved);
             let uncertain = uncertain_after(told, &flush, &firing);
             prop_assert!(flush.firing.is_subset(&firing));
             prop_assert!(!flush.resolved.intersects(&firing));
             prop_assert!(!flush.resolved.intersects(&uncertain.firing));
+            // What was not heard of is known as before, or perhaps; all is over only where nothing is left to hear of.
+            let after = Told { entry: None, uncertain: &Uncertain {
+                firing: firing.union(&uncertain.firing),
+                ..Uncertain::default()
+            } };
+            prop_assert_eq!(after.unheard(&flush), told.unheard(&flush));
+            prop_assert!(
+                judged != ALL || told.unheard(&flush).is_empty()
+            );
             let entry = Entry { firing, at: flush.at, ..logged(0, &[], &[]) };
             let told = Told { entry: Some(&entry), uncertain: &uncertain };
             prop_assert_eq!(verdict(told, &flush, send_resolved, MINUTE * 10), NOTHING);

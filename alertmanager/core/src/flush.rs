@@ -29,7 +29,7 @@ pub(crate) struct Flush {
     pub muted: Vec<(MuteReason, Arc<Alert>)>,
     /// Of what fires, at least one alert was said to do so by somebody within its time.
     pub is_confirmed: bool,
-    /// An alert is kept back until it is heard of again.
+    /// Nothing is said of an alert until it is heard of again.
     pub has_doubtful: bool,
     firing: Vec<Arc<Alert>>,
     /// With the hash by which the log knows each.
@@ -53,8 +53,12 @@ impl Flush {
             .members()
             .iter()
             .filter_map(|fingerprint| Some((*fingerprint, mutes.alerts.get(*fingerprint)?)));
+        let waits = mutes.alerts.waits(mutes.now);
         for (fingerprint, stored) in members {
-            if stored.alert.status(mutes.now) == AlertStatus::Resolved {
+            let status = stored.alert.status(mutes.now);
+            if waits && status == AlertStatus::Resolved && stored.standing == Standing::Doubtful {
+                has_doubtful = true;
+            } else if status == AlertStatus::Resolved {
                 resolved.push((stored.hash, Arc::clone(&stored.alert)));
             } else if let Some(reason) =
                 mutes.reason(fingerprint, &stored.alert, interval, &mut silences_asked)
@@ -66,7 +70,9 @@ impl Flush {
                 match stored.standing {
                     Standing::Doubtful => {
                         has_doubtful = true;
-                        muted_hashes.push(stored.hash);
+                        if !waits {
+                            muted_hashes.push(stored.hash);
+                        }
                         continue;
                     }
                     Standing::Confirmed => is_confirmed = true,
@@ -85,6 +91,7 @@ impl Flush {
                 firing: firing_hashes.into_iter().collect(),
                 muted: muted_hashes.into_iter().collect(),
                 resolved: resolved.iter().map(|(hash, _)| *hash).collect(),
+                waits,
             },
             muted_counts,
             silences_asked,
@@ -128,7 +135,7 @@ impl Flush {
             .map(|alert| (**alert).clone())
             .collect();
         sort_alerts(&mut alerts);
-        let firing = firing_after(told, &self.hashes);
+        let firing = firing_after(told, &self.hashes, send_resolved);
         let ended = told
             .entry
             .map(|entry| entry.firing.without(&firing))

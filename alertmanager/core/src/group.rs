@@ -196,6 +196,7 @@ mod tests {
     use std::time::Duration;
 
     use model::{Fingerprint, Labels, Timestamp};
+    use proptest::prelude::*;
 
     use super::{AggregationGroup, GroupTiming, Schedule};
 
@@ -273,6 +274,88 @@ mod tests {
             let taken = group.take_slot(TIMING, at(now)).map(|slot| slot.at);
             assert_eq!(taken, slot.map(at), "told {told_at}, now {now}");
             assert!(group.schedule().due() <= at(now) + TIMING.interval);
+        }
+    }
+
+    proptest! {
+        /// However late a timer is noticed: the places of all flushes lie on one grid, each comes once and in its time, and
+        /// the next one is less than an interval away.
+        #[test]
+        fn flushes_lie_on_one_grid_and_come_once(
+            starts_at in 0_i64..2000,
+            late in prop::collection::vec(0_i64..1000, 1..20),
+        ) {
+            let mut group = group(starts_at, 1000);
+            let first = group.schedule().due();
+            let (mut now, mut last) = (at(1000), None);
+            for late in late {
+                now = now + Duration::from_secs(late.unsigned_abs());
+                let due = group.schedule().due();
+                let Some(slot) = group.take_slot(TIMING, now) else {
+                    prop_assert!(due > now);
+                    continue;
+                };
+                prop_assert!(due <= now && due <= slot.at && slot.at <= now && now < slot.next);
+                prop_assert_eq!(slot.next, slot.at + TIMING.interval);
+                prop_assert_eq!(group.schedule().due(), slot.next);
+                let off = slot.at.saturating_since(first).as_secs() % TIMING.interval.as_secs();
+                prop_assert!(slot.at >= first && off == 0);
+                prop_assert!(last < Some(slot.at));
+                last = Some(slot.at);
+            }
+        }
+
+        /// In whatever order alerts join before the first flush: it is due `group_wait` after the earliest start, but neither
+        /// before they came nor later than `group_wait` after.
+        #[test]
+        fn the_first_flush_does_not_depend_on_the_order_of_alerts(
+            starts in prop::collection::vec(900_i64..1100, 1..6),
+        ) {
+            let joined = |starts: &[i64]| {
+                let mut joined = group(starts[0], 1000);
+                for (number, start) in (2..).zip(starts) {
+                    joined.join(Fingerprint(number), at(*start), TIMING, at(1000));
+                }
+                joined.schedule().due()
+            };
+            let mut turned = starts.clone();
+            turned.reverse();
+            let earliest = at(*starts.iter().min().unwrap());
+            let due = joined(&starts);
+            prop_assert_eq!(due, joined(&turned));
+            prop_assert_eq!(due, (earliest + TIMING.wait).clamp(at(1000), at(1030)));
+        }
+
+        /// A reload, and what is let go, put no flush off; what is let go is due now and leaves the grid where it was.
+        #[test]
+        fn nothing_puts_a_flush_off(
+            due in 1000_i64..2000,
+            is_running: bool,
+            wait in 0_u64..600,
+            interval in 1_u64..600,
+        ) {
+            let timing = GroupTiming {
+                wait: Duration::from_secs(wait),
+                interval: Duration::from_secs(interval),
+            };
+            let now = at(1000);
+            let before = if is_running {
+                Schedule::Running { due: at(due) }
+            } else {
+                Schedule::Waiting { due: at(due) }
+            };
+            let reloaded = before.with_timing(timing, now);
+            let most = if is_running { timing.interval } else { timing.wait };
+            prop_assert_eq!(reloaded.due(), at(due).min(now + most));
+            let let_go = reloaded.caught_up(timing, now);
+            prop_assert!(let_go.due() <= reloaded.due());
+            if is_running {
+                prop_assert!(let_go.due() <= now);
+                let moved = reloaded.due().saturating_since(let_go.due());
+                prop_assert!(moved.is_zero() || moved == timing.interval);
+            } else {
+                prop_assert_eq!(let_go, reloaded);
+            }
         }
     }
 }

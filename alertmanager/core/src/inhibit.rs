@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use config::InhibitRule;
-use model::{AlertStatus, Fingerprint, Labels, Timestamp, match_all};
+use model::{Fingerprint, Labels, Timestamp, match_all};
 
 use crate::store::AlertStore;
 
@@ -79,11 +79,11 @@ impl Inhibitor {
                 let is_source = match_all(&rule.source_matchers, labels);
                 let sources = indexed.sources.get(&rule.shared(labels))?;
                 sources.iter().copied().find(|source| {
-                    alerts.get(*source).is_some_and(|stored| {
-                        stored.alert.status(now) == AlertStatus::Firing
-                            && !(is_source
-                                && match_all(&rule.target_matchers, &stored.alert.labels))
-                    })
+                    alerts.inhibits(*source, now)
+                        && !(is_source
+                            && alerts.get(*source).is_some_and(|stored| {
+                                match_all(&rule.target_matchers, &stored.alert.labels)
+                            }))
                 })
             })
     }

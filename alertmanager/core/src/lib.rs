@@ -4,7 +4,8 @@
 //! routed (`dispatch`) and collected in groups (`group`); a group's flush (`flush`) is judged against mutes
 //! (`mute`, `silence`, `inhibit`, `interval`) and against what was told before (`dedup`, `nflog`), and what is new
 //! goes out as a delivery (`delivery`) until it has arrived or newer state has taken its place. Of all that is due at
-//! once `turns` says what goes first.
+//! once `turns` says what goes first. After a restart (`restore`) what another Alertmanager did meanwhile is taken over by
+//! the table in `handover`.
 mod alertname_limit;
 mod codec;
 mod dedup;
@@ -14,6 +15,7 @@ mod event_posting;
 mod explain;
 mod flush;
 mod group;
+mod handover;
 mod hashes;
 mod inhibit;
 mod intake;

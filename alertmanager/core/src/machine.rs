@@ -285,6 +285,9 @@ impl Alertmanager {
                 continue;
             }
             let was_unheard = self.is_unheard(alert.fingerprint());
+            let before = self.alerts.get(alert.fingerprint());
+            let fired =
+                before.is_some_and(|stored| stored.alert.status(now) == AlertStatus::Firing);
             let policy = &self.policy;
             let mut is_new = false;
             let (fingerprint, change) = self.alerts.put(alert, now, |alert| {
@@ -315,7 +318,9 @@ impl Alertmanager {
                 Change::Outdated => continue,
             }
             self.join_all(fingerprint, now);
-            if was_unheard {
+            // What somebody was told of, and does not fire here, is waited for as well.
+            let was_awaited = !fired && self.alerts.waits(now) && self.is_owed(fingerprint);
+            if was_unheard || was_awaited {
                 for id in self.group_ids(fingerprint) {
                     self.groups.let_go(&self.policy, &id, now);
                 }
@@ -434,7 +439,7 @@ impl Alertmanager {
         for key in unwanted {
             self.abandon(&key, AbandonCause::Reconfigured);
         }
-        self.forget_gone();
+        self.forget_gone(now);
         let policy = &self.policy;
         let under_way = self.deliveries.reconfigure(
             |key| policy.integration(key) != before.integration(key),
@@ -467,7 +472,11 @@ impl Alertmanager {
     }
 
     /// What is uncertain about groups that are gone, or about integrations that are, nobody will ask for.
-    fn forget_gone(&mut self) {
+    fn forget_gone(&mut self, now: Timestamp) {
+        // Their alerts may still be heard of.
+        if self.alerts.waits(now) {
+            return;
+        }
         let (policy, groups) = (&self.policy, &self.groups);
         let forgotten = self.deliveries.forget_uncertain(|key| {
             policy.integration(key).is_none() || groups.find(key).is_none()
@@ -571,7 +580,7 @@ impl Alertmanager {
         self.silenced.forget_over(&self.silences, now);
         self.collect_alerts(now);
         self.give_up_old(now);
-        self.forget_gone();
+        self.forget_gone(now);
         self.events.push_back(Event::GarbageCollected);
         self.garbage_due = now + self.settings.garbage_interval;
     }

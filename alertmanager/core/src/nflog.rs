@@ -37,6 +37,9 @@ impl fmt::Display for LogKey {
     }
 }
 
+/// So often a clock may be set back between two writings of the file, and what it holds is known again.
+const AHEAD_MAX: usize = 8;
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// The scheduled instant of the flush that was told. Neither the length of a delivery nor a late timer moves
@@ -84,8 +87,9 @@ pub(crate) struct Known {
     /// When this process said it, or for another one's entry when that was told. [`Entry::at`] is the place on a grid, and
     /// may lie before what was told earlier.
     pub said_at: Timestamp,
-    /// The entry as a file may hold it, where its time lies behind `said_at`: from a clock that was ahead.
-    pub ahead: Option<Entry>,
+    /// Entries of clocks that were ahead, so that their times lie behind `said_at`, as a file may hold them: which of them
+    /// depends on when it was written last. The latest are kept, [`AHEAD_MAX`] of them.
+    pub ahead: Vec<Entry>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -119,10 +123,7 @@ impl Nflog {
 
     /// Takes in what this process says at `said_at`, which stands above all that was said before.
     pub(crate) fn put(&mut self, key: LogKey, entry: Entry, said_at: Timestamp) {
-        let before = self.entries.remove(&key);
-        let ahead = before
-            .and_then(|before| before.ahead.or(Some(before.entry)))
-            .filter(|ahead| ahead.at > said_at);
+        let ahead = self.ahead_of(&key, said_at);
         let known = Known {
             entry,
             said_at,
@@ -136,7 +137,7 @@ impl Nflog {
     #[must_use]
     pub(crate) fn is_news(&self, key: &LogKey, entry: &Entry) -> bool {
         self.entries.get(key).is_none_or(|known| {
-            entry.at > known.said_at && known.ahead.as_ref() != Some(entry) && known.entry != *entry
+            entry.at > known.said_at && !known.ahead.contains(entry) && known.entry != *entry
         })
     }
 
@@ -145,10 +146,23 @@ impl Nflog {
         let mut known = Known {
             said_at: entry.at,
             entry,
-            ahead: None,
+            ahead: self.ahead_of(&key, now),
         };
         known.turn_back(now);
         self.entries.insert(key, known);
+    }
+
+    /// The entries of a clock that was ahead of `now`.
+    fn ahead_of(&mut self, key: &LogKey, now: Timestamp) -> Vec<Entry> {
+        let Some(before) = self.entries.remove(key) else {
+            return Vec::new();
+        };
+        let mut ahead = before.ahead;
+        ahead.retain(|entry| entry.at > now);
+        if before.entry.at > now {
+            note_ahead(&mut ahead, before.entry);
+        }
+        ahead
     }
 
     /// No entry is later than `now`: where the clock was set back, entries from its old time would hold back every
@@ -181,12 +195,21 @@ impl Known {
     fn turn_back(&mut self, now: Timestamp) {
         self.said_at = self.said_at.min(now);
         if self.entry.at > now {
-            // As it stands in the file, however often the clock is set back.
-            self.ahead.get_or_insert_with(|| self.entry.clone());
+            // As it may stand in the file, however often the clock is set back.
+            note_ahead(&mut self.ahead, self.entry.clone());
             let lasts = self.entry.expires_at.saturating_since(self.entry.at);
             self.entry.expires_at = now + lasts;
             self.entry.at = now;
         }
+    }
+}
+
+fn note_ahead(ahead: &mut Vec<Entry>, entry: Entry) {
+    if !ahead.contains(&entry) {
+        if ahead.len() == AHEAD_MAX {
+            ahead.remove(0);
+        }
+        ahead.push(entry);
     }
 }
 
@@ -213,7 +236,7 @@ mod tests {
     use notifiers_core::{GroupKey, Memory, Remembered};
     use proptest::prelude::*;
 
-    use super::{Entry, LogKey, Nflog, lifetime};
+    use super::{AHEAD_MAX, Entry, LogKey, Nflog, lifetime};
 
     fn key(index: u32) -> LogKey {
         LogKey {
@@ -227,6 +250,40 @@ mod tests {
     #[test]
     fn a_key_prints_as_alertmanagers() {
         assert_eq!(key(0).to_string(), r#"{}:{alertname="x"}:def/webhook/0"#);
+    }
+
+    /// Whichever of its entries the file was written with, it is known again after any number of turns of the clock.
+    #[test]
+    fn every_entry_of_a_clock_that_was_ahead_is_no_news() {
+        let at = Timestamp::from_secs;
+        let entry = |secs| Entry {
+            at: at(secs),
+            firing: [7].into_iter().collect(),
+            resolved: [].into_iter().collect(),
+            expires_at: at(100_000),
+            memory: Memory::default(),
+        };
+        let mut nflog = Nflog::default();
+        let times = [1000, 900, 800, 700];
+        for told in times {
+            nflog.turn_back(at(told));
+            nflog.put(key(0), entry(told), at(told));
+            for earlier in times.into_iter().filter(|earlier| *earlier >= told) {
+                assert!(
+                    !nflog.is_news(&key(0), &entry(earlier)),
+                    "{earlier} at {told}"
+                );
+            }
+        }
+        assert!(nflog.is_news(&key(0), &entry(950)), "another one's");
+        // They need no more room than a file can stand for.
+        for told in (0..600).rev() {
+            nflog.turn_back(at(told));
+            nflog.put(key(0), entry(told), at(told));
+        }
+        let (_, known) = nflog.known().next().unwrap();
+        assert_eq!(known.ahead.len(), AHEAD_MAX);
+        assert!(!nflog.is_news(&key(0), &entry(1)));
     }
 
     /// However often the clock is set back, the entry of the file is known again.

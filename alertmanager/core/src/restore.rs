@@ -7,16 +7,16 @@ use model::{Alert, AlertStatus, Fingerprint, Timestamp};
 use crate::alertname_limit::AlertnameLimit;
 use crate::delivery::Deliveries;
 use crate::dispatch::{Dispatcher, Schedules};
-use crate::hashes::{AlertHashes, Uncertain};
+use crate::hashes::Uncertain;
 use crate::inhibit::Inhibitor;
 use crate::machine::Alertmanager;
-use crate::nflog::{Entry, LogKey, Nflog};
+use crate::nflog::Nflog;
 use crate::policy::Policy;
 use crate::protocol::{Event, Settings};
 use crate::record::{Record, since_snapshot};
 use crate::silence::Silences;
 use crate::silenced::Silenced;
-use crate::store::{AlertStore, Elsewhere, Standing, StoredAlert, TakenOver};
+use crate::store::{AlertStore, Standing};
 
 /// Bytes of alerts in one record of a snapshot, give or take one alert: small enough to be written and read whole.
 const SNAPSHOT_RECORD_BYTES: usize = 1024 * 1024;
@@ -88,6 +88,8 @@ impl Alertmanager {
         // After the beginning, up to which time has stood still for what still fires.
         let taken_over = elsewhere.len();
         machine.take_over(elsewhere, now);
+        let resolve_timeout = machine.policy.config.global.resolve_timeout;
+        machine.alerts.wait_until(now + resolve_timeout);
         machine.regroup(&Schedules::default(), now);
         machine.alerts.collect_garbage(now);
         machine.index_sources();
@@ -117,16 +119,16 @@ impl Alertmanager {
         }
         let alerts = batches(alerts).into_iter().map(Record::Alerts);
         let entries = self.nflog.known().flat_map(|(key, known)| {
-            let ahead = known.ahead.clone().map(|entry| Record::TookOver {
+            let ahead = known.ahead.iter().map(|entry| Record::TookOver {
                 key: key.clone(),
-                entry,
+                entry: entry.clone(),
             });
             let entry = Record::Notified {
                 key: key.clone(),
                 entry: known.entry.clone(),
                 said_at: known.said_at,
             };
-            ahead.into_iter().chain([entry])
+            ahead.chain([entry])
         });
         // After the entries: a notification that was recorded clears what was uncertain about it.
         let uncertain = self
@@ -149,7 +151,7 @@ impl Alertmanager {
     }
 
     /// Whether somebody is still to be told that a resolved alert is.
-    fn is_owed(&self, fingerprint: Fingerprint) -> bool {
+    pub(crate) fn is_owed(&self, fingerprint: Fingerprint) -> bool {
         self.alerts.get(fingerprint).is_some_and(|stored| {
             self.group_ids(fingerprint).iter().any(|id| {
                 self.groups
@@ -232,102 +234,6 @@ impl Alertmanager {
         }
     }
 
-    /// Another Alertmanager did this one's work while it was down, and has left behind what it told last. Of an alert the
-    /// latest word that mentions it decides: one that it told as over is. One that was told before, and that it left out
-    /// later, is over too or only muted there: nobody is told of it before somebody says again that it fires, and until
-    /// then it goes on to inhibit. One that those to whom it spoke were never told of may never have come there: it is
-    /// news.
-    fn take_over(&mut self, elsewhere: BTreeMap<LogKey, Entry>, now: Timestamp) {
-        if elsewhere.is_empty() {
-            return;
-        }
-        let (policy, nflog, deliveries) = (&self.policy, &self.nflog, &self.deliveries);
-        let was_told = |target: &LogKey, hash: u64| {
-            let entry = nflog.entry(target);
-            let uncertain = deliveries.uncertain(target);
-            entry.is_some_and(|entry| entry.firing.contains(hash))
-                || uncertain.is_some_and(|uncertain| uncertain.firing.contains(hash))
-        };
-        let resolve_timeout = policy.config.global.resolve_timeout;
-        let said = |stored: &StoredAlert| {
-            let (alert, hash) = (&stored.alert, stored.hash);
-            let is_over = alert.status(now) == AlertStatus::Resolved;
-            let mut mentioned: Option<(Timestamp, AlertStatus)> = None;
-            let mut left_out = None;
-            let mut was_told_before = false;
-            for route in policy.routes_for(alert).iter() {
-                let id = Dispatcher::id(policy, *route, alert);
-                for target in policy.targets(*route, &id.key) {
-                    let Some(entry) = elsewhere.get(&target) else {
-                        continue;
-                    };
-                    // Of what was said later nobody there can have known.
-                    if entry.at <= alert.updated_at || entry.at < alert.starts_at {
-                        continue;
-                    }
-                    let status = if entry.resolved.contains(hash) {
-                        AlertStatus::Resolved
-                    } else if entry.firing.contains(hash) {
-                        AlertStatus::Firing
-                    } else {
-                        left_out = left_out.max(Some(entry.at));
-                        was_told_before |= was_told(&target, hash);
-                        continue;
-                    };
-                    if mentioned.is_none_or(|(at, _)| at < entry.at) {
-                        mentioned = Some((entry.at, status));
-                    }
-                }
-            }
-            if is_over {
-                return match mentioned {
-                    // It began again there, after it had ended here.
-                    Some((at, AlertStatus::Firing)) => Elsewhere::FiresAgain {
-                        since: at.min(now),
-                        until: now + resolve_timeout,
-                    },
-                    Some((_, AlertStatus::Resolved)) | None => Elsewhere::Nothing,
-                };
-            }
-            match mentioned {
-                Some((at, AlertStatus::Resolved)) => Elsewhere::Over(at.min(now)),
-                Some((at, AlertStatus::Firing)) if left_out > Some(at) => Elsewhere::Doubtful,
-                None if was_told_before => Elsewhere::Doubtful,
-                Some((_, AlertStatus::Firing)) | None => Elsewhere::Nothing,
-            }
-        };
-        let TakenOver { changed, doubtful } = self.alerts.take_over(said);
-        for batch in batches(changed.iter().map(|alert| (**alert).clone()).collect()) {
-            self.persist(Record::Alerts(batch));
-        }
-        let doubtful = doubtful.into_iter().map(|one| (one, Standing::Doubtful));
-        for record in standings(doubtful.collect()) {
-            self.persist(record);
-        }
-        for (key, entry) in elsewhere {
-            self.take_word_over(key.clone(), entry.clone(), now);
-            self.persist(Record::TookOver { key, entry });
-        }
-    }
-
-    /// What was uncertain before another Alertmanager told of a group it has settled, but for what it did not mention:
-    /// whoever was told by this process that an alert fires, or may have been, may still believe so.
-    fn take_word_over(&mut self, key: LogKey, entry: Entry, now: Timestamp) {
-        let mentioned = entry.firing.union(&entry.resolved);
-        let uncertain = self.deliveries.uncertain(&key);
-        let perhaps = uncertain.map(|uncertain| uncertain.firing.without(&mentioned));
-        let surely = self.nflog.entry(&key);
-        let surely = surely.map(|told| told.firing.without(&mentioned));
-        let uncertain = Uncertain {
-            firing: perhaps
-                .unwrap_or_default()
-                .union(&surely.unwrap_or_default()),
-            ended: AlertHashes::default(),
-        };
-        self.deliveries.set_uncertain(key.clone(), uncertain);
-        self.nflog.take_over(key, entry, now);
-    }
-
     /// While the process was down, or suspended, nobody could repeat an alert, so none ended meanwhile for want of
     /// repetition: what was left of an alert's time when the process ended is left of it now, up to [`STRETCH_MAX`].
     pub(crate) fn stop_time(&mut self, alive_until: Timestamp, now: Timestamp) {
@@ -354,12 +260,12 @@ impl Alertmanager {
     }
 }
 
-fn standings(standings: Vec<(Fingerprint, Standing)>) -> Vec<Record> {
+pub(crate) fn standings(standings: Vec<(Fingerprint, Standing)>) -> Vec<Record> {
     let parts = standings.chunks(SNAPSHOT_RECORD_STANDINGS);
     parts.map(|part| Record::Standings(part.to_vec())).collect()
 }
 
-fn batches(alerts: Vec<Alert>) -> Vec<Vec<Alert>> {
+pub(crate) fn batches(alerts: Vec<Alert>) -> Vec<Vec<Alert>> {
     let mut batches: Vec<Vec<Alert>> = Vec::new();
     let mut room = 0;
     for alert in alerts {

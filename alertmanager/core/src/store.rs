@@ -26,21 +26,16 @@ pub enum Standing {
     /// Its time was up while nobody could repeat it. It was given more ([`AlertStore::stop_time`]); whether it fires
     /// is not known before somebody says so again.
     Revived,
-    /// Another Alertmanager spoke of its group without it: nobody is told that it fires before it is heard of again.
+    /// Another Alertmanager's later word speaks against what is known here, that it fires or that it is over
+    /// (`handover`): nothing is said of it before it is heard of again, or [`AlertStore::waits`] no longer.
     Doubtful,
 }
 
-/// What another Alertmanager's log says of an alert.
+/// What another Alertmanager's log makes of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Elsewhere {
     Nothing,
-    /// Its group was told, and it neither as firing nor as over.
     Doubtful,
-    /// It is over here, and was told as firing later. Like all that nobody repeats it ends after a while.
-    FiresAgain {
-        since: Timestamp,
-        until: Timestamp,
-    },
     Over(Timestamp),
 }
 
@@ -82,9 +77,34 @@ pub struct AlertStore {
     alerts: BTreeMap<Fingerprint, StoredAlert>,
     /// When those that may be forgotten were looked for last.
     collected_at: Option<Timestamp>,
+    /// Until then whoever repeats an alert will have done so.
+    heard_by: Option<Timestamp>,
 }
 
 impl AlertStore {
+    /// What nobody has spoken of since the process began is waited for until `heard_by`.
+    pub fn wait_until(&mut self, heard_by: Timestamp) {
+        self.heard_by = Some(heard_by);
+    }
+
+    /// Whether what was not heard of yet may still be.
+    #[must_use]
+    pub fn waits(&self, now: Timestamp) -> bool {
+        self.heard_by.is_some_and(|heard_by| now < heard_by)
+    }
+
+    /// Whether an alert fires so surely that it may keep others quiet.
+    #[must_use]
+    pub fn inhibits(&self, fingerprint: Fingerprint, now: Timestamp) -> bool {
+        self.get(fingerprint).is_some_and(|stored| {
+            stored.alert.status(now) == AlertStatus::Firing
+                && match stored.standing {
+                    Standing::Confirmed | Standing::Revived => true,
+                    Standing::Doubtful => self.waits(now),
+                }
+        })
+    }
+
     #[must_use]
     pub fn get(&self, fingerprint: Fingerprint) -> Option<&StoredAlert> {
         self.alerts.get(&fingerprint)
@@ -122,7 +142,7 @@ impl AlertStore {
             return (fingerprint, Change::Changed(alert));
         };
         let known = &stored.alert;
-        if is_outdated(known, &alert, now) {
+        if is_outdated(known, stored.standing, &alert, now) {
             return (fingerprint, Change::Outdated);
         }
         stored.standing = Standing::Confirmed;
@@ -166,6 +186,10 @@ impl AlertStore {
     /// Nobody could repeat an alert from `since` until `now`: what was left of its time then is left of it now, up to
     /// `stretch_max`.
     pub fn stop_time(&mut self, since: Timestamp, now: Timestamp, stretch_max: Duration) {
+        if self.waits(since) {
+            let absent = now.saturating_since(since);
+            self.heard_by = self.heard_by.map(|heard_by| heard_by + absent);
+        }
         for stored in self.alerts.values_mut() {
             if stored.alert.status(since) == AlertStatus::Resolved {
                 continue;
@@ -188,11 +212,14 @@ impl AlertStore {
         }
     }
 
-    /// Takes over what another Alertmanager has said of each alert.
-    pub fn take_over(&mut self, mut said: impl FnMut(&StoredAlert) -> Elsewhere) -> TakenOver {
+    /// Takes over what another Alertmanager's log makes of each alert.
+    pub fn take_over(&mut self, said: &BTreeMap<Fingerprint, Elsewhere>) -> TakenOver {
         let mut taken_over = TakenOver::default();
-        for (fingerprint, stored) in &mut self.alerts {
-            match said(stored) {
+        for (fingerprint, said) in said {
+            let Some(stored) = self.alerts.get_mut(fingerprint) else {
+                continue;
+            };
+            match *said {
                 Elsewhere::Nothing => {}
                 Elsewhere::Doubtful => {
                     stored.standing = Standing::Doubtful;
@@ -200,16 +227,8 @@ impl AlertStore {
                 }
                 Elsewhere::Over(at) => {
                     Arc::make_mut(&mut stored.alert).ends_at = at;
+                    stored.standing = Standing::Confirmed;
                     taken_over.changed.push(Arc::clone(&stored.alert));
-                }
-                Elsewhere::FiresAgain { since, until } => {
-                    let alert = Arc::make_mut(&mut stored.alert);
-                    alert.starts_at = since;
-                    alert.ends_at = until;
-                    alert.updated_at = since;
-                    stored.standing = Standing::Doubtful;
-                    taken_over.changed.push(Arc::clone(&stored.alert));
-                    taken_over.doubtful.push(*fingerprint);
                 }
             }
         }
@@ -282,12 +301,17 @@ fn extend(stored: &mut StoredAlert, extension: Extension) {
 }
 
 /// Whether a sender still speaks of an activity that was over before the one began that goes on: several senders do not
-/// see a new firing at the same instant. An end without a beginning is about whatever goes on.
-fn is_outdated(known: &Alert, new: &Alert, now: Timestamp) -> bool {
-    known.status(now) == AlertStatus::Firing
-        && new.status(now) == AlertStatus::Resolved
+/// see a new firing at the same instant. An end without a beginning is about whatever goes on. What is over here, and
+/// began again elsewhere, did so after the end that is known.
+fn is_outdated(known: &Alert, standing: Standing, new: &Alert, now: Timestamp) -> bool {
+    let began_after = match (known.status(now), standing) {
+        (AlertStatus::Firing, _) => known.starts_at,
+        (AlertStatus::Resolved, Standing::Doubtful) => known.ends_at,
+        (AlertStatus::Resolved, Standing::Confirmed | Standing::Revived) => return false,
+    };
+    new.status(now) == AlertStatus::Resolved
         && new.starts_at < new.ends_at
-        && new.ends_at <= known.starts_at
+        && new.ends_at <= began_after
 }
 
 /// Whether an end of the new activity lies strictly inside the known one.

@@ -85,13 +85,13 @@ impl Alertmanager {
         match verdict {
             // Whether it fires still nobody knows: to say so again would be a false page, where it ended meanwhile.
             Verdict::Notify(NotificationReason::RepeatIntervalElapsed) if !flush.is_confirmed => {
-                self.deliveries.withdraw(target);
-                self.groups.set_held(id, true);
+                self.hold(id, target);
             }
+            Verdict::Wait => self.hold(id, target),
             Verdict::Nothing => self.deliveries.withdraw(target),
             Verdict::NoteResolved => {
                 let uncertain = uncertain.without(&flush.hashes.resolved);
-                let entry = noted_resolved(entry, flush, now + expires_in);
+                let entry = noted_resolved(told, flush, now + expires_in);
                 self.deliveries.withdraw(target);
                 self.log(target.clone(), entry, now);
                 self.settle(target, uncertain);
@@ -114,6 +114,12 @@ impl Alertmanager {
         }
     }
 
+    /// What there is to tell waits until an alert is heard of.
+    fn hold(&mut self, id: &GroupId, target: &LogKey) {
+        self.deliveries.withdraw(target);
+        self.groups.set_held(id, true);
+    }
+
     /// How long the log knows what was told of a group.
     fn lifetime(&self, id: &GroupId) -> Duration {
         let route = self.policy.route(id.route);
@@ -126,11 +132,17 @@ impl Alertmanager {
 
     /// What the log knows of a group lives on while an alert of it fires, and while the end of one is still to be told.
     fn keep(&mut self, id: &GroupId, target: &LogKey, flush: &Flush, now: Timestamp) {
-        let Some(entry) = self.nflog.entry(target) else {
+        let (entry, uncertain) = self.told(target);
+        let Some(entry) = entry else {
             return;
+        };
+        let told = Told {
+            entry: Some(entry),
+            uncertain: &uncertain,
         };
         let kept = entry.firing.intersects(&flush.hashes.firing)
             || entry.firing.intersects(&flush.hashes.muted)
+            || entry.firing.intersects(&told.unheard(&flush.hashes))
             || flush.any_ended_after(now - self.settings.retention, &entry.firing);
         let group_interval = self.policy.route(id.route).group_interval;
         if !kept || entry.expires_at > now + group_interval * 2 {
@@ -141,8 +153,7 @@ impl Alertmanager {
             ..entry.clone()
         };
         self.log(target.clone(), entry, now);
-        let uncertain = self.deliveries.uncertain(target).cloned();
-        self.settle(target, uncertain.unwrap_or_default());
+        self.settle(target, uncertain);
     }
 
     /// What is uncertain after an entry was stored that told nothing: a stored entry ends what was uncertain before it.
@@ -357,20 +368,23 @@ impl Alertmanager {
 }
 
 /// The entry that says of the flush's resolved alerts that they are over. The next repeat is due as if nothing had been
-/// noted.
-fn noted_resolved(entry: Option<&Entry>, flush: &Flush, expires_at: Timestamp) -> Entry {
+/// noted, and what was not heard of yet is known as before.
+fn noted_resolved(told: Told<'_>, flush: &Flush, expires_at: Timestamp) -> Entry {
     let resolved = flush.hashes.resolved.clone();
-    match entry {
+    let unheard = told.unheard(&flush.hashes);
+    match told.entry {
         Some(entry) if !flush.hashes.firing.is_empty() => Entry {
             expires_at,
             firing: entry.firing.without(&resolved),
             resolved,
             ..entry.clone()
         },
-        Some(_) | None => Entry {
+        entry => Entry {
             at: flush.slot.at,
             expires_at,
-            firing: AlertHashes::default(),
+            firing: entry.map_or_else(AlertHashes::default, |entry| {
+                entry.firing.intersection(&unheard)
+            }),
             resolved,
             memory: entry.map(|entry| entry.memory.clone()).unwrap_or_default(),
         },

@@ -2,7 +2,9 @@
 mod cadence;
 mod clock;
 mod handover;
+mod handover_simulation;
 mod keys;
+mod laws;
 mod muting;
 mod recorded;
 pub(crate) mod records;

@@ -14,6 +14,8 @@ route: {receiver: team, group_by: [alertname], group_wait: 10s, group_interval: 
 receivers: [{name: team, webhook_configs: [{url: 'http://x', send_resolved: false}]}]
 ";
 
+/// Upstream measures a repeat from when the last one had been sent, which is after its flush: the flush four hours
+/// later comes too early by that much, and the repeat goes out with the one after.
 #[test]
 fn waits_then_flushes_then_repeats() {
     let mut world = World::new(PLAIN);
@@ -83,6 +85,8 @@ fn a_watchdog_beats_once_an_interval_and_never_drifts() {
     }
 }
 
+/// As upstream: here the grid is that of when the group began, there each flush counts from when the timer of the one
+/// before fired.
 #[test]
 fn a_failing_receiver_is_tried_again_within_its_interval_and_the_grid_stays() {
     let mut world = World::new(WATCHDOG).with_script(|deliver, now| {
@@ -101,6 +105,7 @@ fn a_failing_receiver_is_tried_again_within_its_interval_and_the_grid_stays() {
     assert_eq!(beats[2..], [130, 190, 250, 310, 370, 430, 490, 550]);
 }
 
+/// Upstream's timers count from when they fired: each late one moves all that follow, so that replicas drift apart.
 #[test]
 fn a_process_that_slept_flushes_once_and_on_the_grid() {
     let mut world = World::new(WATCHDOG);
@@ -136,6 +141,8 @@ fn a_process_that_slept_tells_what_is_so_now() {
     world.check(&["400 first notification +a +b"]);
 }
 
+/// Upstream does not look at `Retry-After`, and takes 429 for final at most integrations: the page is lost until the
+/// next flush.
 #[test]
 fn retries_back_off_with_jitter_and_honour_the_vendors_word() {
     let mut world = World::new(PLAIN).with_script(|deliver, now| match deliver.attempt {
@@ -297,6 +304,7 @@ fn a_reload_hurries_what_hangs() {
     world.check(&["50 first notification +a"]);
 }
 
+/// Upstream begins all timers anew with `group_wait`: each reload moves the grid of every group.
 #[test]
 fn a_reload_keeps_the_timers_of_groups_that_stay() {
     let mut world = World::new(PLAIN);
@@ -316,6 +324,7 @@ receivers: [{name: team, webhook_configs: [{url: 'http://x'}]}]
     world.check(&["30 first notification +a", "330 new alerts added +a +b"]);
 }
 
+/// Upstream breaks a notification off at a reload; whoever was about to answer is told twice.
 #[test]
 fn a_reload_does_not_disturb_what_is_under_way() {
     let mut world = World::new(PLAIN).with_script(|_, _| Reaction {

@@ -1,7 +1,8 @@
 //! Another Alertmanager works on the data folder while the process is down, and leaves its notification log behind.
 use notifiers_core::Outcome;
 
-use crate::tests::world::{Heard, PLAIN, Reaction, World, at, secs};
+use crate::intake::AlertDraft;
+use crate::tests::world::{Heard, PLAIN, Reaction, World, at, labels, secs};
 
 /// What was heard from here on.
 fn words(world: &World, from: usize) -> Vec<String> {
@@ -323,4 +324,196 @@ fn the_end_of_what_was_told_here_is_told_whatever_was_told_elsewhere() {
         let told = words(&world, before).join(", ");
         assert!(told.contains("-b"), "{told}");
     }
+}
+
+/// c was told by the other one alone. Until it is heard of nobody knows whether it fires, and its end is owed.
+#[test]
+fn the_end_of_what_only_the_other_one_told_is_told() {
+    for (first, told) in [
+        // Something else is told before.
+        (
+            Some(D),
+            &["new alerts added +a +d", "some alerts resolved +a +d -c"][..],
+        ),
+        (None, &["some alerts resolved +a -c"]),
+    ] {
+        for crashes in [false, true] {
+            let mut world = World::new(PLAIN);
+            world.fire(&[A]);
+            world.until(100);
+            world.told_elsewhere(0, 400, "a c", "");
+            world.crash(secs(400));
+            world.fire(&[A]);
+            if let Some(alert) = first {
+                world.fire(&[alert]);
+            }
+            world.until(720);
+            if crashes {
+                world.compact();
+                world.crash(secs(1));
+            }
+            world.resolve(&[C]);
+            world.until(1100);
+            assert_eq!(words(&world, 1), told, "{first:?} {crashes}");
+        }
+    }
+}
+
+/// The end of b is known, that of a and c is not: who keeps one incident for a group would close it.
+#[test]
+fn the_end_of_a_group_waits_for_what_was_not_heard_of() {
+    for (elsewhere, then) in [
+        // Left out by the other one, and unknown here.
+        ("c", &["new alerts added +a +c -b"][..]),
+        // Told by it: as firing, and nothing is uncertain.
+        ("a b c", &["some alerts resolved +a +c -b"]),
+    ] {
+        for is_heard_of in [true, false] {
+            let mut world = World::new(PLAIN);
+            world.fire(&[B]);
+            world.post(&[A], Some(at(210)));
+            world.until(100);
+            world.told_elsewhere(0, 400, elsewhere, "");
+            let before = world.heard.len();
+            world.crash(secs(400));
+            world.resolve(&[B]);
+            world.until(650);
+            assert_eq!(words(&world, before), [""; 0], "{elsewhere}");
+            if is_heard_of {
+                world.fire(&[A, C]);
+                world.until(660);
+                assert_eq!(words(&world, before), then, "{elsewhere}");
+            } else {
+                // Nobody speaks of them any more.
+                world.until(500 + 300 + 300);
+                assert_eq!(
+                    words(&world, before),
+                    ["all alerts resolved -a -b"],
+                    "{elsewhere}"
+                );
+            }
+        }
+    }
+}
+
+/// As soon as the last is heard of, not with the next flush.
+#[test]
+fn an_end_that_waited_is_told_when_the_rest_is_heard_of() {
+    let mut world = World::new(PLAIN);
+    world.fire(&[B]);
+    world.until(100);
+    world.told_elsewhere(0, 400, "b c", "");
+    world.crash(secs(400));
+    world.until(510);
+    world.resolve(&[B]);
+    world.until(750);
+    world.fire(&[C]);
+    world.until(751);
+    assert_eq!(world.lines()[1..], ["750 some alerts resolved +c -b"]);
+
+    // Two integrations were told at different times: what fires anew is told at once to the one that knows of its end.
+    let mut world = World::new(&both());
+    world.fire(&[A]);
+    world.until(100);
+    world.told_elsewhere(0, 450, "", "a b");
+    world.told_elsewhere(1, 400, "a b", "");
+    world.crash(secs(400));
+    world.until(510);
+    world.fire(&[A]);
+    world.until(511);
+    assert_eq!(words_of(&world, 0, 2), ["first notification +a"]);
+    assert_eq!(words_of(&world, 1, 2), [""; 0]);
+}
+
+/// b was over here before it began again there. It inhibits nothing that it was not heard of for, and neither the end
+/// from before nor the rest of its earlier time is about what goes on.
+#[test]
+fn what_began_again_elsewhere_is_waited_for() {
+    let inhibiting = format!(
+        "{PLAIN}inhibit_rules: [{{source_matchers: [instance=b], target_matchers: [instance=t]}}]\n"
+    );
+    let taken_back = || {
+        let mut world = World::new(&inhibiting);
+        world.fire(&[A, B]);
+        world.until(100);
+        world.resolve(&[B]);
+        world.until(400);
+        world.told_elsewhere(0, 500, "a b", "");
+        world.crash(secs(450));
+        world.fire(&[A]);
+        world.until(860);
+        world
+    };
+    let mut world = taken_back();
+    world.fire(&["alertname=Other instance=t"]);
+    world.until(900);
+    assert_eq!(words(&world, 2), ["first notification +t"]);
+
+    // Another sender has not seen yet that it fires anew.
+    let end = |secs: i64| AlertDraft {
+        labels: labels(B)
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+        starts_at: Some(at(0)),
+        ends_at: Some(at(secs)),
+        ..AlertDraft::default()
+    };
+    let mut world = taken_back();
+    world.post_drafts(vec![end(100)]);
+    world.until(1100);
+    assert_eq!(words(&world, 2), [""; 0]);
+    // The end of what began there, before the other one wrote down that it had told of it.
+    world.post_drafts(vec![end(480)]);
+    world.until(1110);
+    assert_eq!(words(&world, 2), ["some alerts resolved +a -b"]);
+
+    // Nobody speaks of it any more.
+    let mut world = taken_back();
+    world.until(850 + 300 + 300);
+    assert_eq!(words(&world, 2), ["some alerts resolved +a -b"]);
+
+    // It lasts as long as is said, not longer.
+    let mut world = taken_back();
+    world.post(&[B], Some(at(870)));
+    world.until(1110);
+    assert_eq!(words(&world, 2), ["some alerts resolved +a -b"]);
+}
+
+/// Nothing of a group is known here but what was told of it: it is not forgotten before its alerts could be heard of.
+#[test]
+fn what_was_told_of_a_group_without_alerts_is_remembered() {
+    let mut world = World::new(PLAIN);
+    world.settings.garbage_interval = secs(60);
+    world.fire(&[A]);
+    world.until(100);
+    world.resolve(&[A]);
+    world.until(400);
+    world.told_elsewhere(0, 500, "b", "a");
+    world.crash(secs(200));
+    world.until(610);
+    world.told_elsewhere(0, 700, "c", "");
+    world.crash(secs(200));
+    world.until(1000);
+    world.resolve(&[B]);
+    world.until(2000);
+    assert_eq!(words(&world, 2), ["all alerts resolved -b"]);
+}
+
+/// Who is told no ends may have been told of an activity that is over: after a notification without it, it is told.
+#[test]
+fn what_fires_anew_is_told_where_no_ends_are() {
+    let mut world = World::new(&PLAIN.replace("'}]}", "', send_resolved: false}]}"));
+    world.fire(&[A]);
+    world.until(100);
+    world.told_elsewhere(0, 400, "a c", "");
+    world.crash(secs(400));
+    world.fire(&[A, D]);
+    world.until(720);
+    world.fire(&[C]);
+    world.until(1100);
+    assert_eq!(
+        words(&world, 1),
+        ["new alerts added +a +d", "new alerts added +a +c +d"]
+    );
 }

@@ -55,6 +55,7 @@ fn some_then_all_are_resolved_and_the_group_ends() {
     assert_eq!(world.lines()[3], "2030 first notification +a");
 }
 
+/// Upstream tells an end of which nobody has heard the beginning, where something else of the group is told.
 #[test]
 fn what_ends_before_it_was_told_is_never_told() {
     let mut world = World::new(PLAIN);
@@ -184,6 +185,8 @@ fn an_end_before_the_beginning_is_old_news() {
     }
 }
 
+/// Upstream gives a notification up when its flush is over, and tries with the next one for as long as the alert is in
+/// the group.
 #[test]
 fn a_resolve_waits_for_a_receiver_that_is_down() {
     let mut world = World::new(PLAIN).with_script(|_, now| {
@@ -208,6 +211,8 @@ fn a_resolve_waits_for_a_receiver_that_is_down() {
 }
 
 /// Much longer than the log remembers what is repeated so often.
+/// Upstream forgets what was told after twice the repeat interval: then it does not know that it owes an end, and the
+/// incident stays open.
 #[test]
 fn a_resolve_waits_for_a_receiver_that_is_down_for_days() {
     const DAY: i64 = 24 * 3600;
@@ -362,6 +367,7 @@ fn an_alert_that_ends_while_its_page_is_tried_again_is_resolved_and_fires_anew()
     );
 }
 
+/// Upstream logs only what was answered: of an alert that was told without an answer, and ends, it never says so.
 #[test]
 fn what_was_perhaps_told_is_resolved() {
     // The first attempt arrives, but its answer is lost, and so are the next ones until the alert has ended.
@@ -385,6 +391,7 @@ fn what_was_perhaps_told_is_resolved() {
 }
 
 /// The vendor has perhaps closed the incident: the next firing must not count as known.
+/// Upstream's log still has it as firing, so that its next firing is no news: no page comes until `repeat_interval`.
 #[test]
 fn what_was_perhaps_told_as_resolved_fires_anew() {
     let mail = "
@@ -473,6 +480,7 @@ fn what_was_perhaps_told_as_resolved_fires_anew_after_its_silence() {
 }
 
 /// What a message does not mention it does not settle.
+/// Upstream has logged nothing of it, and never closes its incident.
 #[test]
 fn what_was_perhaps_told_before_its_silence_is_resolved() {
     for crash_at in [None, Some(900)] {
@@ -516,6 +524,7 @@ fn what_was_perhaps_told_before_its_silence_is_resolved() {
     }
 }
 
+/// Upstream sends both again at once: whoever reads mail or Slack sees the same page several times.
 #[test]
 fn an_unanswered_webhook_is_sent_again_at_once_and_an_unanswered_mail_at_the_next_flush() {
     let both = "

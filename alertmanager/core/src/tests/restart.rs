@@ -22,6 +22,7 @@ fn a_restart_repeats_nothing_that_is_logged_and_keeps_the_grid() {
     assert_eq!(world.lines()[2], "14730 repeat interval elapsed +a +b");
 }
 
+/// Upstream has lost the alerts: whichever is sent again first is told at once and alone, the others an interval later.
 #[test]
 fn a_first_notification_is_not_delayed_and_holds_the_whole_group() {
     let mut world = World::new(PLAIN);
@@ -93,6 +94,7 @@ fn an_integration_that_is_behind_the_others_does_not_wait_for_the_next_flush() {
     }
 }
 
+/// Upstream has lost the alert with the process, and tells of it when it is sent again.
 #[test]
 fn an_attempt_that_was_under_way_is_made_again() {
     let mut world = World::new(PLAIN).with_script(|_, _| Reaction {
@@ -107,6 +109,7 @@ fn an_attempt_that_was_under_way_is_made_again() {
     world.check(&["30 first notification +a", "33 first notification +a"]);
 }
 
+/// Upstream has neither the alert nor an entry of it: its end is told to nobody, or as the end of what was never told.
 #[test]
 fn an_alert_that_ended_while_its_attempt_was_cut_off_is_resolved() {
     let mut world = World::new(PLAIN).with_script(|_, now| {
@@ -128,15 +131,15 @@ fn an_alert_that_ended_while_its_attempt_was_cut_off_is_resolved() {
 }
 
 /// It told of a group without an alert: that is over, or it was muted there. Nobody is told that it fires or ended
-/// before it is heard of, and it inhibits meanwhile.
+/// before it is heard of, and it inhibits for as long as it is waited for.
 #[test]
 fn what_another_alertmanager_left_out_is_in_doubt_until_it_is_heard_of() {
     let inhibiting = format!(
         "{PLAIN}inhibit_rules: [{{source_matchers: [instance=a], target_matchers: [instance=t]}}]\n"
     );
     for (heard_of, lines) in [
-        (false, &[][..]),
-        (true, &["3620 new alerts added +a +b"][..]),
+        (false, &["3940 first notification +t"][..]),
+        (true, &["3620 new alerts added +a +b"]),
     ] {
         let mut world = World::new(&inhibiting);
         world.fire(&["alertname=Down instance=a", "alertname=Down instance=b"]);
@@ -161,6 +164,8 @@ fn what_another_alertmanager_left_out_is_in_doubt_until_it_is_heard_of() {
         if heard_of {
             world.fire(&["alertname=Down instance=a"]);
         }
+        world.until(3900);
+        assert_eq!(world.lines().len(), 1 + usize::from(heard_of));
         world.until(4000);
         assert_eq!(&world.lines()[1..], lines, "heard of {heard_of}");
     }
@@ -314,6 +319,7 @@ fn what_another_alertmanager_told_is_about_what_came_before() {
 }
 
 /// Nobody could repeat an alert to a process that was down, so none is resolved for want of repetition.
+/// Upstream has forgotten them all: until they are sent again nothing fires, and what they inhibit is told.
 #[test]
 fn alerts_do_not_end_while_the_process_is_down() {
     let mut world = World::new(PLAIN);
@@ -501,6 +507,7 @@ fn an_alert_that_comes_several_times_in_one_request_is_restored_as_it_was_said_l
     }
 }
 
+/// Upstream knows the end only if it is sent again, which Prometheus does for a quarter of an hour.
 #[test]
 fn a_resolve_that_was_due_is_told_after_the_restart() {
     let mut world = World::new(PLAIN);
@@ -514,6 +521,7 @@ fn a_resolve_that_was_due_is_told_after_the_restart() {
 }
 
 /// The process was down for longer than the log remembers what is repeated so often.
+/// Upstream's entry has expired, and with it the knowledge that an end is owed.
 #[test]
 fn a_resolve_that_was_due_is_told_after_a_long_outage() {
     let often = PLAIN.replace("[alertname]", "[alertname], repeat_interval: 5m");
@@ -588,6 +596,7 @@ fn nothing_expires_while_flushes_are_due() {
     assert_eq!(resolved, 600);
 }
 
+/// Upstream's grid begins anew with each start, so that a beat is late by up to an interval.
 #[test]
 fn the_watchdogs_beat_goes_on_where_it_was() {
     let mut world = World::new(
@@ -620,6 +629,7 @@ fn records_of_a_snapshot_stand_for_all_records_before() {
     assert_eq!(world.heard.len(), 2);
 }
 
+/// As upstream's `--dispatch.start-delay`, but what is due is known and does not wait to be sent again.
 #[test]
 fn nothing_is_told_before_the_start_delay_and_then_all_that_is_due() {
     let mut world = World::new(PLAIN);
@@ -685,6 +695,7 @@ fn alerts_of_one_name_leave_room_for_the_others() {
     assert_eq!(world.answers, [Answer::Alerts(AlertsAnswer::default())]);
 }
 
+/// Upstream grows until the system ends it.
 #[test]
 fn past_its_bounds_it_refuses_aloud() {
     let mut world = World::new(PLAIN);
