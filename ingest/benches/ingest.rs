@@ -201,6 +201,7 @@ fn querier(bencher: Bencher<'_, '_>, place: &str) {
         matchers: &[],
         after: Timestamp::MIN,
         until: Timestamp::MAX,
+        newest_only: false,
     };
     bencher
         .counter(ItemsCount::new(540_000_usize))

@@ -7,7 +7,9 @@ use std::time::Duration;
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use model::{Labels, MatchOp, Matcher, MatcherDialect, Sample, Timestamp};
-use watchbell_ingest_core::{Chunk, Head, Limits, OpenChunk, SAMPLES_PER_CHUNK};
+use watchbell_ingest_core::{
+    Chunk, Head, Limits, OpenChunk, Points, SAMPLES_PER_CHUNK, SeriesView,
+};
 
 const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
 const SERIES: usize = 100_000;
@@ -212,7 +214,7 @@ fn query_iterator(bencher: Bencher<'_, '_>) {
         .bench_local(|| {
             views
                 .iter()
-                .map(|view| view.samples().count())
+                .map(|view| read(view).samples.len())
                 .sum::<usize>()
         });
 }
@@ -227,7 +229,12 @@ fn query_seek(bencher: Bencher<'_, '_>) {
             let until = NOW - Duration::from_secs(hour * 3600);
             let after = until - Duration::from_secs(15);
             for view in head.select(&[], after, until) {
-                found += usize::from(view.samples().any(|sample| sample.timestamp > after));
+                found += usize::from(
+                    read(&view)
+                        .samples
+                        .iter()
+                        .any(|sample| sample.timestamp > after),
+                );
             }
         }
         found
@@ -269,4 +276,10 @@ fn xor_read(bencher: Bencher<'_, '_>) {
                 .map(|sample| sample.value)
                 .sum::<f64>()
         });
+}
+
+fn read(view: &SeriesView) -> Points {
+    let mut left = usize::MAX;
+    view.points(Timestamp::MIN, Timestamp::MAX, &mut left)
+        .expect("there is no limit")
 }
