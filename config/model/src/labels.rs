@@ -451,7 +451,7 @@ mod tests {
                 prop_assert_eq!(set.get(name), Some(value.as_str()));
             }
             prop_assert_eq!(set.len(), pairs.len());
-            let is_kept = |name: &str| name.len() % 2 == 0;
+            let is_kept = |name: &str| name.len().is_multiple_of(2);
             let kept = Labels::from_pairs(pairs.iter().filter(|(name, _)| is_kept(name)));
             prop_assert_eq!(&set.filtered(is_kept), &kept);
             let mut part = LabelsPart::default();
