@@ -28,7 +28,7 @@ pub(crate) struct SegmentForm {
     pub(crate) header_bytes: usize,
     pub(crate) is_header_sound: bool,
     pub(crate) key: FrameKey,
-    /// Where it is not, nothing that is found says how much is there.
+    /// Where it is not, none of its frames can be told from noise.
     pub(crate) is_key_known: bool,
 }
 
