@@ -1,7 +1,7 @@
 //! The one log on disk: it serves samples, the state of rules, silences and the notification log alike.
 //!
 //! A log is a folder of segments (`00000001.log`, …), each a header and then frames: kind, tenant, payload and a
-//! checksum. Appending is two steps. [`Log::append`] puts frames in line, and the order of the calls is the order
+//! checksum with the log's key in it. Appending is two steps. [`Log::append`] puts frames in line, and the order of the calls is the order
 //! on disk; [`Receipt::wait`] answers when they are with the kernel (and on the disk, where the setting says so).
 //! All frames that wait while the disk is busy go out in one write.
 //!
@@ -18,6 +18,7 @@
 mod extent;
 mod frame;
 mod hanging;
+mod keys;
 mod no_room;
 mod open;
 mod promise;

@@ -3,7 +3,12 @@
 //! ```text
 //! marker u8 | kind u8 | tenant length u8 | payload length u32 | CRC-32 u32 | tenant | payload
 //! ```
-//! Numbers are little-endian. The checksum covers everything but the marker and itself.
+//! Numbers are little-endian. The checksum covers everything but the marker and itself, and begins with the key of the
+//! log: payloads hold what senders say, byte for byte, and whoever does not know the key cannot put a frame into one
+//! that would be taken for a record where the frame around it is torn or damaged.
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+
 use crc32fast::Hasher;
 use model::TenantId;
 
@@ -20,6 +25,34 @@ pub struct Record<'a> {
     pub tenant: &'a TenantId,
     pub kind: u8,
     pub payload: &'a [u8],
+}
+
+/// What the checksums of frames begin with. It is in the log's own files and nowhere else.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FrameKey(u32);
+
+impl FrameKey {
+    /// Of segments of version 1, and of files in which no frame is ever searched for.
+    pub(crate) const NONE: Self = Self(0);
+
+    pub(crate) fn random() -> Self {
+        let [a, b, c, d, ..] = RandomState::new().hash_one(MARKER).to_le_bytes();
+        Self(u32::from_le_bytes([a, b, c, d]).max(1))
+    }
+
+    pub(crate) const fn from_bytes(bytes: [u8; 4]) -> Self {
+        Self(u32::from_le_bytes(bytes))
+    }
+
+    pub(crate) const fn to_bytes(self) -> [u8; 4] {
+        self.0.to_le_bytes()
+    }
+}
+
+impl fmt::Debug for FrameKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("<secret>")
+    }
 }
 
 /// A frame found at the beginning of some bytes.
@@ -54,7 +87,7 @@ impl FrameFault {
 }
 
 /// Appends the frame of `record`, whose payload is at most [`PAYLOAD_BYTES_MAX`] long.
-pub(crate) fn push_frame(bytes: &mut Vec<u8>, record: &Record<'_>) {
+pub(crate) fn push_frame(bytes: &mut Vec<u8>, record: &Record<'_>, key: FrameKey) {
     let tenant = record.tenant.as_str().as_bytes();
     let tenant_length =
         u8::try_from(tenant.len()).expect("a tenant's identifier has at most 150 characters");
@@ -67,7 +100,7 @@ pub(crate) fn push_frame(bytes: &mut Vec<u8>, record: &Record<'_>) {
     bytes.extend_from_slice(&[0; 4]);
     bytes.extend_from_slice(tenant);
     bytes.extend_from_slice(record.payload);
-    let checksum = checksum(&bytes[start..]);
+    let checksum = checksum(&bytes[start..], key);
     bytes[start + CHECKSUM_AT..start + FRAME_HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
 }
 
@@ -86,7 +119,7 @@ pub(crate) fn frame_length(header: &[u8]) -> Result<usize, FrameFault> {
 }
 
 /// The frame that begins at `bytes[0]`, and its whole length.
-pub(crate) fn read_frame(bytes: &[u8]) -> Result<(Frame<'_>, usize), FrameFault> {
+pub(crate) fn read_frame(bytes: &[u8], key: FrameKey) -> Result<(Frame<'_>, usize), FrameFault> {
     let end = frame_length(bytes)?;
     let header = &bytes[..FRAME_HEADER_BYTES];
     let payload_at = FRAME_HEADER_BYTES + usize::from(header[2]);
@@ -98,7 +131,7 @@ pub(crate) fn read_frame(bytes: &[u8]) -> Result<(Frame<'_>, usize), FrameFault>
     TenantId::parse(tenant).map_err(|_| FrameFault::Tenant)?;
     let whole = bytes.get(..end).ok_or(FrameFault::Cut)?;
     let stored = u32::from_le_bytes([header[7], header[8], header[9], header[10]]);
-    if checksum(whole) != stored {
+    if checksum(whole, key) != stored {
         return Err(FrameFault::Checksum);
     }
     let frame = Frame {
@@ -109,14 +142,43 @@ pub(crate) fn read_frame(bytes: &[u8]) -> Result<(Frame<'_>, usize), FrameFault>
     Ok((frame, end))
 }
 
-/// Where the next sound frame begins after `from`. The search sums at most a few times the length of `bytes`,
+/// Where the next sound frame begins behind the broken one at `at`: directly behind it by its own word, or found by a
+/// search from `search_from` on. A flipped bit in a payload leaves the length as it was, so that what the payload
+/// holds is not looked at.
+///
+/// Without a key a search takes any frame that a sender has put into a payload for one of the log's own. That happens
+/// where a segment of version 1 is torn, or where its damage reaches a length or two frames on end: nothing in its
+/// bytes tells the two apart.
+pub(crate) fn find_behind(
+    bytes: &[u8],
+    at: usize,
+    search_from: usize,
+    key: FrameKey,
+) -> Option<usize> {
+    let length = bytes.get(at..).map(frame_length);
+    if let Some(Ok(length)) = length {
+        let behind = at + length;
+        if behind == bytes.len() {
+            return None;
+        }
+        if bytes
+            .get(behind..)
+            .is_some_and(|rest| read_frame(rest, key).is_ok())
+        {
+            return Some(behind);
+        }
+    }
+    find_frame(bytes, search_from, key)
+}
+
+/// Where the next sound frame begins from `from` on. The search sums at most a few times the length of `bytes`,
 /// so that hostile or unlucky bytes cannot make it quadratic; past that nothing is found.
-pub(crate) fn find_frame(bytes: &[u8], from: usize) -> Option<usize> {
+fn find_frame(bytes: &[u8], from: usize, key: FrameKey) -> Option<usize> {
     let mut budget = bytes.len().saturating_mul(8);
     let mut at = from;
     while at < bytes.len() {
         at += bytes[at..].iter().position(|byte| *byte == MARKER)?;
-        match read_frame(&bytes[at..]) {
+        match read_frame(&bytes[at..], key) {
             Ok(_) => return Some(at),
             Err(FrameFault::Checksum) => {
                 let length = u32::from_le_bytes([
@@ -135,8 +197,8 @@ pub(crate) fn find_frame(bytes: &[u8], from: usize) -> Option<usize> {
     None
 }
 
-fn checksum(frame: &[u8]) -> u32 {
-    let mut hasher = Hasher::new();
+fn checksum(frame: &[u8], key: FrameKey) -> u32 {
+    let mut hasher = Hasher::new_with_initial(key.0);
     hasher.update(&frame[1..CHECKSUM_AT]);
     hasher.update(&frame[FRAME_HEADER_BYTES..]);
     hasher.finalize()
@@ -146,9 +208,11 @@ fn checksum(frame: &[u8]) -> u32 {
 mod tests {
     use model::TenantId;
 
-    use super::{FrameFault, Record, find_frame, push_frame, read_frame};
+    use super::{FrameFault, FrameKey, Record, find_behind, find_frame, push_frame, read_frame};
 
-    fn frame(tenant: &str, kind: u8, payload: &[u8]) -> Vec<u8> {
+    const KEY: FrameKey = FrameKey(0x1234_5678);
+
+    fn frame(tenant: &str, kind: u8, payload: &[u8], key: FrameKey) -> Vec<u8> {
         let mut bytes = Vec::new();
         let tenant = TenantId::parse(tenant).unwrap();
         push_frame(
@@ -158,6 +222,7 @@ mod tests {
                 kind,
                 payload,
             },
+            key,
         );
         bytes
     }
@@ -165,15 +230,15 @@ mod tests {
     /// What the first release wrote: it must stay readable.
     #[test]
     fn the_bytes_of_version_1() {
-        let bytes = frame("team-1", 2, b"abc");
+        let bytes = frame("team-1", 2, b"abc", FrameKey::NONE);
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, "a70206030000007c1e112d7465616d2d31616263");
     }
 
     #[test]
     fn any_changed_byte_is_noticed() {
-        let sound = frame("team-1", 2, b"some payload");
-        let (found, length) = read_frame(&sound).unwrap();
+        let sound = frame("team-1", 2, b"some payload", KEY);
+        let (found, length) = read_frame(&sound, KEY).unwrap();
         assert_eq!(
             (found.tenant, found.kind, length),
             ("team-1", 2, sound.len())
@@ -182,19 +247,54 @@ mod tests {
             for bit in 0..8 {
                 let mut bytes = sound.clone();
                 bytes[at] ^= 1 << bit;
-                assert!(read_frame(&bytes).is_err(), "byte {at} bit {bit}");
+                assert!(read_frame(&bytes, KEY).is_err(), "byte {at} bit {bit}");
             }
         }
         for length in 0..sound.len() {
-            assert_eq!(read_frame(&sound[..length]).err(), Some(FrameFault::Cut));
+            assert_eq!(
+                read_frame(&sound[..length], KEY).err(),
+                Some(FrameFault::Cut)
+            );
         }
+        let without = read_frame(&sound, FrameKey::NONE);
+        assert_eq!(without.err(), Some(FrameFault::Checksum));
     }
 
     #[test]
     fn the_next_sound_frame_is_found_behind_noise() {
         let mut bytes = vec![0xa7; 40];
-        bytes.extend(frame("a", 1, b"x"));
-        assert_eq!(find_frame(&bytes, 0), Some(40));
-        assert_eq!(find_frame(&bytes, 41), None);
+        bytes.extend(frame("a", 1, b"x", KEY));
+        assert_eq!(find_frame(&bytes, 0, KEY), Some(40));
+        assert_eq!(find_frame(&bytes, 0, FrameKey::NONE), None);
+        assert_eq!(find_frame(&bytes, 41, KEY), None);
+    }
+
+    /// Each row: what stands behind a frame whose payload, which holds a frame, is damaged, and whether the inner one
+    /// is passed over without a key.
+    #[test]
+    fn what_a_payload_holds_is_passed_over_as_far_as_the_bytes_tell() {
+        for (key, inner_key) in [(KEY, FrameKey::NONE), (FrameKey::NONE, FrameKey::NONE)] {
+            let inner = frame("victim", 1, b"x", inner_key);
+            let mut outer = frame("a", 1, &inner, key);
+            let last = outer.len() - 1 - inner.len();
+            outer[last] ^= 1;
+            let next = frame("b", 1, b"y", key);
+            for (behind, passed_over) in [
+                (vec![next.clone()], true),
+                (vec![], true),
+                (vec![vec![0; 5], next.clone()], false),
+                (vec![next[..next.len() - 1].to_vec()], false),
+            ] {
+                let bytes = [outer.clone(), behind.concat()].concat();
+                let found = find_behind(&bytes, 0, 1, key);
+                let at_inner = found.is_some_and(|found| found < outer.len());
+                let inside = key == inner_key && !passed_over;
+                assert_eq!(at_inner, inside, "{behind:?}");
+                let expected = behind.contains(&next).then(|| bytes.len() - next.len());
+                if !inside {
+                    assert_eq!(found, expected, "{behind:?}");
+                }
+            }
+        }
     }
 }

@@ -10,12 +10,13 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tracing::{error, warn};
 
-use crate::log::extent::{Extent, ExtentFault, ExtentFile, extent_path, read_extent};
+use crate::log::extent::{Extent, ExtentFault, ExtentFile, StoredExtent, extent_path, read_extent};
 use crate::log::frame::{FRAME_HEADER_BYTES, PAYLOAD_BYTES_MAX, Record, push_frame};
+use crate::log::keys::Keys;
 use crate::log::no_room::{is_broken_disk, is_want_of_room};
 use crate::log::replay::{Replay, sound_end};
 use crate::log::segment::{
-    Disk, Folder, HEADER_BYTES, SegmentFile, SegmentHeader, SegmentNumber, VERSION, list_segments,
+    Disk, Folder, SegmentFile, SegmentHeader, SegmentNumber, VERSION, list_segments, read_start,
     segment_path, sync_folder,
 };
 use crate::log::writer::{
@@ -100,6 +101,7 @@ struct Inner {
     first: Option<SegmentNumber>,
     end: Option<SegmentNumber>,
     extent: Arc<ExtentFile>,
+    keys: Keys,
     torn_tail: Option<TornTail>,
     threads: Vec<JoinHandle<()>>,
     _lock: Arc<Lock>,
@@ -161,15 +163,15 @@ impl Log {
             Err(error) if error.kind() == io::ErrorKind::NotFound && want.is_some() => Vec::new(),
             listed => listed.map_err(failed(folder))?,
         };
-        for number in &found {
-            check_version(&segment_path(folder, *number))?;
-        }
+        let stored = read_extent_of(folder)?;
+        let keys = Keys::of(folder, &found, stored)?;
         let tear = match found.last() {
-            Some(last) => repair_tail(&segment_path(folder, *last), waited_out)?,
+            Some(last) => repair_tail(folder, *last, &keys, waited_out)?,
             None => Tear::None,
         };
-        let extent = read_extent_of(folder, settings.segment_min)?;
-        let (empty_tail, previous_end) = take_empty_tail(folder, &mut found)?;
+        let extent = stored.map(|stored| stored.extent);
+        let extent = extent.or_else(|| extent_of_snapshot(settings.segment_min));
+        let (empty_tail, previous_end) = take_empty_tail(folder, &mut found, &keys)?;
         let (torn_tail, previous_end) = match tear {
             Tear::None => (None, previous_end),
             Tear::CutOff(torn) => (Some(torn), previous_end),
@@ -187,7 +189,7 @@ impl Log {
             first: *first,
             newest: *last,
         });
-        let extent_file = Arc::new(ExtentFile::new(folder, kept));
+        let extent_file = Arc::new(ExtentFile::new(folder, kept, keys.keyed(number)));
         let segments = Segments {
             folder: Folder(folder.to_owned()),
             extent: extent_file.clone(),
@@ -197,6 +199,7 @@ impl Log {
             Box::new(segments),
             settings.sync,
             settings.segment_bytes_max,
+            keys.key,
             number,
             previous_end,
         );
@@ -234,6 +237,7 @@ impl Log {
             first: extent.map(|extent| extent.first),
             found,
             extent: extent_file,
+            keys,
             torn_tail,
             threads,
             _lock: lock,
@@ -250,7 +254,14 @@ impl Log {
     #[must_use]
     pub fn replay(&self, from: SegmentNumber) -> Replay {
         let inner = &self.0;
-        Replay::new(&inner.folder, &inner.found, from, inner.first, inner.end)
+        Replay::new(
+            &inner.folder,
+            inner.keys,
+            &inner.found,
+            from,
+            inner.first,
+            inner.end,
+        )
     }
 
     /// Puts the records in line, all or none, behind everything that was put there before. Does not block;
@@ -271,7 +282,7 @@ impl Log {
                     max: PAYLOAD_BYTES_MAX,
                 });
             }
-            push_frame(&mut frames, record);
+            push_frame(&mut frames, record, self.0.keys.key);
         }
         let shared = Arc::clone(&self.0.shared);
         let commit = shared.enqueue(&frames)?;
@@ -413,28 +424,6 @@ impl Lock {
     }
 }
 
-fn check_version(path: &Path) -> Result<(), OpenError> {
-    match read_header(path)? {
-        Some(header) if header.version > VERSION => Err(OpenError::NewerVersion {
-            path: path.to_owned(),
-            version: header.version,
-        }),
-        // A damaged header is for the replay to report.
-        Some(_) | None => Ok(()),
-    }
-}
-
-fn read_header(path: &Path) -> Result<Option<SegmentHeader>, OpenError> {
-    let io_error = |source| OpenError::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let mut bytes = Vec::with_capacity(HEADER_BYTES as usize);
-    let file = File::open(path).map_err(io_error)?;
-    io::Read::read_to_end(&mut io::Read::take(file, HEADER_BYTES), &mut bytes).map_err(io_error)?;
-    Ok(SegmentHeader::from_bytes(&bytes))
-}
-
 /// All segments before this one must have been found. The empty one gave its number away, so none has it.
 fn end(empty_tail: Option<SegmentNumber>, extent: Option<Extent>) -> Option<SegmentNumber> {
     let newest = extent.map(|extent| extent.newest);
@@ -444,25 +433,25 @@ fn end(empty_tail: Option<SegmentNumber>, extent: Option<Extent>) -> Option<Segm
     }
 }
 
-/// Where no extent was ever written, the newest snapshot names a segment that was there.
-fn read_extent_of(
-    folder: &Path,
-    named_by_snapshot: SegmentNumber,
-) -> Result<Option<Extent>, OpenError> {
+/// `None` where none was written yet, or what was written is damaged.
+fn read_extent_of(folder: &Path) -> Result<Option<StoredExtent>, OpenError> {
     let path = extent_path(folder);
     match read_extent(&path) {
-        Ok(Some(Ok(extent))) => Ok(Some(extent)),
+        Ok(Some(Ok(stored))) => Ok(Some(stored)),
         Ok(Some(Err(ExtentFault::NewerVersion(version)))) => {
             Err(OpenError::NewerVersion { path, version })
         }
-        Ok(Some(Err(ExtentFault::Damaged)) | None) => Ok((named_by_snapshot
-            > SegmentNumber::FIRST)
-            .then_some(Extent {
-                first: named_by_snapshot,
-                newest: named_by_snapshot,
-            })),
+        Ok(Some(Err(ExtentFault::Damaged)) | None) => Ok(None),
         Err(source) => Err(OpenError::Io { path, source }),
     }
+}
+
+/// Where no extent was ever written, the newest snapshot names a segment that was there.
+fn extent_of_snapshot(named: SegmentNumber) -> Option<Extent> {
+    (named > SegmentNumber::FIRST).then_some(Extent {
+        first: named,
+        newest: named,
+    })
 }
 
 /// Segments and the list of them.
@@ -497,6 +486,7 @@ impl Disk for Segments {
 fn take_empty_tail(
     folder: &Path,
     found: &mut Vec<SegmentNumber>,
+    keys: &Keys,
 ) -> Result<(Option<SegmentNumber>, Option<u64>), OpenError> {
     let Some(last) = found.last().copied() else {
         return Ok((None, None));
@@ -506,18 +496,19 @@ fn take_empty_tail(
         path: path.clone(),
         source,
     };
+    let start = read_start(&path).map_err(io_error)?;
     let length = fs::metadata(&path).map_err(io_error)?.len();
-    if length > HEADER_BYTES {
+    if length > keys.form(last, &start).header_bytes as u64 {
         return Ok((None, Some(length)));
     }
-    let header = read_header(&path)?;
     found.pop();
-    let previous_end = match (header, found.last()) {
+    let previous_end = match (SegmentHeader::from_bytes(&start), found.last()) {
         (Some(header), _) => header.previous_end,
         (None, None) => None,
         (None, Some(previous)) => {
             let bytes = fs::read(segment_path(folder, *previous)).map_err(io_error)?;
-            Some(sound_end(&bytes) as u64)
+            let form = keys.form(*previous, &bytes);
+            Some(sound_end(&bytes, &form) as u64)
         }
     };
     Ok((Some(last), previous_end))
@@ -532,13 +523,24 @@ enum Tear {
     },
 }
 
-fn repair_tail(path: &Path, waited_out: impl Fn(&io::Error) -> bool) -> Result<Tear, OpenError> {
+fn repair_tail(
+    folder: &Path,
+    last: SegmentNumber,
+    keys: &Keys,
+    waited_out: impl Fn(&io::Error) -> bool,
+) -> Result<Tear, OpenError> {
+    let path = &segment_path(folder, last);
     let io_error = |source| OpenError::Io {
         path: path.to_owned(),
         source,
     };
     let bytes = fs::read(path).map_err(io_error)?;
-    let offset = sound_end(&bytes) as u64;
+    let form = keys.form(last, &bytes);
+    // Without the key no frame of it can be told from a torn end: the replay reports it whole.
+    if !form.is_key_known && bytes.len() > form.header_bytes {
+        return Ok(Tear::None);
+    }
+    let offset = sound_end(&bytes, &form) as u64;
     let bytes = bytes.len() as u64 - offset;
     if bytes == 0 {
         return Ok(Tear::None);

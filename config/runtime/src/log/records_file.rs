@@ -3,7 +3,7 @@
 //! ```text
 //! magic 8 bytes | version u32 | covers u64 | CRC-32 u32 | frames … | last frame: kind 0, number of frames u64
 //! ```
-//! Frames are those of the log. The file is written aside and renamed, so that it is whole or not there; the
+//! Frames are those of the log, without a key: none is ever searched for. The file is written aside and renamed, so that it is whole or not there; the
 //! checksums and the last frame are for what happens to it later.
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use model::TenantId;
 
 use crate::log::frame::{
-    FRAME_HEADER_BYTES, FrameFault, PAYLOAD_BYTES_MAX, Record, frame_length, push_frame, read_frame,
+    FRAME_HEADER_BYTES, FrameFault, FrameKey, PAYLOAD_BYTES_MAX, Record, frame_length, push_frame,
+    read_frame,
 };
 use crate::log::segment::SegmentNumber;
 use crate::log::snapshot::write_snapshot;
@@ -79,6 +80,7 @@ pub fn write_records(
                     kind,
                     payload: &payload,
                 },
+                FrameKey::NONE,
             );
             write(out, &frame)?;
             count += 1;
@@ -91,6 +93,7 @@ pub fn write_records(
                 kind: END,
                 payload: &count.to_le_bytes(),
             },
+            FrameKey::NONE,
         );
         write(out, &frame)
     })?;
@@ -189,7 +192,7 @@ impl RecordsFile {
         let length = frame_length(&self.frame).map_err(damaged)?;
         self.frame.resize(length, 0);
         reader.read_exact(&mut self.frame[FRAME_HEADER_BYTES..])?;
-        let (frame, _) = read_frame(&self.frame).map_err(damaged)?;
+        let (frame, _) = read_frame(&self.frame, FrameKey::NONE).map_err(damaged)?;
         let payload = self.frame[frame.payload.clone()].to_vec();
         if frame.kind == END {
             return if payload == self.count.to_le_bytes() {

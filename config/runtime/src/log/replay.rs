@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use model::TenantId;
 
-use crate::log::frame::{find_frame, read_frame};
-use crate::log::segment::{HEADER_BYTES, SegmentHeader, SegmentNumber, segment_path};
+use crate::log::frame::{FrameKey, find_behind, read_frame};
+use crate::log::keys::{Keys, SegmentForm};
+use crate::log::segment::{SegmentHeader, SegmentNumber, read_start, segment_path};
 
 /// A record as it was appended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +52,7 @@ pub enum ReplayError {
 /// Yields every sound record. An error stands where records are missing; the caller decides whether to go on.
 pub struct Replay {
     folder: PathBuf,
+    keys: Keys,
     segments: VecDeque<SegmentNumber>,
     /// What the next segment must be numbered.
     expected: Option<SegmentNumber>,
@@ -65,6 +67,7 @@ struct Segment {
     number: SegmentNumber,
     path: PathBuf,
     bytes: Bytes,
+    key: FrameKey,
     at: usize,
 }
 
@@ -73,6 +76,7 @@ impl Replay {
     /// far as these are known.
     pub(crate) fn new(
         folder: &Path,
+        keys: Keys,
         found: &[SegmentNumber],
         from: SegmentNumber,
         first: Option<SegmentNumber>,
@@ -88,6 +92,7 @@ impl Replay {
         let expected = first.map(|first| first.max(from)).or(by_snapshot);
         Self {
             folder: folder.to_owned(),
+            keys,
             segments,
             expected,
             end,
@@ -119,16 +124,22 @@ impl Replay {
             }
             bytes.truncate(usize::try_from(end).unwrap_or(usize::MAX));
         }
-        let header_is_sound = SegmentHeader::from_bytes(&bytes).is_some();
+        let form = self.keys.form(number, &bytes);
+        let at = first_frame(&bytes, &form).unwrap_or(bytes.len());
+        if !form.is_header_sound && at > 0 {
+            self.pending.push_back(ReplayError::Damaged {
+                path: path.clone(),
+                offset: 0,
+                bytes: at as u64,
+                reason: "header is not that of a segment",
+            });
+        }
         self.reading = Some(Segment {
             number,
             path,
-            at: if header_is_sound {
-                HEADER_BYTES as usize
-            } else {
-                0
-            },
             bytes,
+            key: form.key,
+            at,
         });
     }
 
@@ -182,7 +193,7 @@ impl Iterator for Replay {
                 continue;
             }
             let start = segment.at;
-            match read_frame(&segment.bytes[start..]) {
+            match read_frame(&segment.bytes[start..], segment.key) {
                 Ok((frame, length)) => {
                     segment.at += length;
                     let bytes = segment.bytes.clone();
@@ -203,7 +214,8 @@ impl Iterator for Replay {
                     }));
                 }
                 Err(fault) => {
-                    let next = find_frame(&segment.bytes, start + 1).unwrap_or(segment.bytes.len());
+                    let next = find_behind(&segment.bytes, start, start + 1, segment.key)
+                        .unwrap_or(segment.bytes.len());
                     segment.at = next;
                     return Some(Err(ReplayError::Damaged {
                         path: segment.path.clone(),
@@ -217,30 +229,29 @@ impl Iterator for Replay {
     }
 }
 
+/// Where the first frame stands, sound or not; behind a damaged header the first sound one.
+fn first_frame(bytes: &[u8], form: &SegmentForm) -> Option<usize> {
+    let at = form.header_bytes;
+    let follows = bytes.get(at..);
+    if form.is_header_sound || follows.is_some_and(|first| read_frame(first, form.key).is_ok()) {
+        return Some(at);
+    }
+    find_behind(bytes, at, 0, form.key)
+}
+
 /// Where the last sound frame of the newest segment ends; behind it lies what a crash left half written.
-pub(crate) fn sound_end(bytes: &[u8]) -> usize {
-    let mut at = match SegmentHeader::from_bytes(bytes) {
-        Some(_) => HEADER_BYTES as usize,
-        None => match find_frame(bytes, 0) {
-            Some(at) => at,
-            None => return 0,
-        },
+pub(crate) fn sound_end(bytes: &[u8], form: &SegmentForm) -> usize {
+    let Some(mut at) = first_frame(bytes, form) else {
+        return 0;
     };
     loop {
-        if let Ok((_, length)) = read_frame(&bytes[at..]) {
+        if let Ok((_, length)) = read_frame(&bytes[at..], form.key) {
             at += length;
             continue;
         }
-        match find_frame(bytes, (at + 1).min(bytes.len())) {
+        match find_behind(bytes, at, (at + 1).min(bytes.len()), form.key) {
             Some(next) => at = next,
             None => return at,
         }
     }
-}
-
-fn read_start(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(HEADER_BYTES as usize);
-    let file = std::fs::File::open(path)?;
-    io::Read::read_to_end(&mut io::Read::take(file, HEADER_BYTES), &mut bytes)?;
-    Ok(bytes)
 }

@@ -1,8 +1,11 @@
 //! A segment's name, header and file.
 //!
 //! ```text
-//! magic 8 bytes | version u32 | number u64 | end of the segment before u64 | CRC-32 u32
+//! magic 8 bytes | version u32 | number u64 | end of the segment before u64 | CRC-32 u32 | key u32 | CRC-32 u32
 //! ```
+//! The first checksum is over what stands before it, so that every release can tell a newer version; the second one is
+//! over all before it. Version 1 ends with the first one, and its frames have no key.
+//!
 //! The end of the segment before is its length up to the last record that was kept. It tells a half frame that a
 //! failed write left behind (the file is longer) from a file that lost its tail (the file is shorter).
 use std::fmt;
@@ -11,9 +14,26 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::log::frame::FrameKey;
+
 const MAGIC: &[u8; 8] = b"WATCHLOG";
-pub(crate) const VERSION: u32 = 1;
-pub(crate) const HEADER_BYTES: u64 = 32;
+pub(crate) const VERSION: u32 = 2;
+/// The first version whose frames have a key.
+pub(crate) const KEYED_VERSION: u32 = 2;
+/// All of the header in version 1, and how the header of every version begins.
+const COMMON_BYTES: usize = 32;
+const KEYED_BYTES: usize = COMMON_BYTES + 8;
+/// No version that can be read has a longer header.
+pub(crate) const HEADER_BYTES_MAX: u64 = KEYED_BYTES as u64;
+
+/// How long the header is in this version: there the first frame begins.
+pub(crate) const fn header_bytes(version: u32) -> usize {
+    if version < KEYED_VERSION {
+        COMMON_BYTES
+    } else {
+        KEYED_BYTES
+    }
+}
 
 /// Segments are numbered from 1 on, without gaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,34 +59,53 @@ pub(crate) struct SegmentHeader {
     pub(crate) number: SegmentNumber,
     /// `None` where there is no segment before, or none that is known.
     pub(crate) previous_end: Option<u64>,
+    pub(crate) key: FrameKey,
 }
 
 impl SegmentHeader {
-    pub(crate) fn to_bytes(self) -> [u8; HEADER_BYTES as usize] {
-        let mut bytes = [0; HEADER_BYTES as usize];
+    /// In the form of the current version, which alone is written.
+    pub(crate) fn to_bytes(self) -> [u8; KEYED_BYTES] {
+        let mut bytes = [0; KEYED_BYTES];
         bytes[..8].copy_from_slice(MAGIC);
         bytes[8..12].copy_from_slice(&self.version.to_le_bytes());
         bytes[12..20].copy_from_slice(&self.number.0.to_le_bytes());
         bytes[20..28].copy_from_slice(&self.previous_end.unwrap_or(0).to_le_bytes());
         let checksum = crc32fast::hash(&bytes[..28]);
-        bytes[28..].copy_from_slice(&checksum.to_le_bytes());
+        bytes[28..32].copy_from_slice(&checksum.to_le_bytes());
+        bytes[32..36].copy_from_slice(&self.key.to_bytes());
+        let checksum = crc32fast::hash(&bytes[..36]);
+        bytes[36..].copy_from_slice(&checksum.to_le_bytes());
         bytes
     }
 
-    /// `None` where the bytes are no sound header. A header of another version is sound.
+    /// `None` where the bytes are no sound header.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let bytes: &[u8; HEADER_BYTES as usize] =
-            bytes.get(..HEADER_BYTES as usize)?.try_into().ok()?;
-        let u32_at = |at: usize| bytes[at..at + 4].try_into().map(u32::from_le_bytes).ok();
+        let version = Self::version_of(bytes)?;
+        let key = match bytes.get(COMMON_BYTES..header_bytes(version))? {
+            [] => FrameKey::NONE,
+            [a, b, c, d, checksum @ ..] => {
+                let sound = crc32fast::hash(&bytes[..36]).to_le_bytes();
+                (checksum == sound).then_some(FrameKey::from_bytes([*a, *b, *c, *d]))?
+            }
+            _ => return None,
+        };
         let u64_at = |at: usize| bytes[at..at + 8].try_into().map(u64::from_le_bytes).ok();
+        Some(Self {
+            version,
+            number: SegmentNumber(u64_at(12)?),
+            previous_end: u64_at(20).filter(|end| *end > 0),
+            key,
+        })
+    }
+
+    /// `None` where the part that all versions have is not sound. A newer version is told by this alone.
+    pub(crate) fn version_of(bytes: &[u8]) -> Option<u32> {
+        let bytes: &[u8; COMMON_BYTES] = bytes.get(..COMMON_BYTES)?.try_into().ok()?;
+        let u32_at = |at: usize| bytes[at..at + 4].try_into().map(u32::from_le_bytes).ok();
         if &bytes[..8] != MAGIC || u32_at(28)? != crc32fast::hash(&bytes[..28]) {
             return None;
         }
-        Some(Self {
-            version: u32_at(8)?,
-            number: SegmentNumber(u64_at(12)?),
-            previous_end: u64_at(20).filter(|end| *end > 0),
-        })
+        u32_at(8)
     }
 }
 
@@ -89,6 +128,14 @@ pub(crate) fn list_segments(folder: &Path) -> io::Result<Vec<SegmentNumber>> {
     }
     numbers.sort_unstable();
     Ok(numbers)
+}
+
+/// As much of a segment as its header can take.
+pub(crate) fn read_start(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(KEYED_BYTES);
+    let file = File::open(path)?;
+    io::Read::read_to_end(&mut io::Read::take(file, HEADER_BYTES_MAX), &mut bytes)?;
+    Ok(bytes)
 }
 
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
@@ -138,7 +185,8 @@ impl SegmentFile for File {
 
 #[cfg(test)]
 mod tests {
-    use super::{SegmentHeader, SegmentNumber, VERSION};
+    use super::{SegmentHeader, SegmentNumber, VERSION, header_bytes};
+    use crate::log::frame::FrameKey;
 
     #[test]
     fn a_header_reads_back_and_any_changed_byte_is_noticed() {
@@ -146,14 +194,48 @@ mod tests {
             version: VERSION,
             number: SegmentNumber(7),
             previous_end: Some(4096),
+            key: FrameKey::from_bytes(*b"key!"),
         };
         let bytes = header.to_bytes();
+        assert_eq!(bytes.len(), header_bytes(VERSION));
         assert_eq!(SegmentHeader::from_bytes(&bytes), Some(header));
         for at in 0..bytes.len() {
             let mut bytes = bytes;
             bytes[at] ^= 1;
             assert_eq!(SegmentHeader::from_bytes(&bytes), None, "byte {at}");
         }
-        assert_eq!(SegmentHeader::from_bytes(&bytes[..31]), None);
+        for length in 0..bytes.len() {
+            assert_eq!(SegmentHeader::from_bytes(&bytes[..length]), None);
+        }
+    }
+
+    /// What the first release wrote, and what it reads: the version of a header of any release.
+    #[test]
+    fn the_bytes_of_version_1_and_what_every_version_shares() {
+        let mut bytes = b"WATCHLOG\x01\0\0\0\x07\0\0\0\0\0\0\0\0\x10\0\0\0\0\0\0".to_vec();
+        bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
+        assert_eq!(bytes.len(), header_bytes(1));
+        let header = SegmentHeader {
+            version: 1,
+            number: SegmentNumber(7),
+            previous_end: Some(4096),
+            key: FrameKey::NONE,
+        };
+        assert_eq!(SegmentHeader::from_bytes(&bytes), Some(header));
+        for at in 0..bytes.len() {
+            let mut bytes = bytes.clone();
+            bytes[at] ^= 1;
+            assert_eq!(SegmentHeader::from_bytes(&bytes), None, "byte {at}");
+        }
+        let newer = header.to_bytes();
+        assert_eq!(newer[..bytes.len()], bytes, "the shared part is the same");
+    }
+
+    #[test]
+    fn a_key_is_not_shown() {
+        let key = FrameKey::from_bytes([0x12, 0x34, 0x56, 0x78]);
+        assert_eq!(format!("{key:?}"), "<secret>");
+        assert!((0..64).all(|_| FrameKey::random() != FrameKey::NONE));
+        assert_ne!(FrameKey::random(), FrameKey::random());
     }
 }

@@ -11,11 +11,13 @@ use parking_lot::Mutex;
 use proptest::prelude::*;
 
 use crate::heard_log::HeardLog;
-use crate::log::frame::{PAYLOAD_BYTES_MAX, Record, push_frame};
+use crate::log::frame::{FrameKey, PAYLOAD_BYTES_MAX, Record, push_frame};
 use crate::log::open::{Log, LogSettings, OpenError};
 use crate::log::replay::ReplayError;
 use crate::log::segment::{Disk, Folder, SegmentFile, SegmentNumber, segment_path};
 use crate::log::writer::{AppendError, Shared, SyncPolicy, Tail, run_writer};
+
+const KEY: FrameKey = FrameKey::from_bytes(*b"key!");
 
 fn small() -> LogSettings {
     LogSettings {
@@ -170,13 +172,13 @@ fn damage_in_the_middle_is_reported_and_what_follows_is_read() {
     drop(log);
     let path = segment_path(folder.path(), SegmentNumber(1));
     let mut bytes = fs::read(&path).unwrap();
-    // Header 32, frame of "one" 11 + 1 + 3.
-    bytes[32 + 15 + 13] ^= 0x40;
+    // Header 40, frame of "one" 11 + 1 + 3.
+    bytes[40 + 15 + 13] ^= 0x40;
     fs::write(&path, bytes).unwrap();
     for _ in 0..2 {
         assert_eq!(
             replay_of(folder.path()),
-            ["a/1/one", "damaged at 47 for 15", "a/1/three"],
+            ["a/1/one", "damaged at 55 for 15", "a/1/three"],
             "also in the last segment, where the end alone may be torn"
         );
     }
@@ -195,10 +197,10 @@ fn a_lost_end_or_segment_is_noticed() {
     }
     let first = segment_path(folder.path(), SegmentNumber(1));
     let file = OpenOptions::new().write(true).open(first).unwrap();
-    file.set_len(32).unwrap();
+    file.set_len(40).unwrap();
     assert_eq!(
         replay_of(folder.path()),
-        ["short at 32 by 15", "a/1/two", "a/1/three"]
+        ["short at 40 by 15", "a/1/two", "a/1/three"]
     );
     fs::remove_file(segment_path(folder.path(), SegmentNumber(2))).unwrap();
     assert_eq!(
@@ -305,7 +307,7 @@ fn a_newer_version_and_a_second_process_are_refused() {
     drop(log);
     let path = segment_path(folder.path(), SegmentNumber(1));
     let mut bytes = fs::read(&path).unwrap();
-    bytes[8] = 2;
+    bytes[8] = 3;
     let checksum = crc32fast::hash(&bytes[..28]);
     bytes[28..32].copy_from_slice(&checksum.to_le_bytes());
     fs::write(&path, bytes).unwrap();
@@ -313,9 +315,258 @@ fn a_newer_version_and_a_second_process_are_refused() {
     assert!(
         error
             .to_string()
-            .ends_with("was written by a newer release (log version 2, this one reads up to 1)"),
+            .ends_with("was written by a newer release (log version 3, this one reads up to 2)"),
         "{error}"
     );
+}
+
+/// A frame as version 1 has it, and as whoever knows no key can make one.
+fn plain_frame(id: &str, kind: u8, payload: &[u8]) -> Vec<u8> {
+    let mut summed = vec![kind, id.len() as u8];
+    summed.extend((payload.len() as u32).to_le_bytes());
+    let mut frame = [&[0xa7], &summed[..]].concat();
+    summed.extend(id.as_bytes());
+    summed.extend(payload);
+    frame.extend(crc32fast::hash(&summed).to_le_bytes());
+    frame.extend(id.as_bytes());
+    frame.extend(payload);
+    frame
+}
+
+fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
+    bytes
+}
+
+/// What the release before wrote: segments, each of these frames, and the list of them.
+fn log_of_version_1(folder: &Path, segments: &[&[Vec<u8>]]) {
+    let mut previous_end = 0_u64;
+    for (number, frames) in (1_u64..).zip(segments) {
+        let mut header = b"WATCHLOG\x01\0\0\0".to_vec();
+        header.extend(number.to_le_bytes());
+        header.extend(previous_end.to_le_bytes());
+        let bytes = [with_checksum(header), frames.concat()].concat();
+        previous_end = bytes.len() as u64;
+        fs::write(segment_path(folder, SegmentNumber(number)), bytes).unwrap();
+    }
+    let mut extent = b"WATCHEXT\x01\0\0\0".to_vec();
+    extent.extend(1_u64.to_le_bytes());
+    extent.extend((segments.len() as u64).to_le_bytes());
+    fs::write(folder.join("extent"), with_checksum(extent)).unwrap();
+}
+
+fn log_of_version_2(folder: &Path, payloads: &[&[u8]]) {
+    let log = Log::open(folder, &LogSettings::default()).unwrap();
+    for payload in payloads {
+        let record = Record {
+            tenant: &tenant("a"),
+            kind: 1,
+            payload,
+        };
+        log.append(&[record]).unwrap().wait_blocking().unwrap();
+    }
+}
+
+#[test]
+fn a_log_of_the_release_before_is_read_and_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = [
+        plain_frame("a", 1, b"one"),
+        plain_frame("team-b", 2, b"two"),
+    ];
+    log_of_version_1(folder.path(), &[&one, &[plain_frame("a", 1, b"three")]]);
+    let path = |number| segment_path(folder.path(), SegmentNumber(number));
+    let before = [fs::read(path(1)).unwrap(), fs::read(path(2)).unwrap()];
+    let mut expected = vec!["a/1/one", "team-b/2/two", "a/1/three"];
+    for number in [3, 4] {
+        let log = Log::open(folder.path(), &small()).unwrap();
+        assert!(log.torn_tail().is_none());
+        assert_eq!(replayed(&log, SegmentNumber::FIRST), expected);
+        append(&log, "a", 1, "new");
+        expected.push("a/1/new");
+        drop(log);
+        assert_eq!(fs::read(path(number)).unwrap()[8], 2, "its version");
+    }
+    assert_eq!(replay_of(folder.path()), expected);
+    assert_eq!(
+        [fs::read(path(1)).unwrap(), fs::read(path(2)).unwrap()],
+        before
+    );
+    let header = |number| fs::read(path(number)).unwrap()[32..36].to_vec();
+    assert_eq!(header(3), header(4), "one key for the folder");
+
+    // The empty segment that an orderly end has left gives its number away, and so it does when it is the only one.
+    let folder = tempfile::tempdir().unwrap();
+    log_of_version_1(folder.path(), &[&[]]);
+    let log = Log::open(folder.path(), &small()).unwrap();
+    assert_eq!(log.stats().segments, 1);
+    append(&log, "a", 1, "x");
+    drop(log);
+    assert_eq!(replay_of(folder.path()), ["a/1/x"]);
+}
+
+#[test]
+fn each_log_has_its_own_key_and_keeps_it() {
+    let key = |folder: &Path, number| {
+        let bytes = fs::read(segment_path(folder, SegmentNumber(number))).unwrap();
+        bytes[32..36].to_vec()
+    };
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    log_of_version_2(folder.path(), &[b"x"]);
+    log_of_version_2(other.path(), &[b"x"]);
+    let first = key(folder.path(), 1);
+    assert_ne!(first, key(other.path(), 1));
+    log_of_version_2(folder.path(), &[b"y"]);
+    assert_eq!(key(folder.path(), 2), first, "from the header and the list");
+    fs::remove_file(folder.path().join("extent")).unwrap();
+    log_of_version_2(folder.path(), &[b"z"]);
+    assert_eq!(key(folder.path(), 3), first, "from the header");
+    for number in 1..=3 {
+        fs::remove_file(segment_path(folder.path(), SegmentNumber(number))).unwrap();
+    }
+    log_of_version_2(folder.path(), &[b"z"]);
+    assert_eq!(key(folder.path(), 1), first, "from the list");
+}
+
+/// Each row: the log's version, whether its list is there, and what is read of the only segment of it.
+#[test]
+fn whichever_byte_of_the_only_header_is_damaged_the_frames_are_found() {
+    for (version, header, is_listed, found) in [
+        (1, 32, true, &["a/1/one", "a/1/two"][..]),
+        // The first frame says which version it is.
+        (1, 32, false, &["a/1/one", "a/1/two"]),
+        (2, 40, true, &["a/1/one", "a/1/two"]),
+        // The key is lost.
+        (2, 40, false, &[]),
+    ] {
+        for at in 0..header {
+            let folder = tempfile::tempdir().unwrap();
+            if version == 1 {
+                let frames = [plain_frame("a", 1, b"one"), plain_frame("a", 1, b"two")];
+                log_of_version_1(folder.path(), &[&frames]);
+            } else {
+                log_of_version_2(folder.path(), &[b"one", b"two"]);
+            }
+            if !is_listed {
+                fs::remove_file(folder.path().join("extent")).unwrap();
+            }
+            let path = segment_path(folder.path(), SegmentNumber(1));
+            let mut bytes = fs::read(&path).unwrap();
+            bytes[at] ^= 0x10;
+            fs::write(&path, &bytes).unwrap();
+            let unreadable = if found.is_empty() {
+                bytes.len()
+            } else {
+                header
+            };
+            let mut expected = vec![format!("damaged at 0 for {unreadable}")];
+            expected.extend(found.iter().map(|line| (*line).to_owned()));
+            let row = format!("version {version}, byte {at}, {is_listed}");
+            assert_eq!(replay_of(folder.path()), expected, "{row}");
+            if at % 9 > 0 {
+                continue;
+            }
+            append(&Log::open(folder.path(), &small()).unwrap(), "a", 1, "more");
+            expected.push("a/1/more".to_owned());
+            assert_eq!(replay_of(folder.path()), expected, "{row}");
+            assert_eq!(fs::read(&path).unwrap(), bytes, "{row}: nothing is cut off");
+        }
+    }
+}
+
+/// A payload that holds what would be a frame if there were no key.
+fn hostile() -> Vec<u8> {
+    [b"x", &plain_frame("victim", 1, b"y")[..], b"z"].concat()
+}
+
+/// What is read of copies of the log whose last segment is that of a row.
+fn read_harmed(source: &Path, number: u64, harms: &[Vec<u8>], check: impl Fn(usize, Vec<String>)) {
+    for (nth, harmed) in harms.iter().enumerate() {
+        let folder = tempfile::tempdir().unwrap();
+        for entry in fs::read_dir(source).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+        }
+        fs::write(segment_path(folder.path(), SegmentNumber(number)), harmed).unwrap();
+        check(nth, replay_of(folder.path()));
+    }
+}
+
+/// The segment torn at every place, with every byte flipped, and torn with a damaged header; of these every `step`th.
+fn harms(segment: &Path, step: usize) -> Vec<Vec<u8>> {
+    let sound = fs::read(segment).unwrap();
+    let flipped = |at: usize| {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 0x20;
+        bytes
+    };
+    let torn = (0..=sound.len()).map(|end| sound[..end].to_vec());
+    let torn_without_header = (31..=sound.len()).map(|end| flipped(20)[..end].to_vec());
+    torn.chain((0..sound.len()).map(flipped))
+        .chain(torn_without_header)
+        .step_by(step)
+        .collect()
+}
+
+fn has_victim(lines: &[String]) -> bool {
+    lines.iter().any(|line| line.starts_with("victim"))
+}
+
+#[test]
+fn what_a_sender_puts_into_a_payload_never_becomes_a_record() {
+    let folder = tempfile::tempdir().unwrap();
+    log_of_version_2(folder.path(), &[b"one", &hostile(), b"two"]);
+    let first = segment_path(folder.path(), SegmentNumber(1));
+    let check = |nth, lines: Vec<String>| assert!(!has_victim(&lines), "harm {nth}: {lines:?}");
+    read_harmed(folder.path(), 1, &harms(&first, 1), check);
+    // Nor where nothing tells the key any more.
+    fs::remove_file(folder.path().join("extent")).unwrap();
+    read_harmed(folder.path(), 1, &harms(&first, 5), check);
+
+    // Nor in the first segment behind those of the release before, also where it was never entered in the list.
+    for is_entered in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        log_of_version_1(folder.path(), &[&[plain_frame("a", 1, b"old")]]);
+        let list = fs::read(folder.path().join("extent")).unwrap();
+        log_of_version_2(folder.path(), &[&hostile(), b"two"]);
+        if !is_entered {
+            fs::write(folder.path().join("extent"), list).unwrap();
+        }
+        let path = segment_path(folder.path(), SegmentNumber(2));
+        read_harmed(folder.path(), 2, &harms(&path, 5), |nth, lines| {
+            assert!(!has_victim(&lines), "harm {nth}: {lines:?}");
+            assert_eq!(lines[0], "a/1/old");
+        });
+    }
+}
+
+#[test]
+fn in_version_1_a_flipped_bit_of_a_payload_makes_no_record_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let frames = [plain_frame("a", 1, &hostile()), plain_frame("a", 1, b"two")];
+    log_of_version_1(folder.path(), &[&frames]);
+    let sound = fs::read(segment_path(folder.path(), SegmentNumber(1))).unwrap();
+    // The payload begins behind the segment's header and the frame's, with its tenant.
+    let payload = 32 + 12..sound.len() - frames[1].len();
+    let end_of_last = frames[0].len() + 32;
+    let flipped = payload.clone().map(|at| {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 0x20;
+        bytes
+    });
+    let flipped: Vec<_> = flipped.collect();
+    read_harmed(folder.path(), 1, &flipped, |nth, lines| {
+        let damage = format!("damaged at 32 for {}", frames[0].len());
+        assert_eq!(lines, [&damage, "a/1/two"], "harm {nth}");
+    });
+    // The same at the segment's end.
+    let at_end: Vec<_> = flipped
+        .iter()
+        .map(|bytes| bytes[..end_of_last].to_vec())
+        .collect();
+    read_harmed(folder.path(), 1, &at_end, |nth, lines| {
+        assert_eq!(lines, [""; 0], "harm {nth}");
+    });
 }
 
 #[test]
@@ -413,6 +664,7 @@ fn write_with_faults(rows: &[(&str, &[Fault])]) -> (Vec<String>, Vec<String>, Ve
         Box::new(disk),
         SyncPolicy::Always,
         1 << 20,
+        KEY,
         SegmentNumber::FIRST,
         None,
     );
@@ -429,7 +681,7 @@ fn write_with_faults(rows: &[(&str, &[Fault])]) -> (Vec<String>, Vec<String>, Ve
             kind: 1,
             payload: payload.as_bytes(),
         };
-        push_frame(&mut frames, &record);
+        push_frame(&mut frames, &record, KEY);
         if shared.enqueue(&frames).unwrap().wait_blocking().is_err() {
             refused.push((*payload).to_owned());
         }
@@ -545,6 +797,7 @@ async fn a_write_that_does_not_come_back_is_an_error_and_nothing_is_put_behind_i
         Box::new(disk),
         SyncPolicy::default(),
         1 << 20,
+        KEY,
         SegmentNumber::FIRST,
         None,
     );
@@ -559,7 +812,7 @@ async fn a_write_that_does_not_come_back_is_an_error_and_nothing_is_put_behind_i
             kind: 1,
             payload: payload.as_bytes(),
         };
-        push_frame(&mut frames, &record);
+        push_frame(&mut frames, &record, KEY);
         frames
     };
     let first = shared.enqueue(&frame("1")).unwrap();
@@ -610,7 +863,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let log = Log::open(folder.path(), &LogSettings::default()).unwrap();
         let path = segment_path(folder.path(), SegmentNumber(1));
-        let mut ends = vec![32];
+        let mut ends = vec![40];
         for payload in &payloads {
             append(&log, "a", 1, payload);
             ends.push(fs::metadata(&path).unwrap().len());

@@ -17,13 +17,15 @@ use parking_lot::{Condvar, Mutex};
 use tokio::time::Instant;
 use tracing::{error, info};
 
-use crate::log::frame::PAYLOAD_BYTES_MAX;
+use crate::log::frame::{FrameKey, PAYLOAD_BYTES_MAX};
 use crate::log::promise::{Pledge, Promise};
-use crate::log::segment::{Disk, HEADER_BYTES, SegmentFile, SegmentHeader, SegmentNumber, VERSION};
+use crate::log::segment::{Disk, SegmentFile, SegmentHeader, SegmentNumber, VERSION, header_bytes};
 use crate::trouble::Trouble;
 
 /// Frames in line for the disk; past this an append is refused as [`AppendError::Overloaded`].
 pub(crate) const QUEUED_BYTES_MAX: usize = 2 * PAYLOAD_BYTES_MAX;
+/// A segment of this length holds nothing yet.
+const EMPTY_BYTES: u64 = header_bytes(VERSION) as u64;
 /// A buffer that one large group has made larger than this is given back to the allocator.
 const SPARE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// What a power cut may take where nothing else is set.
@@ -366,6 +368,8 @@ pub(crate) struct Tail {
     disk: Box<dyn Disk>,
     policy: SyncPolicy,
     segment_bytes_max: u64,
+    /// That of all frames which are written.
+    key: FrameKey,
     number: SegmentNumber,
     state: TailState,
 }
@@ -388,6 +392,7 @@ impl Tail {
         disk: Box<dyn Disk>,
         policy: SyncPolicy,
         segment_bytes_max: u64,
+        key: FrameKey,
         number: SegmentNumber,
         previous_end: Option<u64>,
     ) -> Self {
@@ -395,6 +400,7 @@ impl Tail {
             disk,
             policy,
             segment_bytes_max,
+            key,
             number,
             state: TailState::NotBegun { previous_end },
         }
@@ -450,7 +456,7 @@ impl Tail {
     /// The number of a segment that holds nothing yet.
     pub(crate) fn rotate(&mut self, shared: &Shared) -> io::Result<SegmentNumber> {
         match &self.state {
-            TailState::Open { length, .. } if *length == HEADER_BYTES => {}
+            TailState::Open { length, .. } if *length == EMPTY_BYTES => {}
             TailState::Open { length, .. } | TailState::LeftBehind { length } => {
                 self.begin(self.number.next(), Some(*length), shared)?;
             }
@@ -464,7 +470,7 @@ impl Tail {
     fn open_for(&mut self, more: u64, shared: &Shared) -> io::Result<(Arc<dyn SegmentFile>, u64)> {
         match &self.state {
             TailState::Open { length, .. }
-                if *length == HEADER_BYTES || length + more <= self.segment_bytes_max => {}
+                if *length == EMPTY_BYTES || length + more <= self.segment_bytes_max => {}
             TailState::Open { length, .. } | TailState::LeftBehind { length } => {
                 self.begin(self.number.next(), Some(*length), shared)?;
             }
@@ -486,7 +492,7 @@ impl Tail {
         previous_end: Option<u64>,
         shared: &Shared,
     ) -> io::Result<()> {
-        self.state = create(self.disk.as_ref(), number, previous_end)?;
+        self.state = create(self.disk.as_ref(), number, previous_end, self.key)?;
         self.number = number;
         shared.current.store(number.0, Ordering::Release);
         Ok(())
@@ -497,18 +503,20 @@ fn create(
     disk: &dyn Disk,
     number: SegmentNumber,
     previous_end: Option<u64>,
+    key: FrameKey,
 ) -> io::Result<TailState> {
     let file = disk.create(number)?;
     let header = SegmentHeader {
         version: VERSION,
         number,
         previous_end,
+        key,
     };
     file.append(&header.to_bytes())?;
     file.sync()?;
     Ok(TailState::Open {
         file,
-        length: HEADER_BYTES,
+        length: EMPTY_BYTES,
     })
 }
 
