@@ -8,6 +8,8 @@ use model::Labels;
 use promql::ParserOptions;
 use runtime::log::SyncPolicy;
 
+use crate::language::language;
+
 /// Whoever looks at a dashboard would rather know than wait longer.
 const QUEUE_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -41,7 +43,7 @@ pub struct QuerySettings {
     pub lookback: Duration,
     /// The step of a subquery that names none.
     pub default_step: Duration,
-    /// Which parts of the language are switched on.
+    /// Which parts of the language are switched on at the start.
     pub language: ParserOptions,
 }
 
@@ -70,10 +72,7 @@ impl IngestSettings {
                 timeout: config.limits.query_timeout,
                 lookback: config.limits.query_lookback,
                 default_step: config.evaluation.interval(),
-                language: ParserOptions {
-                    start_timestamps: config.storage.start_timestamps,
-                    ..ParserOptions::default()
-                },
+                language: language(config),
             },
             external_labels: config.external_labels.clone(),
             build,
