@@ -151,6 +151,10 @@ pub struct Limits {
     /// Of one remote-write request, decompressed.
     pub write_decompressed_bytes_max: usize,
     pub write_samples_max: usize,
+    /// Samples of remote-write requests; 0: no limit.
+    pub ingest_samples_per_second: usize,
+    /// Of them, what may come at once; 0: ten seconds' worth.
+    pub ingest_burst_samples: usize,
     /// Exemplars in memory, of which the oldest makes room; 0: none.
     pub exemplars_max: usize,
     /// Of one `POST /api/v2/alerts`.
@@ -167,6 +171,8 @@ pub struct Limits {
     pub rule_group_bytes_max: usize,
     pub query_concurrency_max: usize,
     pub query_samples_max: usize,
+    /// That one query reads; 0: no limit.
+    pub query_series_max: usize,
     /// In memory, of one query.
     pub query_bytes_max: usize,
     pub query_timeout: Duration,
@@ -265,6 +271,8 @@ impl Default for Limits {
             write_body_bytes_max: defaults::WRITE_BODY_BYTES_MAX,
             write_decompressed_bytes_max: defaults::WRITE_DECOMPRESSED_BYTES_MAX,
             write_samples_max: defaults::WRITE_SAMPLES_MAX,
+            ingest_samples_per_second: 0,
+            ingest_burst_samples: 0,
             exemplars_max: defaults::EXEMPLARS_MAX,
             alerts_body_bytes_max: defaults::ALERTS_BODY_BYTES_MAX,
             alerts_max: defaults::ALERTS_MAX,
@@ -274,6 +282,7 @@ impl Default for Limits {
             rule_group_bytes_max: defaults::RULE_GROUP_BYTES_MAX,
             query_concurrency_max: defaults::QUERY_CONCURRENCY_MAX,
             query_samples_max: defaults::QUERY_SAMPLES_MAX,
+            query_series_max: 0,
             query_bytes_max: defaults::QUERY_BYTES_MAX,
             query_timeout: defaults::QUERY_TIMEOUT,
             query_lookback: defaults::QUERY_LOOKBACK,
@@ -540,6 +549,16 @@ fn read_limits(fields: &mut Fields<'_>, default: Limits) -> Limits {
             1,
         ),
         write_samples_max: fields.size_or("write_samples_max", default.write_samples_max, 1),
+        ingest_samples_per_second: fields.size_or(
+            "ingest_samples_per_second",
+            default.ingest_samples_per_second,
+            0,
+        ),
+        ingest_burst_samples: fields.size_or(
+            "ingest_burst_samples",
+            default.ingest_burst_samples,
+            0,
+        ),
         exemplars_max: fields.size_or("exemplars_max", default.exemplars_max, 0),
         alerts_body_bytes_max: fields.size_or(
             "alerts_body_bytes_max",
@@ -565,6 +584,7 @@ fn read_limits(fields: &mut Fields<'_>, default: Limits) -> Limits {
             1,
         ),
         query_samples_max: fields.size_or("query_samples_max", default.query_samples_max, 1),
+        query_series_max: fields.size_or("query_series_max", default.query_series_max, 0),
         query_bytes_max: fields.size_or("query_bytes_max", default.query_bytes_max, 1),
         query_timeout: positive(fields, "query_timeout").unwrap_or(default.query_timeout),
         query_lookback: positive(fields, "query_lookback").unwrap_or(default.query_lookback),

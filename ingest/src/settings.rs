@@ -37,6 +37,7 @@ pub struct QuerySettings {
     /// How long the others wait for their turn, within their timeout.
     pub queue_time_max: Duration,
     pub samples_max: usize,
+    pub series_max: usize,
     /// In memory, of one query.
     pub bytes_max: usize,
     pub timeout: Duration,
@@ -68,6 +69,10 @@ impl IngestSettings {
                 concurrency_max: config.limits.query_concurrency_max,
                 queue_time_max: QUEUE_TIME_MAX,
                 samples_max: config.limits.query_samples_max,
+                series_max: match config.limits.query_series_max {
+                    0 => usize::MAX,
+                    most => most,
+                },
                 bytes_max: config.limits.query_bytes_max,
                 timeout: config.limits.query_timeout,
                 lookback: config.limits.query_lookback,

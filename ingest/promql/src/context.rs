@@ -25,6 +25,7 @@ pub(crate) struct Context<'a> {
     samples: Cell<usize>,
     /// Done since somebody was asked last whether the query is still wanted.
     work: Cell<usize>,
+    series: Cell<usize>,
     /// Beside the samples.
     label_bytes: Cell<usize>,
 }
@@ -44,6 +45,7 @@ impl<'a> Context<'a> {
             lookback: i64::try_from(limits.lookback.as_millis()).unwrap_or(i64::MAX),
             samples: Cell::new(0),
             work: Cell::new(0),
+            series: Cell::new(0),
             label_bytes: Cell::new(0),
         }
     }
@@ -81,8 +83,13 @@ impl<'a> Context<'a> {
     /// Takes the labels of series into memory, until the end of the run.
     pub(crate) fn charge_labels<'l>(
         &self,
-        all: impl Iterator<Item = &'l Labels>,
+        all: impl ExactSizeIterator<Item = &'l Labels>,
     ) -> Result<(), EvalError> {
+        let series = self.series.get().saturating_add(all.len());
+        if series > self.limits.series_max {
+            return Err(EvalError::TooManySeries);
+        }
+        self.series.set(series);
         let bytes: usize = all.map(|labels| SERIES_BYTES + labels.size_bytes()).sum();
         self.label_bytes
             .set(self.label_bytes.get().saturating_add(bytes));

@@ -141,7 +141,8 @@ fn error_of(error: QueryError) -> ApiError {
             EvalError::Execution(_)
             | EvalError::Read(ReadError::TooManySamples)
             | EvalError::TooManyBytes
-            | EvalError::TooManySamples,
+            | EvalError::TooManySamples
+            | EvalError::TooManySeries,
         ) => ApiError::execution(message),
         QueryError::TimedOut { .. } | QueryError::TooMany(_) => ApiError::timeout(message),
     }
