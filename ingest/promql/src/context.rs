@@ -7,6 +7,7 @@ use crate::answer::EvalError;
 use crate::ast::{
     AtModifier, DurationExpr, DurationKind, DurationOp, DurationValue, Offset, Subquery,
 };
+use crate::number_functions::{larger, smaller};
 use crate::options::QueryLimits;
 use crate::table::Steps;
 
@@ -238,8 +239,8 @@ impl<'a> Context<'a> {
                     DurationOp::Sub => left - right,
                 }
             }
-            DurationKind::MaxOf(left, right) => self.seconds(left)?.max(self.seconds(right)?),
-            DurationKind::MinOf(left, right) => self.seconds(left)?.min(self.seconds(right)?),
+            DurationKind::MaxOf(left, right) => larger(self.seconds(left)?, self.seconds(right)?),
+            DurationKind::MinOf(left, right) => smaller(self.seconds(left)?, self.seconds(right)?),
             DurationKind::Negate(inner) => -self.seconds(inner)?,
             DurationKind::Number(number) => number.value,
             DurationKind::Plus(inner) => self.seconds(inner)?,

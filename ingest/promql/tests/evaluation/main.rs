@@ -136,6 +136,32 @@ fn samples_in_memory_are_bounded() {
 }
 
 #[test]
+fn infinities_win_over_nan_as_in_go() {
+    let reader = Table::of("m", 1);
+    for (text, value) in [
+        ("clamp_max(vector(-Inf), NaN)", f64::NEG_INFINITY),
+        ("clamp_max(vector(NaN), -Inf)", f64::NEG_INFINITY),
+        ("clamp_max(vector(Inf), NaN)", f64::NAN),
+        ("clamp_max(vector(1), NaN)", f64::NAN),
+        ("clamp_min(vector(NaN), Inf)", f64::INFINITY),
+        ("clamp_min(vector(Inf), NaN)", f64::INFINITY),
+        ("clamp_min(vector(-Inf), NaN)", f64::NAN),
+        ("clamp(vector(NaN), -Inf, Inf)", f64::NAN),
+        ("clamp(vector(NaN), Inf, Inf)", f64::INFINITY),
+    ] {
+        let answer = instant(&reader, text, &QueryLimits::default()).unwrap();
+        let QueryValue::Vector(vector) = answer.value else {
+            panic!("{text}: a vector");
+        };
+        let found = vector[0].value.as_float().unwrap();
+        assert!(
+            found == value || (found.is_nan() && value.is_nan()),
+            "{text}: {found}"
+        );
+    }
+}
+
+#[test]
 fn a_query_reads_so_many_series() {
     let mut reader = Table::of("m", 3);
     reader.series.extend(Table::of("n", 2).series);
