@@ -274,14 +274,11 @@ fn answer_error(error: &IngestError) -> Response {
         }
     };
     let mut response = plain(status, &chain(error));
-    let retry_after = match error {
-        IngestError::Refused(WriteError::Rate(exceeded)) => {
-            Some(HeaderValue::from(exceeded.retry_after.as_secs()))
-        }
-        _ if status == StatusCode::SERVICE_UNAVAILABLE => {
-            Some(HeaderValue::from_static(OVERLOADED_RETRY_SECONDS))
-        }
-        _ => None,
+    let retry_after = if let IngestError::Refused(WriteError::Rate(exceeded)) = error {
+        Some(HeaderValue::from(exceeded.retry_after.as_secs()))
+    } else {
+        (status == StatusCode::SERVICE_UNAVAILABLE)
+            .then_some(HeaderValue::from_static(OVERLOADED_RETRY_SECONDS))
     };
     if let Some(seconds) = retry_after {
         response.headers_mut().insert(RETRY_AFTER, seconds);
