@@ -4,8 +4,11 @@ use std::process::ExitCode;
 
 use alertmanager::Collector;
 use anyhow::anyhow;
-use config::{AlertmanagerFiles, AlertmanagerOptions, Files, Problem, Problems, RuleFile};
-use promql::ParserOptions;
+use config::{
+    AlertmanagerFiles, AlertmanagerOptions, Files, Problem, Problems, QueryFeature, RuleFile,
+    WatchbellConfig,
+};
+use ingest::language;
 use ruler_core::{GroupDefaults, compile_groups};
 use runtime::DiskFiles;
 
@@ -26,10 +29,10 @@ const GROUP_DEFAULTS: GroupDefaults = GroupDefaults {
     reason = "a command's answer"
 )]
 pub(crate) fn run(arguments: &CheckArguments) -> ExitCode {
-    let check: fn(&Path) -> Checked = match &arguments.kind {
-        CheckKind::Config(_) => check_config,
-        CheckKind::Rules(_) => check_rules,
-        CheckKind::Alertmanager(_) => check_alertmanager,
+    let check = |file: &Path| match &arguments.kind {
+        CheckKind::Config(asked) => check_config(file, &asked.features.enabled),
+        CheckKind::Rules(asked) => check_rules(file, &asked.features.enabled),
+        CheckKind::Alertmanager(_) => check_alertmanager(file),
     };
     let mut wrong = 0;
     for file in files(&arguments.kind) {
@@ -64,9 +67,8 @@ struct Checked {
 
 fn files(kind: &CheckKind) -> &[PathBuf] {
     match kind {
-        CheckKind::Config(files) | CheckKind::Rules(files) | CheckKind::Alertmanager(files) => {
-            &files.files
-        }
+        CheckKind::Config(asked) | CheckKind::Rules(asked) => &asked.files.files,
+        CheckKind::Alertmanager(files) => &files.files,
     }
 }
 
@@ -104,8 +106,8 @@ fn checked(file: &Path, files: &AlertmanagerFiles, found: String, warnings: Prob
     }
 }
 
-fn check_config(file: &Path) -> Checked {
-    match Configuration::load(Some(file)) {
+fn check_config(file: &Path, features: &[QueryFeature]) -> Checked {
+    match Configuration::load(Some(file), features) {
         Ok(mut configuration) => {
             if configuration.watchbell.alertmanager.config_file.is_none() {
                 let file = file.to_string_lossy();
@@ -132,7 +134,9 @@ fn check_config(file: &Path) -> Checked {
     }
 }
 
-fn check_rules(file: &Path) -> Checked {
+fn check_rules(file: &Path, features: &[QueryFeature]) -> Checked {
+    let mut watchbell = WatchbellConfig::default();
+    watchbell.enable(features.iter().copied());
     let name = file.to_string_lossy();
     let mut problems = Problems::new();
     let mut rules = 0;
@@ -144,7 +148,7 @@ fn check_rules(file: &Path) -> Checked {
             let _ = compile_groups(
                 &[read],
                 GROUP_DEFAULTS,
-                &ParserOptions::default(),
+                &language(&watchbell),
                 &mut problems,
             );
         }

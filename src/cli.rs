@@ -2,6 +2,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use config::QueryFeature;
 
 use crate::alertmanager_flags::AlertmanagerFlags;
 use crate::version::{ALERTMANAGER_VERSION, VERSION};
@@ -53,6 +54,21 @@ pub(crate) struct ServeArguments {
     /// Takes the place of the file's.
     #[arg(long = "log.format", value_name = "FORMAT")]
     pub(crate) log_format: Option<LogFormatName>,
+    #[command(flatten)]
+    pub(crate) features: Features,
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Features {
+    /// Switches a part of the query language on, as for Prometheus (may be given several times, and as a list with
+    /// commas); comes on top of the file's `query.features`.
+    #[arg(
+        long = "enable-feature",
+        value_name = "FEATURE",
+        value_delimiter = ',',
+        value_parser = QueryFeature::parse
+    )]
+    pub(crate) enabled: Vec<QueryFeature>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -106,9 +122,9 @@ pub(crate) struct CheckArguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum CheckKind {
     /// watchbell.yml, with the files that it names.
-    Config(CheckFiles),
+    Config(CheckQueryFiles),
     /// Rule files: shape, expressions, templates.
-    Rules(CheckFiles),
+    Rules(CheckQueryFiles),
     /// Alertmanager configurations: shape, routes, receivers, templates.
     Alertmanager(CheckFiles),
 }
@@ -117,6 +133,15 @@ pub(crate) enum CheckKind {
 pub(crate) struct CheckFiles {
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+}
+
+/// Files with queries.
+#[derive(Debug, Args)]
+pub(crate) struct CheckQueryFiles {
+    #[command(flatten)]
+    pub(crate) files: CheckFiles,
+    #[command(flatten)]
+    pub(crate) features: Features,
 }
 
 #[cfg(feature = "demo")]
@@ -130,12 +155,34 @@ pub(crate) struct DemoArguments {
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory, Parser};
+    use config::QueryFeature;
 
     use super::{Cli, Command, TargetName};
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn features_are_given_as_to_prometheus() {
+        let line = "watchbell serve --enable-feature promql-delayed-name-removal,agent \
+                    --enable-feature=promql-binop-fill-modifiers";
+        let Command::Serve(arguments) = Cli::parse_from(line.split_whitespace()).command else {
+            panic!("serve was asked for")
+        };
+        let features = [
+            QueryFeature::DelayedNameRemoval,
+            QueryFeature::WithoutEffect("agent"),
+            QueryFeature::BinopFillModifiers,
+        ];
+        assert_eq!(arguments.features.enabled, features);
+        let unknown = ["watchbell", "serve", "--enable-feature=all"];
+        let refused = Cli::try_parse_from(unknown).unwrap_err().to_string();
+        assert!(
+            refused.contains("unknown feature \"all\"; known are "),
+            "{refused}"
+        );
     }
 
     #[test]

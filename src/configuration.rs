@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use config::{
     AlertmanagerFiles, AlertmanagerOptions, Files, HttpConfig, Problem, Problems, PrometheusConfig,
-    RelabelConfig, WatchbellConfig,
+    QueryFeature, RelabelConfig, WatchbellConfig,
 };
-use promql::ParserOptions;
+use ingest::language;
 use ruler::{AlertmanagerTarget, LoadedRules, RuleFiles, RuleStore};
 use ruler_core::GroupDefaults;
 use runtime::DiskFiles;
@@ -34,13 +34,15 @@ impl Configuration {
     ///
     /// # Errors
     /// All mistakes of all files; those of the named files only where `watchbell.yml` itself has none.
-    pub(crate) fn load(file: Option<&Path>) -> Result<Self, Problems> {
+    pub(crate) fn load(file: Option<&Path>, features: &[QueryFeature]) -> Result<Self, Problems> {
         let mut watchbell = match file {
             Some(file) => read_watchbell(file)?,
             None => WatchbellConfig::default(),
         };
+        watchbell.enable(features.iter().copied());
         let mut problems = Problems::new();
         let mut warnings = Problems::new();
+        warnings.extend(without_effect(file, &watchbell));
         let prometheus = read_prometheus(&watchbell, &mut problems, &mut warnings);
         if let Some(prometheus) = &prometheus {
             take_over(&mut watchbell, prometheus);
@@ -78,7 +80,8 @@ impl Configuration {
     /// Reads everything, with the command line's words in place of the file's.
     pub(crate) async fn load_for(arguments: &ServeArguments) -> Result<Self, Problems> {
         let file = arguments.config_file.clone();
-        let reading = tokio::task::spawn_blocking(move || Self::load(file.as_deref()));
+        let features = arguments.features.enabled.clone();
+        let reading = tokio::task::spawn_blocking(move || Self::load(file.as_deref(), &features));
         let mut configuration = reading.await.expect("reading files does not panic")?;
         let watchbell = &mut configuration.watchbell;
         if let Some(path) = &arguments.storage_path {
@@ -103,11 +106,27 @@ pub(crate) fn rule_files(watchbell: &WatchbellConfig) -> RuleFiles {
             interval: watchbell.evaluation.interval(),
             query_offset: watchbell.evaluation.query_offset(),
         },
-        parser_options: ParserOptions {
-            start_timestamps: watchbell.storage.start_timestamps,
-            ..ParserOptions::default()
-        },
+        parser_options: language(watchbell),
     }
+}
+
+/// What is taken of a Prometheus' command line and switches nothing here.
+fn without_effect(file: Option<&Path>, watchbell: &WatchbellConfig) -> Vec<Problem> {
+    let file = file.unwrap_or(Path::new("")).to_string_lossy();
+    let features = watchbell.query.features.iter();
+    features
+        .filter_map(|feature| match feature {
+            QueryFeature::WithoutEffect(name) => {
+                let message = format!("{name} has no effect here");
+                Some(Problem::new(&file, None, "query.features", message))
+            }
+            QueryFeature::BinopFillModifiers
+            | QueryFeature::DelayedNameRemoval
+            | QueryFeature::ExperimentalFunctions
+            | QueryFeature::ExtendedRangeSelectors
+            | QueryFeature::StartTimestamps => None,
+        })
+        .collect()
 }
 
 /// Whether there is such a storage; whether it answers is found out when it is read.
@@ -259,7 +278,7 @@ mod tests {
         for (name, text) in files {
             fs::write(folder.path().join(name), text).unwrap();
         }
-        Configuration::load(Some(&folder.path().join("watchbell.yml")))
+        Configuration::load(Some(&folder.path().join("watchbell.yml")), &[])
             .map_err(|problems| problems.to_string())
     }
 

@@ -9,7 +9,6 @@ use anyhow::{Context, anyhow, bail};
 use config::WatchbellConfig;
 use ingest::{Build, Engine, IngestSettings};
 use model::TenantId;
-use promql::ParserOptions;
 use ruler::{
     AlertmanagerTarget, Backend, Changes, Embedded, Occasion, Outside, ReloadRequest, Remote,
     RuleBook, RuleBookSettings, RuleFileWatch, RuleFiles, RuleStore, RulerMetrics, RulerService,
@@ -219,7 +218,6 @@ async fn start_ruler(
         resend_delay: watchbell.evaluation.resend_delay,
         outage_tolerance: watchbell.evaluation.for_outage_tolerance,
         concurrency_max: watchbell.evaluation.concurrency_max,
-        parser_options: ParserOptions::default(),
         outside: outside(configuration, addresses)?,
     };
     let parts = ruler::ServiceParts {
@@ -263,7 +261,7 @@ impl RunningRuler {
         files: RuleFiles,
         occasion: Occasion,
     ) -> anyhow::Result<()> {
-        let defaults = files.defaults;
+        let (defaults, language) = (files.defaults, files.parser_options);
         let (answer, answered) = oneshot::channel();
         let request = ReloadRequest {
             files: Some(files),
@@ -277,7 +275,7 @@ impl RunningRuler {
             .map_err(|_| anyhow!(gone))?;
         let outcome = answered.await.map_err(|_| anyhow!(gone))?;
         outcome.map_err(|problems| anyhow!("{problems}"))?;
-        self.book.set_defaults(defaults).await;
+        self.book.set_defaults(defaults, language).await;
         Ok(())
     }
 }
@@ -351,6 +349,7 @@ pub(crate) fn outside(
         external_url: external_url(&configuration.watchbell, addresses),
         alert_relabel_configs: configuration.alert_relabel_configs.clone(),
         alertmanagers,
+        language: configuration.rule_files.parser_options,
     })
 }
 

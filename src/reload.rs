@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use alertmanager::{AlertmanagerService, Collector};
 use anyhow::anyhow;
 use config::WatchbellConfig;
+use ingest::Engine;
 use parking_lot::Mutex;
 use prometheus_client::metrics::gauge::Gauge;
 use ruler::Occasion;
@@ -106,6 +107,7 @@ impl Reloader {
 /// What `watchbell serve` takes over.
 pub(crate) struct ServedFiles {
     arguments: ServeArguments,
+    engine: Option<Engine>,
     ruler: Option<RunningRuler>,
     alertmanager: Option<(AlertmanagerService, Arc<Telling>)>,
     addresses: Vec<SocketAddr>,
@@ -122,6 +124,7 @@ impl ServedFiles {
     ) -> Self {
         Self {
             arguments,
+            engine: parts.engine.clone(),
             ruler: parts.ruler.clone(),
             alertmanager: parts.alertmanager.clone(),
             addresses: addresses.to_vec(),
@@ -151,6 +154,9 @@ impl ServedFiles {
             let files = configuration.rule_files.clone();
             ruler.read_again(files, occasion).await?;
             ruler.service.reconfigure(outside).await;
+        }
+        if let Some(engine) = &self.engine {
+            engine.set_language(configuration.rule_files.parser_options);
         }
         if let Some((alertmanager, telling)) = &self.alertmanager {
             alertmanager.tracer().reconfigure(collector);

@@ -22,6 +22,7 @@ mod integration;
 mod matchers;
 mod problem;
 mod prometheus;
+mod query_feature;
 mod receiver;
 mod route;
 mod route_reading;
@@ -56,6 +57,7 @@ pub use integration::TemplateField;
 pub use matchers::WrittenMatchers;
 pub use problem::{Place, Problem, Problems, Stage};
 pub use prometheus::{AlertmanagerTargets, PrometheusConfig, RelabelAction, RelabelConfig};
+pub use query_feature::{QueryFeature, UnknownFeature};
 pub use receiver::{
     DiscordSettings, EmailSettings, EmailThreading, IncidentIoSettings, IncidentIoUrl, Integration,
     IntegrationKind, IntegrationSettings, JiraApiType, JiraSettings, JiraText,
@@ -80,7 +82,7 @@ pub use value::{
 };
 pub use watchbell::{
     AlertmanagerSettings, Endpoints, Evaluation, Limits, Log, LogFormat, LogLevel,
-    NotifiersSettings, RuleStorage, RulerSettings, Server, Storage, WatchbellConfig,
+    NotifiersSettings, QueryConfig, RuleStorage, RulerSettings, Server, Storage, WatchbellConfig,
 };
 pub use web::{ClientCertificates, RateLimit, ServerTls, WebConfig};
 

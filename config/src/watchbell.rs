@@ -1,5 +1,5 @@
 //! `watchbell.yml`: the one file that says what this process is to do. `docs/configuration.md` has the table.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use crate::byte_size;
 use crate::cursor::{Cursor, Fields};
 use crate::defaults;
 use crate::problem::Problems;
+use crate::query_feature::QueryFeature;
 use crate::rule_files::RuleFilesPattern;
 use crate::source::Source;
 use crate::value::{HostPort, HttpUrl, Secret};
@@ -21,6 +22,7 @@ pub struct WatchbellConfig {
     /// Put on every alert that does not carry the label itself.
     pub external_labels: Labels,
     pub storage: Storage,
+    pub query: QueryConfig,
     pub evaluation: Evaluation,
     pub rule_files: Vec<RuleFilesPattern>,
     pub alertmanager: AlertmanagerSettings,
@@ -54,6 +56,12 @@ pub struct Storage {
     pub start_timestamps: bool,
     /// A tenant that nobody reads or writes for so long is closed; whoever needs it opens it again.
     pub tenant_idle_max: Duration,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct QueryConfig {
+    /// What is switched on of the language, for the API and for rules.
+    pub features: BTreeSet<QueryFeature>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -143,6 +151,10 @@ pub struct Limits {
     /// Of one remote-write request, decompressed.
     pub write_decompressed_bytes_max: usize,
     pub write_samples_max: usize,
+    /// Samples of remote-write requests; 0: no limit.
+    pub ingest_samples_per_second: usize,
+    /// Of them, what may come at once; 0: ten seconds' worth.
+    pub ingest_burst_samples: usize,
     /// Exemplars in memory, of which the oldest makes room; 0: none.
     pub exemplars_max: usize,
     /// Of one `POST /api/v2/alerts`.
@@ -159,6 +171,8 @@ pub struct Limits {
     pub rule_group_bytes_max: usize,
     pub query_concurrency_max: usize,
     pub query_samples_max: usize,
+    /// That one query reads; 0: no limit.
+    pub query_series_max: usize,
     /// In memory, of one query.
     pub query_bytes_max: usize,
     pub query_timeout: Duration,
@@ -183,6 +197,7 @@ impl Default for WatchbellConfig {
                 start_timestamps: false,
                 tenant_idle_max: defaults::TENANT_IDLE_MAX,
             },
+            query: QueryConfig::default(),
             evaluation: Evaluation {
                 interval: None,
                 query_offset: None,
@@ -256,6 +271,8 @@ impl Default for Limits {
             write_body_bytes_max: defaults::WRITE_BODY_BYTES_MAX,
             write_decompressed_bytes_max: defaults::WRITE_DECOMPRESSED_BYTES_MAX,
             write_samples_max: defaults::WRITE_SAMPLES_MAX,
+            ingest_samples_per_second: 0,
+            ingest_burst_samples: 0,
             exemplars_max: defaults::EXEMPLARS_MAX,
             alerts_body_bytes_max: defaults::ALERTS_BODY_BYTES_MAX,
             alerts_max: defaults::ALERTS_MAX,
@@ -265,6 +282,7 @@ impl Default for Limits {
             rule_group_bytes_max: defaults::RULE_GROUP_BYTES_MAX,
             query_concurrency_max: defaults::QUERY_CONCURRENCY_MAX,
             query_samples_max: defaults::QUERY_SAMPLES_MAX,
+            query_series_max: 0,
             query_bytes_max: defaults::QUERY_BYTES_MAX,
             query_timeout: defaults::QUERY_TIMEOUT,
             query_lookback: defaults::QUERY_LOOKBACK,
@@ -309,6 +327,14 @@ impl WatchbellConfig {
             Err(problems)
         }
     }
+
+    /// Switches more of the language on.
+    pub fn enable(&mut self, features: impl IntoIterator<Item = QueryFeature>) {
+        self.query.features.extend(features);
+        // There are two words for it, and one switch.
+        self.storage.start_timestamps |=
+            self.query.features.contains(&QueryFeature::StartTimestamps);
+    }
 }
 
 fn read_top(top: &Cursor<'_>, base: &Path) -> WatchbellConfig {
@@ -323,6 +349,15 @@ fn read_top(top: &Cursor<'_>, base: &Path) -> WatchbellConfig {
             default.storage,
             |fields, default| read_storage(fields, default, base),
         ),
+        query: read_block(&mut fields, "query", default.query, |fields, _| {
+            QueryConfig {
+                features: fields
+                    .list("features")
+                    .iter()
+                    .filter_map(|name| name.parsed(QueryFeature::parse))
+                    .collect(),
+            }
+        }),
         evaluation: read_block(
             &mut fields,
             "evaluation",
@@ -357,6 +392,9 @@ fn read_top(top: &Cursor<'_>, base: &Path) -> WatchbellConfig {
         prometheus_config_file: fields.path("prometheus_config_file", Some(base)),
     };
     fields.finish();
+    let features = config.query.features.clone();
+    let mut config = config;
+    config.enable(features);
     config
 }
 
@@ -511,6 +549,16 @@ fn read_limits(fields: &mut Fields<'_>, default: Limits) -> Limits {
             1,
         ),
         write_samples_max: fields.size_or("write_samples_max", default.write_samples_max, 1),
+        ingest_samples_per_second: fields.size_or(
+            "ingest_samples_per_second",
+            default.ingest_samples_per_second,
+            0,
+        ),
+        ingest_burst_samples: fields.size_or(
+            "ingest_burst_samples",
+            default.ingest_burst_samples,
+            0,
+        ),
         exemplars_max: fields.size_or("exemplars_max", default.exemplars_max, 0),
         alerts_body_bytes_max: fields.size_or(
             "alerts_body_bytes_max",
@@ -536,6 +584,7 @@ fn read_limits(fields: &mut Fields<'_>, default: Limits) -> Limits {
             1,
         ),
         query_samples_max: fields.size_or("query_samples_max", default.query_samples_max, 1),
+        query_series_max: fields.size_or("query_series_max", default.query_series_max, 0),
         query_bytes_max: fields.size_or("query_bytes_max", default.query_bytes_max, 1),
         query_timeout: positive(fields, "query_timeout").unwrap_or(default.query_timeout),
         query_lookback: positive(fields, "query_lookback").unwrap_or(default.query_lookback),
@@ -557,6 +606,7 @@ mod tests {
 
     use super::{LogFormat, WatchbellConfig, read_top};
     use crate::cursor::Cursor;
+    use crate::query_feature::QueryFeature;
     use crate::source::Source;
 
     fn problems(text: &str) -> Vec<String> {
@@ -633,6 +683,30 @@ mod tests {
                 r#"w.yml:9:10: unsupported scheme "ftp" for URL (alertmanager.urls[0])"#,
                 "w.yml:10:13: keys and values are expected here, not !!str `often` (evaluation)",
             ]
+        );
+    }
+
+    #[test]
+    fn features_are_known_by_prometheus_names() {
+        let text =
+            "query:\n  features: [promql-experimental-functions, use-start-timestamps, agent]\n";
+        let config = WatchbellConfig::read("w.yml", text).unwrap();
+        let features = [
+            QueryFeature::ExperimentalFunctions,
+            QueryFeature::StartTimestamps,
+            QueryFeature::WithoutEffect("agent"),
+        ];
+        assert_eq!(config.query.features, features.into());
+        assert!(config.storage.start_timestamps);
+        let found = problems("query:\n  features: [agent, promql-everything]\n");
+        let [problem] = found.as_slice() else {
+            panic!("{found:?}");
+        };
+        assert!(
+            problem.starts_with(
+                r#"w.yml:2:21: unknown feature "promql-everything"; known are promql-binop-fill-modifiers, "#
+            ) && problem.ends_with("(query.features[1])"),
+            "{problem}"
         );
     }
 

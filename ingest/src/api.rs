@@ -45,12 +45,12 @@ pub fn routes(engine: &Engine) -> Routes {
         .route(
             Right::Read,
             "/api/v1/format_query",
-            get(query::format).post(query::format),
+            get(query::format).post(query::format).with_state(state()),
         )
         .route(
             Right::Read,
             "/api/v1/parse_query",
-            get(query::parse).post(query::parse),
+            get(query::parse).post(query::parse).with_state(state()),
         )
         .route(
             Right::Read,

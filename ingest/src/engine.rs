@@ -10,6 +10,7 @@ use ingest_core::{
 };
 use model::{Labels, Sample, SampleValue, TenantId, Timestamp};
 use parking_lot::Mutex;
+use promql::ParserOptions;
 use runtime::log::{AppendError, Log, Receipt, SegmentNumber};
 use runtime::{BudgetSpent, Clock, MemoryBudget, Metrics, Reserved, Stop};
 use tokio::sync::Semaphore;
@@ -116,6 +117,7 @@ struct Inner {
     /// After a failed cut or merge, as for checkpoints.
     blocks_again_at: AtomicI64,
     is_stopping: AtomicBool,
+    language: Mutex<ParserOptions>,
 }
 
 impl Engine {
@@ -146,6 +148,7 @@ impl Engine {
             with_blocks,
             start,
         )?;
+        let language = settings.query.language;
         let engine = Self(Arc::new(Inner {
             request_bytes: MemoryBudget::new(REQUEST_BYTES_MAX),
             decoding: Arc::new(Semaphore::new(DECODING_MAX)),
@@ -165,6 +168,7 @@ impl Engine {
             keeping_blocks: Mutex::new(()),
             blocks_again_at: AtomicI64::new(i64::MIN),
             is_stopping: AtomicBool::new(false),
+            language: Mutex::new(language),
         }));
         engine.collect_garbage();
         engine.refresh_gauges();
@@ -579,6 +583,16 @@ impl Engine {
 
     pub(crate) fn settings(&self) -> &IngestSettings {
         &self.0.settings
+    }
+
+    /// What is switched on of the query language.
+    pub(crate) fn language(&self) -> ParserOptions {
+        *self.0.language.lock()
+    }
+
+    /// Queries that run go on in the language of before.
+    pub fn set_language(&self, language: ParserOptions) {
+        *self.0.language.lock() = language;
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {

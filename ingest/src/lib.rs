@@ -7,6 +7,7 @@ mod api;
 mod block_files;
 mod block_upkeep;
 mod engine;
+mod language;
 mod metrics;
 mod push;
 mod query;
@@ -21,6 +22,7 @@ mod wal;
 
 pub use api::routes;
 pub use engine::{Engine, IngestError};
+pub use language::language;
 pub use query::{QueryError, QueryOptions, QueryTimes};
 pub use query_slots::TooManyQueries;
 pub use reader::StoreReader;

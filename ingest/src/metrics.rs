@@ -310,6 +310,7 @@ impl IngestMetrics {
         let reason = match error {
             EvalError::Cancelled | EvalError::Read(ReadError::Cancelled) => "cancelled",
             EvalError::TooManyBytes => "bytes",
+            EvalError::TooManySeries => "series",
             EvalError::TooManySamples | EvalError::Read(ReadError::TooManySamples) => "samples",
             EvalError::Execution(_)
             | EvalError::NotRangeable(_)

@@ -264,16 +264,23 @@ fn answer_error(error: &IngestError) -> Response {
             DecodeError::Expanded { .. } | DecodeError::Labels { .. } | DecodeError::Parts,
         )
         | IngestError::Refused(WriteError::TooManySamples { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+        IngestError::Refused(WriteError::Rate(_)) | IngestError::TooManyTenants => {
+            StatusCode::TOO_MANY_REQUESTS
+        }
         IngestError::Decode(_) | IngestError::Refused(_) => StatusCode::BAD_REQUEST,
         IngestError::Log(_) | IngestError::Unopened(_) => StatusCode::INTERNAL_SERVER_ERROR,
         IngestError::Hanging | IngestError::Overloaded | IngestError::Stopping => {
             StatusCode::SERVICE_UNAVAILABLE
         }
-        IngestError::TooManyTenants => StatusCode::TOO_MANY_REQUESTS,
     };
     let mut response = plain(status, &chain(error));
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        let seconds = HeaderValue::from_static(OVERLOADED_RETRY_SECONDS);
+    let retry_after = if let IngestError::Refused(WriteError::Rate(exceeded)) = error {
+        Some(HeaderValue::from(exceeded.retry_after.as_secs()))
+    } else {
+        (status == StatusCode::SERVICE_UNAVAILABLE)
+            .then_some(HeaderValue::from_static(OVERLOADED_RETRY_SECONDS))
+    };
+    if let Some(seconds) = retry_after {
         response.headers_mut().insert(RETRY_AFTER, seconds);
     }
     response

@@ -205,6 +205,7 @@ impl Engine {
         let limits = QueryLimits {
             lookback: lookback.unwrap_or(settings.lookback),
             samples_max: settings.samples_max,
+            series_max: settings.series_max,
             bytes_max: settings.bytes_max,
             default_step: settings.default_step,
             cancelled: Some(is_cancelled),

@@ -8,6 +8,8 @@ use model::Labels;
 use promql::ParserOptions;
 use runtime::log::SyncPolicy;
 
+use crate::language::language;
+
 /// Whoever looks at a dashboard would rather know than wait longer.
 const QUEUE_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -35,13 +37,14 @@ pub struct QuerySettings {
     /// How long the others wait for their turn, within their timeout.
     pub queue_time_max: Duration,
     pub samples_max: usize,
+    pub series_max: usize,
     /// In memory, of one query.
     pub bytes_max: usize,
     pub timeout: Duration,
     pub lookback: Duration,
     /// The step of a subquery that names none.
     pub default_step: Duration,
-    /// Which parts of the language are switched on.
+    /// Which parts of the language are switched on at the start.
     pub language: ParserOptions,
 }
 
@@ -66,14 +69,15 @@ impl IngestSettings {
                 concurrency_max: config.limits.query_concurrency_max,
                 queue_time_max: QUEUE_TIME_MAX,
                 samples_max: config.limits.query_samples_max,
+                series_max: match config.limits.query_series_max {
+                    0 => usize::MAX,
+                    most => most,
+                },
                 bytes_max: config.limits.query_bytes_max,
                 timeout: config.limits.query_timeout,
                 lookback: config.limits.query_lookback,
                 default_step: config.evaluation.interval(),
-                language: ParserOptions {
-                    start_timestamps: config.storage.start_timestamps,
-                    ..ParserOptions::default()
-                },
+                language: language(config),
             },
             external_labels: config.external_labels.clone(),
             build,

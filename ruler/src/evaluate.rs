@@ -2,7 +2,7 @@
 use std::sync::Arc;
 
 use model::{Labels, TenantId, Timestamp};
-use promql::{ParserOptions, Query, SampleValue, VectorSample};
+use promql::{Query, SampleValue, VectorSample};
 use ruler_core::{AlertElement, Evaluate, RecordedElement, Rule, RuleKind, RuleResult};
 use runtime::Trouble;
 use template::{AlertTemplateData, Host, Limits, QueryResult, Template, Value};
@@ -19,7 +19,6 @@ pub(crate) struct Evaluation {
     pub(crate) tenant: TenantId,
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) external: External,
-    pub(crate) parser_options: ParserOptions,
     pub(crate) metrics: RulerMetrics,
     pub(crate) expanding: Arc<Trouble>,
 }
@@ -129,7 +128,7 @@ impl Host for RuleHost<'_> {
     fn query(&self, expr: &str) -> Result<Vec<QueryResult>, String> {
         let evaluation = self.evaluation;
         let query =
-            Query::compile(expr, &evaluation.parser_options).map_err(|error| error.to_string())?;
+            Query::compile(expr, &self.outside.language).map_err(|error| error.to_string())?;
         let answer = evaluation
             .backend
             .query(&evaluation.tenant, &query, self.at);

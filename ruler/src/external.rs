@@ -5,6 +5,7 @@ use std::time::Duration;
 use config::RelabelConfig;
 use model::Labels;
 use parking_lot::RwLock;
+use promql::ParserOptions;
 
 /// `alerting.alertmanagers[].timeout`, where nothing else is said.
 pub const SEND_TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,6 +42,8 @@ pub struct Outside {
     /// Applied to every alert once it has the external labels.
     pub alert_relabel_configs: Vec<RelabelConfig>,
     pub alertmanagers: Vec<AlertmanagerTarget>,
+    /// In which the queries of templates are written.
+    pub language: ParserOptions,
 }
 
 #[derive(Clone, Debug, Default)]

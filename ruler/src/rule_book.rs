@@ -38,6 +38,13 @@ pub struct RuleBookSettings {
     pub parser_options: ParserOptions,
 }
 
+/// What holds for groups that do not say it themselves, and in what language they are written.
+#[derive(Clone, Copy, PartialEq)]
+struct Terms {
+    defaults: GroupDefaults,
+    language: ParserOptions,
+}
+
 /// Cheap to copy.
 #[derive(Clone)]
 pub struct RuleBook {
@@ -50,7 +57,7 @@ struct Inner {
     /// What was last read of a storage that is elsewhere.
     last_known: Option<RuleStore>,
     settings: RuleBookSettings,
-    defaults: Mutex<GroupDefaults>,
+    terms: Mutex<Terms>,
     tenants: Mutex<BTreeMap<TenantId, Arc<TenantBook>>>,
     objects: Mutex<Objects>,
     /// One look at a time.
@@ -167,7 +174,10 @@ impl RuleBook {
                 service,
                 store,
                 last_known,
-                defaults: Mutex::new(settings.defaults),
+                terms: Mutex::new(Terms {
+                    defaults: settings.defaults,
+                    language: settings.parser_options,
+                }),
                 settings,
                 tenants: Mutex::default(),
                 objects: Mutex::default(),
@@ -209,16 +219,17 @@ impl RuleBook {
         inner.service.load(tenant, book.groups(tenant)).await;
     }
 
-    /// What holds for groups that do not say it themselves.
-    pub async fn set_defaults(&self, defaults: GroupDefaults) {
+    /// What holds for groups that do not say it themselves, and what is switched on of the language.
+    pub async fn set_defaults(&self, defaults: GroupDefaults, language: ParserOptions) {
         let inner = &self.inner;
-        if std::mem::replace(&mut *inner.defaults.lock(), defaults) == defaults {
+        let terms = Terms { defaults, language };
+        if std::mem::replace(&mut *inner.terms.lock(), terms) == terms {
             return;
         }
         for (tenant, book) in inner.books() {
             let _turn = book.turn.lock().await;
             let before = book.rules.lock().uploaded.clone();
-            let after = before.with_defaults(defaults, &inner.settings.parser_options);
+            let after = before.with_defaults(defaults, &language);
             book.rules.lock().uploaded = Arc::new(after);
             inner.load(&tenant, &book).await;
         }
@@ -415,8 +426,7 @@ impl Inner {
     }
 
     async fn compile(&self, found: Vec<Fetched>) -> Vec<(Path, Change)> {
-        let defaults = *self.defaults.lock();
-        let options = self.settings.parser_options;
+        let Terms { defaults, language } = *self.terms.lock();
         let compiling = tokio::task::spawn_blocking(move || {
             let compile = |(path, tag, found)| {
                 let change = match found {
@@ -424,7 +434,7 @@ impl Inner {
                         let (stored, resolved) = *stored;
                         let (namespace, group) = (&stored.namespace, stored.group.clone());
                         let compiled =
-                            Uploaded::compile(namespace, group, resolved, defaults, &options);
+                            Uploaded::compile(namespace, group, resolved, defaults, &language);
                         Change::Group(tag, stored, compiled.map(Box::new))
                     }
                     Ok(Found::Damaged(reason)) => Change::Damaged(tag, reason),
@@ -552,14 +562,13 @@ impl Inner {
         text: String,
     ) -> Result<Problems, UploadError> {
         self.has_been_read().await?;
-        let defaults = *self.defaults.lock();
-        let options = self.settings.parser_options;
+        let Terms { defaults, language } = *self.terms.lock();
         let reading = {
             let namespace = namespace.clone();
             tokio::task::spawn_blocking(move || {
                 let read = UploadedGroup::read(&text)?;
                 let (group, resolved) = (read.group, read.resolved);
-                let compiled = Uploaded::compile(&namespace, group, resolved, defaults, &options)?;
+                let compiled = Uploaded::compile(&namespace, group, resolved, defaults, &language)?;
                 Ok::<_, GroupRefused>((compiled, read.warnings))
             })
         };

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use model::{Machine, TenantId};
 use parking_lot::Mutex;
-use promql::ParserOptions;
 use ruler_core::{Destination, Group, GroupView, Input, Ruler, RulerOptions, SavedState};
 use runtime::log::{Log, keep_short};
 use runtime::{Clock, Stop, Stopper, Tasks, Trouble, drive, watch_clock};
@@ -33,7 +32,6 @@ pub struct ServiceSettings {
     pub outage_tolerance: Duration,
     /// Rules of all tenants that are evaluated at once.
     pub concurrency_max: usize,
-    pub parser_options: ParserOptions,
     pub outside: Outside,
 }
 
@@ -267,7 +265,6 @@ impl Inner {
                 tenant: tenant.clone(),
                 backend: parts.backend.clone(),
                 external: parts.sender.external().clone(),
-                parser_options: settings.parser_options,
                 metrics: parts.metrics.clone(),
                 expanding: Arc::new(Trouble::new()),
             },

@@ -225,8 +225,8 @@ impl<B: Backend> House<B> {
             resend_delay: Duration::from_secs(60),
             outage_tolerance: Duration::from_secs(3600),
             concurrency_max: 2,
-            parser_options: ParserOptions::default(),
             outside: Outside {
+                language: ParserOptions::default(),
                 external_labels,
                 external_url: external_url.into(),
                 alert_relabel_configs: relabelling(

@@ -10,6 +10,7 @@ mod damage;
 mod demo;
 mod differential;
 mod events;
+mod features;
 mod figures;
 mod files;
 mod full_disk;

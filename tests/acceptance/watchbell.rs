@@ -16,6 +16,7 @@ pub(crate) struct Watchbell {
     pub(crate) address: SocketAddr,
     folder: PathBuf,
     target: &'static str,
+    flags: &'static [&'static str],
     process: Process,
 }
 
@@ -27,10 +28,20 @@ impl Watchbell {
 
     /// Starts one part of it.
     pub(crate) async fn start_target(folder: &Path, target: &'static str) -> Self {
-        Self::start_at(folder, target, "127.0.0.1:0").await
+        Self::start_at(folder, target, &[], "127.0.0.1:0").await
     }
 
-    async fn start_at(folder: &Path, target: &'static str, address: &str) -> Self {
+    /// Starts with more flags.
+    pub(crate) async fn start_with(folder: &Path, flags: &'static [&'static str]) -> Self {
+        Self::start_at(folder, "all", flags, "127.0.0.1:0").await
+    }
+
+    async fn start_at(
+        folder: &Path,
+        target: &'static str,
+        flags: &'static [&'static str],
+        address: &str,
+    ) -> Self {
         let log = folder.join("watchbell.log");
         let before = std::fs::read_to_string(&log).unwrap_or_default().len();
         // A write past a limit on files is to fail as one on a full disk does, without a signal. The number of files
@@ -49,7 +60,8 @@ impl Watchbell {
                 .arg(folder.join("watchbell.yml"))
                 .arg(format!("--target={target}"))
                 .arg(format!("--web.listen-address={address}"))
-                .arg(format!("--storage.path={}", folder.join("data").display())),
+                .arg(format!("--storage.path={}", folder.join("data").display()))
+                .args(flags),
             &log,
         );
         let address = wait_for("watchbell to say where it listens", STARTING, async || {
@@ -65,6 +77,7 @@ impl Watchbell {
             address,
             folder: folder.to_owned(),
             target,
+            flags,
             process,
         };
         wait_for("watchbell to be ready", STARTING, async || {
@@ -95,10 +108,11 @@ impl Watchbell {
             address,
             folder,
             target,
+            flags,
             process,
         } = self;
         drop(process);
-        Self::start_at(&folder, target, &address.to_string()).await
+        Self::start_at(&folder, target, flags, &address.to_string()).await
     }
 
     pub(crate) async fn json(&self, path: &str) -> serde_json::Value {

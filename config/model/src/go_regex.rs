@@ -8,8 +8,13 @@ use crate::regex_translation::translate;
 
 /// Memory that one compiled expression may take.
 const SIZE_MAX: usize = 4 * 1024 * 1024;
-/// An expression that is longer than this is refused before it is looked at.
+/// An expression that is longer than this is refused before it is looked at, unless it is a plain alternation.
 const LENGTH_MAX: usize = 64 * 1024;
+
+/// Memory that a plain alternation may take which is longer than that: some 100,000 names of pods.
+const ALTERNATIVES_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// What one of them takes beside its text.
+const ALTERNATIVE_BYTES: usize = 48;
 
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("error parsing regexp: {reason}")]
@@ -29,6 +34,8 @@ pub struct GoRegex {
 enum Shape {
     /// `a`, `a|b|c`: one of these, nothing else.
     Alternatives(Vec<String>),
+    /// The same, too many to be compiled: in order, each once. The expression beside it is a stand-in for any text.
+    ManyAlternatives(Vec<String>),
     /// `.*`
     Anything,
     /// `.+`
@@ -64,12 +71,18 @@ impl GoRegex {
     /// `^(?s:pattern)$`: the whole text, and `.` is any character (PromQL, relabelling).
     pub fn anchored_dot_all(pattern: &str) -> Result<Self, RegexError> {
         let mut compiled = Self::compile(pattern, &format!("^(?s:{pattern})$"), "^(?s:", ")$")?;
-        compiled.shape = shape(pattern);
+        if !matches!(compiled.shape, Shape::ManyAlternatives(_)) {
+            compiled.shape = shape(pattern);
+        }
         Ok(compiled)
     }
 
     fn compile(pattern: &str, shown: &str, before: &str, after: &str) -> Result<Self, RegexError> {
+        let is_wrapped = !before.is_empty();
         if pattern.len() > LENGTH_MAX {
+            if is_wrapped && let Some(many) = Self::many_alternatives(pattern) {
+                return Ok(many);
+            }
             return Err(RegexError {
                 reason: "expression too large".to_owned(),
             });
@@ -77,7 +90,6 @@ impl GoRegex {
         let named = |reason: String| RegexError {
             reason: format!("{reason}: `{shown}`"),
         };
-        let is_wrapped = !before.is_empty();
         let translated = translate(pattern, is_wrapped).map_err(|error| match error.fragment {
             Some(fragment) => RegexError {
                 reason: format!("{}: `{fragment}`", error.reason),
@@ -100,10 +112,33 @@ impl GoRegex {
         })
     }
 
+    fn many_alternatives(pattern: &str) -> Option<Self> {
+        let count = pattern.split('|').count();
+        let bytes = pattern
+            .len()
+            .saturating_add(count.saturating_mul(ALTERNATIVE_BYTES));
+        if bytes > ALTERNATIVES_BYTES_MAX {
+            return None;
+        }
+        let Shape::Alternatives(mut literals) = literal_shape(pattern) else {
+            return None;
+        };
+        literals.sort_unstable();
+        literals.dedup();
+        Some(Self {
+            shape: Shape::ManyAlternatives(literals),
+            regex: Regex::new("^(?s:.*)$").ok()?,
+            group_names: Vec::new(),
+        })
+    }
+
     #[must_use]
     pub fn is_match(&self, text: &str) -> bool {
         match &self.shape {
             Shape::Alternatives(literals) => literals.iter().any(|literal| literal == text),
+            Shape::ManyAlternatives(literals) => literals
+                .binary_search_by(|literal| literal.as_str().cmp(text))
+                .is_ok(),
             Shape::Anything => true,
             Shape::Something => !text.is_empty(),
             Shape::Other => self.regex.is_match(text),
@@ -114,7 +149,7 @@ impl GoRegex {
     #[must_use]
     pub fn alternatives(&self) -> Option<&[String]> {
         match &self.shape {
-            Shape::Alternatives(literals) => Some(literals),
+            Shape::Alternatives(literals) | Shape::ManyAlternatives(literals) => Some(literals),
             Shape::Anything | Shape::Something | Shape::Other => None,
         }
     }
@@ -138,6 +173,9 @@ impl GoRegex {
     /// Replaces every match; `$1`, `${1}` and `${name}` stand for groups, as in Go (`$1x` is the group named `1x`).
     #[must_use]
     pub fn replace_all<'t>(&self, text: &'t str, replacement: &str) -> Cow<'t, str> {
+        if matches!(self.shape, Shape::ManyAlternatives(_)) && !self.is_match(text) {
+            return Cow::Borrowed(text);
+        }
         self.regex.replace_all(text, |captures: &Captures<'_>| {
             self.filled(captures, replacement)
         })
@@ -146,6 +184,9 @@ impl GoRegex {
     /// Where the expression matches the whole text (it must be an anchored one), `template` with its groups filled in.
     #[must_use]
     pub fn expand(&self, text: &str, template: &str) -> Option<String> {
+        if matches!(self.shape, Shape::ManyAlternatives(_)) && !self.is_match(text) {
+            return None;
+        }
         let captures = self.regex.captures(text)?;
         Some(self.filled(&captures, template))
     }
@@ -279,6 +320,41 @@ mod tests {
             assert!(itself.is_match(text), "{text}");
         }
     }
+    #[test]
+    fn a_long_list_of_names_is_taken_and_nothing_else_that_is_long() {
+        let names: Vec<String> = (0..30_000)
+            .map(|index| format!("pod-{index}-abcdef"))
+            .collect();
+        let list = names.join("|");
+        for compiled in [GoRegex::anchored(&list), GoRegex::anchored_dot_all(&list)] {
+            let compiled = compiled.unwrap();
+            for (text, is_match) in [
+                ("pod-0-abcdef", true),
+                ("pod-29999-abcdef", true),
+                ("pod-30000-abcdef", false),
+                ("pod-0-abcde", false),
+                ("", false),
+            ] {
+                assert_eq!(compiled.is_match(text), is_match, "{text}");
+                let expanded = compiled.expand(text, "<$0>");
+                assert_eq!(expanded, is_match.then(|| format!("<{text}>")), "{text}");
+                let replaced = if is_match { "x" } else { text };
+                assert_eq!(compiled.replace_all(text, "x"), replaced, "{text}");
+            }
+            assert_eq!(compiled.alternatives().map(<[String]>::len), Some(30_000));
+            assert_eq!(compiled.prefixes(), None);
+        }
+        for refused in [
+            format!("{list}|x.*"),
+            format!("({list})"),
+            "a|".repeat(200_000),
+        ] {
+            let error = GoRegex::anchored_dot_all(&refused).unwrap_err();
+            assert_eq!(error.reason, "expression too large");
+        }
+        assert!(GoRegex::unanchored(&list).is_err());
+    }
+
     #[test]
     fn few_beginnings_are_known_of_many_an_expression() {
         for (pattern, prefixes) in [

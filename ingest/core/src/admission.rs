@@ -8,6 +8,7 @@ use crate::exemplar_error::ExemplarError;
 use crate::label_bytes::{LabelError, shortened};
 use crate::limits::SizeError;
 use crate::metadata_refused::MetadataRefused;
+use crate::rate::RateExceeded;
 
 /// What happens to a request of which one sample is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub enum WriteError {
         error: HistogramError,
         series: String,
     },
+    #[error(transparent)]
+    Rate(#[from] RateExceeded),
     #[error("{error} for series {labels} at {timestamp}{}", newest_text(*newest))]
     Sample {
         error: SampleError,
@@ -123,6 +126,7 @@ impl WriteError {
         match self {
             Self::Histogram { .. } => "invalid_histogram",
             Self::MalformedLabels => "malformed_label",
+            Self::Rate(_) => "rate",
             Self::Sample { error, .. } => error.as_str(),
             Self::TooManySamples { .. } => "too_many_samples",
         }

@@ -3,6 +3,8 @@ use std::time::Duration;
 
 use model::Labels;
 
+use crate::rate::SampleRate;
+
 /// Past each of them comes a counted refusal. The figures and their reasons are `config`'s.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -26,6 +28,8 @@ pub struct Limits {
     pub out_of_order_window: Duration,
     /// Whether it is kept what senders say of when samples began to count.
     pub start_times: bool,
+    /// Samples of requests; none: as fast as they come.
+    pub rate: Option<SampleRate>,
 }
 
 /// Prometheus' `maxAheadTime`.
@@ -47,8 +51,22 @@ impl Limits {
             retention: storage.retention,
             out_of_order_window: storage.out_of_order_time_window(),
             start_times: storage.start_timestamps,
+            rate: rate(limits),
         }
     }
+}
+
+/// Without a burst of its own ten seconds' worth may come at once: senders gather what a whole round of scrapes brings.
+fn rate(limits: &config::Limits) -> Option<SampleRate> {
+    let samples_per_second = limits.ingest_samples_per_second;
+    let burst_samples = match limits.ingest_burst_samples {
+        0 => samples_per_second.saturating_mul(10),
+        burst => burst,
+    };
+    (samples_per_second > 0).then_some(SampleRate {
+        samples_per_second,
+        burst_samples,
+    })
 }
 
 impl Default for Limits {

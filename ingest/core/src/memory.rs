@@ -7,6 +7,7 @@ use crate::exemplars::{ExemplarRing, SeriesExemplar, take_exemplars};
 use crate::head::{Head, SnapshotCursor, SnapshotPart};
 use crate::limits::Limits;
 use crate::metadata::{MetadataTable, SaidMetadata, StagedMetadata};
+use crate::rate::SampleBucket;
 use crate::record::{RecordError, RecordKind};
 use crate::said_record::{push_exemplars, push_metadata, read_exemplars, read_metadata};
 use crate::stage::{Records, Staged};
@@ -16,6 +17,7 @@ pub struct Memory {
     pub head: Head,
     pub exemplars: ExemplarRing,
     pub metadata: MetadataTable,
+    arriving: SampleBucket,
 }
 
 /// A request that waits for the log: it must come back by [`Memory::commit`] or [`Memory::abort`], in the order of staging, or at
@@ -52,17 +54,26 @@ impl Memory {
         Self {
             exemplars: ExemplarRing::new(limits.exemplars_max, seed),
             metadata: MetadataTable::new(seed),
+            arriving: SampleBucket::default(),
             head: Head::new(limits, seed),
         }
     }
 
-    /// Admits a request with all that it says; see [`Head::stage`].
+    /// Admits a request with all that it says, if its tenant does not send too fast; see [`Head::stage`].
     pub fn stage(
         &mut self,
         request: &WriteRequest<'_>,
         now: Timestamp,
     ) -> Result<(StagedWrite, Records), WriteError> {
+        let rate = self.head.limits().rate;
+        let sent_len = request.samples_len() + request.histograms_len();
+        if let Some(rate) = rate {
+            self.arriving.check(rate, sent_len, now)?;
+        }
         let (mut samples, mut records) = self.head.stage(request, now)?;
+        if let Some(rate) = rate {
+            self.arriving.take(rate, sent_len, now);
+        }
         let report = &mut samples.report;
         let sent = take_exemplars(request, report);
         let newest = now + self.head.limits().ahead_max;
@@ -177,14 +188,19 @@ impl MemoryPart {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use model::{Labels, Timestamp};
 
     use super::Memory;
+    use crate::admission::WriteError;
+    use crate::decode::WriteRequest;
     use crate::exemplars::Exemplar;
     use crate::head::SnapshotCursor;
     use crate::limits::Limits;
     use crate::metadata::SaidMetadata;
     use crate::metric_kind::MetricKind;
+    use crate::rate::{RateExceeded, SampleRate};
     use crate::record::RecordKind;
     use crate::said_record::{push_exemplars, push_metadata};
 
@@ -196,6 +212,41 @@ mod tests {
             ..Limits::default()
         };
         Memory::new(limits, 1)
+    }
+
+    #[test]
+    fn of_a_request_that_comes_too_fast_nothing_is_kept() {
+        let limits = Limits {
+            rate: Some(SampleRate {
+                samples_per_second: 1,
+                burst_samples: 1,
+            }),
+            ..Limits::default()
+        };
+        let mut memory = Memory::new(limits, 1);
+        // `m` with the sample 1 at the time 1,000,000,000.
+        let body = b"\x0a\x20\x0a\x0d\x0a\x08__name__\x12\x01m\x12\x0f\x09\x00\x00\x00\x00\x00\x00\xf0\x3f\x10\x80\x94\xeb\xdc\x03";
+        let request = WriteRequest::read(body).unwrap();
+        let refused = WriteError::Rate(RateExceeded {
+            samples_per_second: 1,
+            retry_after: Duration::from_secs(1),
+        });
+        for (millis, outcome) in [
+            (0, Ok(1)),
+            (999, Err(refused.clone())),
+            // The sample is there already.
+            (1000, Ok(0)),
+            (1001, Err(refused)),
+        ] {
+            let now = NOW + Duration::from_millis(millis);
+            let staged = memory.stage(&request, now).map(|(staged, _)| {
+                let accepted = staged.report().accepted;
+                memory.commit(staged);
+                accepted
+            });
+            assert_eq!(staged, outcome, "{millis}");
+        }
+        assert_eq!(memory.head.stats().series, 1);
     }
 
     fn shown(memory: &Memory) -> String {

@@ -49,6 +49,8 @@ pub enum EvalError {
     Read(ReadError),
     #[error("query processing would load too many samples into memory in query execution")]
     TooManySamples,
+    #[error("query processing would load too many series into memory in query execution")]
+    TooManySeries,
     #[error("query processing would load too many bytes into memory in query execution")]
     TooManyBytes,
 }

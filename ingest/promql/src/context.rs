@@ -7,6 +7,7 @@ use crate::answer::EvalError;
 use crate::ast::{
     AtModifier, DurationExpr, DurationKind, DurationOp, DurationValue, Offset, Subquery,
 };
+use crate::number_functions::{larger, smaller};
 use crate::options::QueryLimits;
 use crate::table::Steps;
 
@@ -25,6 +26,7 @@ pub(crate) struct Context<'a> {
     samples: Cell<usize>,
     /// Done since somebody was asked last whether the query is still wanted.
     work: Cell<usize>,
+    series: Cell<usize>,
     /// Beside the samples.
     label_bytes: Cell<usize>,
 }
@@ -44,6 +46,7 @@ impl<'a> Context<'a> {
             lookback: i64::try_from(limits.lookback.as_millis()).unwrap_or(i64::MAX),
             samples: Cell::new(0),
             work: Cell::new(0),
+            series: Cell::new(0),
             label_bytes: Cell::new(0),
         }
     }
@@ -81,8 +84,13 @@ impl<'a> Context<'a> {
     /// Takes the labels of series into memory, until the end of the run.
     pub(crate) fn charge_labels<'l>(
         &self,
-        all: impl Iterator<Item = &'l Labels>,
+        all: impl ExactSizeIterator<Item = &'l Labels>,
     ) -> Result<(), EvalError> {
+        let series = self.series.get().saturating_add(all.len());
+        if series > self.limits.series_max {
+            return Err(EvalError::TooManySeries);
+        }
+        self.series.set(series);
         let bytes: usize = all.map(|labels| SERIES_BYTES + labels.size_bytes()).sum();
         self.label_bytes
             .set(self.label_bytes.get().saturating_add(bytes));
@@ -231,8 +239,8 @@ impl<'a> Context<'a> {
                     DurationOp::Sub => left - right,
                 }
             }
-            DurationKind::MaxOf(left, right) => self.seconds(left)?.max(self.seconds(right)?),
-            DurationKind::MinOf(left, right) => self.seconds(left)?.min(self.seconds(right)?),
+            DurationKind::MaxOf(left, right) => larger(self.seconds(left)?, self.seconds(right)?),
+            DurationKind::MinOf(left, right) => smaller(self.seconds(left)?, self.seconds(right)?),
             DurationKind::Negate(inner) => -self.seconds(inner)?,
             DurationKind::Number(number) => number.value,
             DurationKind::Plus(inner) => self.seconds(inner)?,

@@ -75,14 +75,22 @@ fn sign(value: f64) -> f64 {
     }
 }
 
+/// Go's `math.Min`: nothing is smaller than -Inf, not even NaN.
 pub(crate) fn smaller(left: f64, right: f64) -> f64 {
+    if left == f64::NEG_INFINITY || right == f64::NEG_INFINITY {
+        return f64::NEG_INFINITY;
+    }
     if left.is_nan() || right.is_nan() {
         return f64::NAN;
     }
     left.min(right)
 }
 
+/// Go's `math.Max`: nothing is larger than +Inf, not even NaN.
 pub(crate) fn larger(left: f64, right: f64) -> f64 {
+    if left == f64::INFINITY || right == f64::INFINITY {
+        return f64::INFINITY;
+    }
     if left.is_nan() || right.is_nan() {
         return f64::NAN;
     }

@@ -54,6 +54,8 @@ pub struct QueryLimits<'a> {
     pub lookback: Duration,
     /// Samples in memory at any time of the run.
     pub samples_max: usize,
+    /// Series that a run reads, each as often as selectors that differ read it.
+    pub series_max: usize,
     /// Bytes in memory at any time of the run: of samples, and of the labels of the series that were read.
     pub bytes_max: usize,
     /// The step of a subquery that names none: the evaluation interval.
@@ -63,11 +65,12 @@ pub struct QueryLimits<'a> {
 }
 
 impl Default for QueryLimits<'_> {
-    /// The server's defaults: five minutes, fifty million samples, a gigabyte, one minute, nobody who cancels.
+    /// The server's defaults: five minutes, fifty million samples, any number of series, a gigabyte, one minute, nobody who cancels.
     fn default() -> Self {
         Self {
             lookback: Duration::from_secs(300),
             samples_max: 50_000_000,
+            series_max: usize::MAX,
             bytes_max: 1 << 30,
             default_step: Duration::from_secs(60),
             cancelled: None,

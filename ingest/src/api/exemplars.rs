@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use ingest_core::Exemplar;
 use model::{Labels, Matcher, Timestamp, go_number};
-use promql::{ParserOptions, Query};
+use promql::Query;
 use runtime::Tenant;
 
 use crate::api::envelope::{ApiError, Success, respond};
@@ -26,7 +26,7 @@ pub(crate) async fn query_exemplars(
                 "end timestamp must not be before start timestamp",
             ));
         }
-        let query = Query::compile(params.value("query"), &ParserOptions::default())
+        let query = Query::compile(params.value("query"), &engine.language())
             .map_err(|error| ApiError::bad_data(error.to_string()))?;
         let selectors = query.expr().selectors();
         if selectors.is_empty() {

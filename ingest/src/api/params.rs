@@ -145,6 +145,15 @@ fn parse_selector(text: &str) -> Result<Vec<Matcher>, String> {
     ))
 }
 
+/// What Prometheus' clients send for a window without an end: the first and the last time that Go can tell apart, in years
+/// that RFC 3339 does not have.
+const TIME_MIN: &str = "-292273086-05-16T16:47:06Z";
+const TIME_MAX: &str = "292277025-08-18T07:12:54.999999999Z";
+/// Between 1970 and Go's year 1.
+const GO_EPOCH_SECS: i64 = 62_135_596_801;
+const TIME_MIN_MILLIS: i64 = (i64::MIN / 1000 + GO_EPOCH_SECS) * 1000;
+const TIME_MAX_MILLIS: i64 = (i64::MAX / 1000 - GO_EPOCH_SECS) * 1000 + 999;
+
 fn parse_time(text: &str) -> Result<Timestamp, String> {
     let wrong = || {
         format!(
@@ -155,7 +164,11 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
     if let Ok(seconds) = text.parse::<f64>() {
         return Timestamp::from_secs_f64(seconds).ok_or_else(wrong);
     }
-    Timestamp::parse_rfc3339(text).map_err(|_| wrong())
+    match text {
+        TIME_MIN => Ok(Timestamp::from_millis(TIME_MIN_MILLIS)),
+        TIME_MAX => Ok(Timestamp::from_millis(TIME_MAX_MILLIS)),
+        _ => Timestamp::parse_rfc3339(text).map_err(|_| wrong()),
+    }
 }
 
 fn parse_duration(text: &str) -> Result<i64, String> {
@@ -197,6 +210,15 @@ mod tests {
             ("-1.5", Some(-1500)),
             ("1e3", Some(1_000_000)),
             ("2015-06-03T13:21:58.555Z", Some(1_433_337_718_555)),
+            (
+                "-292273086-05-16T16:47:06Z",
+                Some(-9_223_309_901_257_974_000),
+            ),
+            (
+                "292277025-08-18T07:12:54.999999999Z",
+                Some(9_223_309_901_257_974_999),
+            ),
+            ("292277025-08-18T07:12:55Z", None),
             ("", None),
             ("NaN", None),
             ("now", None),

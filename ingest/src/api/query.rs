@@ -34,7 +34,7 @@ pub(crate) async fn instant(
         let wants_stats = !params.value("stats").is_empty();
         let at = params.time_or("time", engine.clock().now())?;
         let options = options(&params)?;
-        let query = compile(&params, &engine.settings().query.language)?;
+        let query = compile(&params, &engine.language())?;
         let times = QueryTimes::Instant(at);
         let answer = engine.run_measured(&tenant, &query, times, options).await;
         let (answer, stats) = answer.map_err(error_of)?;
@@ -54,7 +54,7 @@ pub(crate) async fn range(
         let wants_stats = !params.value("stats").is_empty();
         let times = range_times(&params)?;
         let options = options(&params)?;
-        let query = compile(&params, &engine.settings().query.language)?;
+        let query = compile(&params, &engine.language())?;
         let answer = engine.run_measured(&tenant, &query, times, options).await;
         let (answer, stats) = answer.map_err(error_of)?;
         Ok(success(answer, limit, wants_stats.then_some(&stats)))
@@ -62,9 +62,9 @@ pub(crate) async fn range(
     respond(answer.await)
 }
 
-pub(crate) async fn format(request: Request) -> Response {
+pub(crate) async fn format(State(engine): State<Engine>, request: Request) -> Response {
     let answer = async {
-        let query = compile(&Params::read(request).await?, &ParserOptions::default())?;
+        let query = compile(&Params::read(request).await?, &engine.language())?;
         let mut data = String::new();
         push_text(&mut data, &pretty(query.expr()));
         Ok(Success::new(data))
@@ -72,9 +72,9 @@ pub(crate) async fn format(request: Request) -> Response {
     respond(answer.await)
 }
 
-pub(crate) async fn parse(request: Request) -> Response {
+pub(crate) async fn parse(State(engine): State<Engine>, request: Request) -> Response {
     let answer = async {
-        let query = compile(&Params::read(request).await?, &ParserOptions::default())?;
+        let query = compile(&Params::read(request).await?, &engine.language())?;
         let data = go_json::to_string(&tree(query.expr()));
         data.map(Success::new)
             .map_err(|error| ApiError::internal(error.to_string()))
@@ -141,7 +141,8 @@ fn error_of(error: QueryError) -> ApiError {
             EvalError::Execution(_)
             | EvalError::Read(ReadError::TooManySamples)
             | EvalError::TooManyBytes
-            | EvalError::TooManySamples,
+            | EvalError::TooManySamples
+            | EvalError::TooManySeries,
         ) => ApiError::execution(message),
         QueryError::TimedOut { .. } | QueryError::TooMany(_) => ApiError::timeout(message),
     }

@@ -31,6 +31,7 @@ struct Site {
     engine: Engine,
     router: Router,
     metrics: Metrics,
+    clock: Arc<ManualClock>,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -57,11 +58,12 @@ fn settings(folder: &Path) -> IngestSettings {
 fn open(settings: IngestSettings) -> Site {
     let metrics = Metrics::new();
     let clock = Arc::new(ManualClock::at(NOW));
-    let engine = Engine::open(settings, clock, &metrics).unwrap();
+    let engine = Engine::open(settings, clock.clone(), &metrics).unwrap();
     Site {
         router: routes(&engine).into_router(),
         engine,
         metrics,
+        clock,
         _folder: None,
     }
 }
@@ -887,6 +889,72 @@ async fn a_body_is_read_no_further_than_it_may_be_kept() {
         // What it had is free again.
         assert_eq!(others.grow(left_bytes), Ok(()));
     }
+}
+
+#[tokio::test]
+async fn a_tenant_that_sends_too_fast_is_told_when_to_come_again() {
+    let rate = ingest_core::SampleRate {
+        samples_per_second: 1,
+        burst_samples: 3,
+    };
+    let site = site_with(|settings| settings.limits.rate = Some(rate));
+    let send = async |tenant: &str, protocol: &str| {
+        let request = Request::post("/api/v1/write")
+            .header("X-Scope-OrgID", tenant)
+            .header(
+                "Content-Type",
+                format!("application/x-protobuf;proto={protocol}"),
+            )
+            .body(Body::from(body(&[
+                ("up{job=a}", 60, 1.0),
+                ("up{job=b}", 60, 1.0),
+            ])));
+        let response = site.router.clone().oneshot(request.unwrap()).await.unwrap();
+        let status = response.status().as_u16();
+        let retry_after = response.headers().get("Retry-After").cloned();
+        let text = to_bytes(response.into_body(), 1000).await.unwrap();
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        (
+            status,
+            retry_after.map(|value| value.to_str().unwrap().to_owned()),
+            text,
+        )
+    };
+    let v1 = "prometheus.WriteRequest";
+    let taken = (204, None, String::new());
+    assert_eq!(send("a", v1).await, taken);
+    let sentence = "tenant sends more than its limit of 1 samples a second; try again in 1 s\n";
+    let refused = (429, Some("1".to_owned()), sentence.to_owned());
+    assert_eq!(send("a", v1).await, refused);
+    assert_eq!(
+        send("b", v1).await,
+        taken,
+        "another tenant has a rate of its own"
+    );
+    let metrics = site.metrics.text();
+    for line in [
+        "watchbell_ingest_refused_requests_total{reason=\"rate\"} 1",
+        "watchbell_ingest_samples_total 4",
+    ] {
+        assert!(metrics.contains(line), "{metrics}");
+    }
+    site.clock.set(NOW + Duration::from_secs(1));
+    assert_eq!(send("a", v1).await, taken);
+}
+
+#[tokio::test]
+async fn a_query_of_too_many_series_is_refused_and_counted() {
+    let site = site_with(|settings| settings.query.series_max = 1);
+    site.write("anonymous", &[("a", &[(1, 1.0)]), ("b", &[(1, 1.0)])])
+        .await;
+    let fits = site.data("/api/v1/query?query=a").await;
+    assert!(fits.contains("\"value\""), "{fits}");
+    let refused = site.get("/api/v1/query?query=a%20or%20b").await;
+    let text = r#"{"status":"error","errorType":"execution","error":"query processing would load too many series into memory in query execution"}"#;
+    assert_eq!(refused, (422, text.to_owned()));
+    let metrics = site.metrics.text();
+    let line = "watchbell_ingest_stopped_queries_total{reason=\"series\"} 1";
+    assert!(metrics.contains(line), "{metrics}");
 }
 
 #[tokio::test]

@@ -157,7 +157,8 @@ impl UploadedGroups {
                 let (written, resolved) = (read.group, read.resolved);
                 Uploaded::compile(&key.file, written, resolved, defaults, options)
             });
-            // What was read and compiled once is so again: only durations differ.
+            // What was read and compiled once is so again, where no part of its language was switched off: such a group
+            // goes on as it was, as long as this process runs.
             let uploaded = compiled.map_or_else(|_| uploaded.clone(), Arc::new);
             (key.clone(), uploaded)
         });

@@ -7,6 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use model::{TenantId, Timestamp};
 use object_store::memory::InMemory;
+use promql::ParserOptions;
 use ruler_core::{Group, GroupKey};
 use runtime::log::SyncPolicy;
 use runtime::{Clock, HeardLog, Routes, Stopper, SystemClock};
@@ -753,7 +754,7 @@ async fn groups_of_files_and_uploads_run_together_and_other_defaults_reach_both(
     );
     let mut defaults = crate::tests::book_settings().defaults;
     defaults.interval = Duration::from_secs(9);
-    book.set_defaults(defaults).await;
+    book.set_defaults(defaults, ParserOptions::default()).await;
     let (_, body) = get(&book, "/prometheus/api/v1/rules?rule_group[]=web").await;
     assert_eq!(body["data"]["groups"][0]["interval"], 9);
 }

@@ -136,6 +136,60 @@ fn samples_in_memory_are_bounded() {
 }
 
 #[test]
+fn infinities_win_over_nan_as_in_go() {
+    let reader = Table::of("m", 1);
+    for (text, value) in [
+        ("clamp_max(vector(-Inf), NaN)", f64::NEG_INFINITY),
+        ("clamp_max(vector(NaN), -Inf)", f64::NEG_INFINITY),
+        ("clamp_max(vector(Inf), NaN)", f64::NAN),
+        ("clamp_max(vector(1), NaN)", f64::NAN),
+        ("clamp_min(vector(NaN), Inf)", f64::INFINITY),
+        ("clamp_min(vector(Inf), NaN)", f64::INFINITY),
+        ("clamp_min(vector(-Inf), NaN)", f64::NAN),
+        ("clamp(vector(NaN), -Inf, Inf)", f64::NAN),
+        ("clamp(vector(NaN), Inf, Inf)", f64::INFINITY),
+    ] {
+        let answer = instant(&reader, text, &QueryLimits::default()).unwrap();
+        let QueryValue::Vector(vector) = answer.value else {
+            panic!("{text}: a vector");
+        };
+        let found = vector[0].value.as_float().unwrap();
+        assert!(
+            found == value || (found.is_nan() && value.is_nan()),
+            "{text}: {found}"
+        );
+    }
+}
+
+#[test]
+fn a_query_reads_so_many_series() {
+    let mut reader = Table::of("m", 3);
+    reader.series.extend(Table::of("n", 2).series);
+    for (text, series_max, fits) in [
+        ("m", 3, true),
+        ("m", 2, false),
+        ("sum(m)", 2, false),
+        ("m + m", 3, true),
+        ("sum(m) + sum(n)", 5, true),
+        ("sum(m) + sum(n)", 4, false),
+        ("m + m offset 1s", 5, false),
+        ("max_over_time(m[1m:1s])", 3, true),
+        ("vector(1)", 0, true),
+    ] {
+        let limits = QueryLimits {
+            series_max,
+            ..QueryLimits::default()
+        };
+        let answer = instant(&reader, text, &limits);
+        if fits {
+            assert!(answer.is_ok(), "{text} {series_max}: {answer:?}");
+        } else {
+            assert_eq!(answer, Err(EvalError::TooManySeries), "{text} {series_max}");
+        }
+    }
+}
+
+#[test]
 fn a_query_holds_so_many_bytes() {
     let reader = Table::of("m", 10);
     // 3,010 samples of 16 bytes, and ten series of 128 bytes and their labels.
