@@ -1,12 +1,14 @@
 //! Logs as crashes and bad disks leave them: a torn end costs nothing, damage costs what it hit and is said aloud.
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use fakes::{Fakes, SentSample};
 use runtime::{Clock, SystemClock};
 
 use crate::files::folder;
-use crate::small::{RULES, alertmanager, told, up, wait_until_told};
+use crate::small::{RULES, SETTLING, alertmanager, told, up, wait_until_told};
+use crate::wait::wait_for;
 use crate::watchbell::Watchbell;
 
 const CONFIGURATION: &str = "evaluation: {interval: 1s, resend_delay: 2s}\nrule_files: [rules.yml]\nalertmanager: {config_file: alertmanager.yml}\n";
@@ -26,6 +28,20 @@ async fn a_torn_end_costs_nothing_and_damage_is_said() {
         assert_eq!(watchbell.write(None, &[mark(number)]).await.0, 204);
     }
     wait_until_told(&fakes, "firing", "Down").await;
+    // The receiver knows of it before the log does.
+    wait_for("the page to count as told", SETTLING, async || {
+        let log = watchbell.process().log_text();
+        log.contains("msg=notified").then_some(())
+    })
+    .await;
+    let now = SystemClock::new().now();
+    let silence = serde_json::json!({
+        "matchers": [{"name": "alertname", "value": "Other", "isRegex": false}],
+        "startsAt": now.to_string(), "endsAt": (now + Duration::from_secs(60)).to_string(),
+        "createdBy": "test", "comment": "answered when all that was before it is stored",
+    });
+    let (status, answer) = watchbell.post(None, "/api/v2/silences", &silence).await;
+    assert_eq!(status, 200, "{answer}");
     let state = watchbell.json("/api/v1/alerts").await["data"]["alerts"][0]["activeAt"].clone();
 
     // The beginning of a record that was never finished.

@@ -119,24 +119,16 @@ pub(crate) fn verdict(
 
 /// The firing alerts to log once `flush` has been told.
 ///
-/// While something fires, an alert that was told before and is only muted, or was not heard of yet, stays noted, so that
-/// its end can still be told. When nothing unmuted fires the vendor has been told that all is over: a muted alert that
-/// outlives its mute must then be a first notification again. Where no ends are told the entry may be older than the end
-/// of an alert: what was not heard of is then only perhaps known as firing, for it may have begun anew.
+/// While something fires, an alert that was told before and is only muted stays noted, so that its end can still be told.
+/// When nothing unmuted fires the vendor has been told that all is over: a muted alert that outlives its mute must then be
+/// a first notification again. What was not heard of yet is from here on only perhaps known ([`uncertain_after`]): it may
+/// have ended unseen, and its next firing must be news.
 #[must_use]
-pub(crate) fn firing_after(
-    told: Told<'_>,
-    flush: &FlushHashes,
-    send_resolved: bool,
-) -> AlertHashes {
+pub(crate) fn firing_after(told: Told<'_>, flush: &FlushHashes) -> AlertHashes {
     if flush.firing.is_empty() {
         return AlertHashes::default();
     }
-    let mut unmentioned = flush.muted.clone();
-    if send_resolved {
-        unmentioned = unmentioned.union(&told.unheard(flush));
-    }
-    let stays = told.surely_firing().intersection(&unmentioned);
+    let stays = told.surely_firing().intersection(&flush.muted);
     flush.firing.union(&stays)
 }
 
@@ -318,7 +310,7 @@ mod tests {
                 uncertain: &told(ended),
             };
             assert_eq!(
-                firing_after(told, &flush(firing, muted, &[]), true),
+                firing_after(told, &flush(firing, muted, &[])),
                 hashes(expected)
             );
         }
@@ -326,10 +318,7 @@ mod tests {
             entry: None,
             uncertain: &told(&[]),
         };
-        assert_eq!(
-            firing_after(nothing, &flush(&[2], &[1], &[]), true),
-            hashes(&[2])
-        );
+        assert_eq!(firing_after(nothing, &flush(&[2], &[1], &[])), hashes(&[2]));
     }
     #[test]
     fn what_is_uncertain_stays_so_only_for_alerts_that_are_muted_and_not_mentioned() {
@@ -383,7 +372,7 @@ mod tests {
             (true,  "unheard", Surely,  ALONE,  Verdict::Wait, Surely),
             (true,  "unheard", Perhaps, ALONE,  Verdict::Wait, Perhaps),
             (true,  "unheard", Nothing, ALONE,  ALL,           Nothing),
-            (true,  "unheard", Surely,  BESIDE, SOME,          Surely),
+            (true,  "unheard", Surely,  BESIDE, SOME,          Perhaps),
             (true,  "unheard", Perhaps, BESIDE, SOME,          Perhaps),
             (true,  "unheard", Nothing, BESIDE, SOME,          Nothing),
             // Not known, and waited for long enough.
@@ -448,18 +437,10 @@ mod tests {
             let knows_then = if judged == Verdict::Wait {
                 knows(&entry.firing, &uncertain)
             } else {
-                let firing = firing_after(told, &flush, true);
+                let firing = firing_after(told, &flush);
                 knows(&firing, &uncertain_after(told, &flush, &firing))
             };
             assert_eq!(knows_then, after, "row {row}");
-            // Who is told no ends knows only perhaps what a notification did not mention.
-            if alert == "unheard" && waits && beside && before == Surely {
-                let firing = firing_after(told, &flush, false);
-                assert_eq!(
-                    knows(&firing, &uncertain_after(told, &flush, &firing)),
-                    Perhaps
-                );
-            }
         }
     }
 
@@ -499,7 +480,7 @@ mod tests {
                 prop_assert!(!flush.resolved.iter().any(|hash| told.as_firing(hash)));
                 return Ok(());
             }
-            let firing = firing_after(told, &flush, send_resolved);
+            let firing = firing_after(told, &flush);
             let uncertain = uncertain_after(told, &flush, &firing);
             prop_assert!(flush.firing.is_subset(&firing));
             prop_assert!(!flush.resolved.intersects(&firing));

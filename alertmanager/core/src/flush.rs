@@ -135,7 +135,7 @@ impl Flush {
             .map(|alert| (**alert).clone())
             .collect();
         sort_alerts(&mut alerts);
-        let firing = firing_after(told, &self.hashes, send_resolved);
+        let firing = firing_after(told, &self.hashes);
         let ended = told
             .entry
             .map(|entry| entry.firing.without(&firing))

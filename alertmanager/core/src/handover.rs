@@ -40,9 +40,9 @@
 //! | not known | no longer | nothing, and the notification forgets it | the same | nothing | no |
 //!
 //! 1. The other one may have told it before: an end that is told twice is the price of one that is never told.
-//! 2. The end of a group waits until the rest is heard of, or for the first flush after the time of waiting. An integration
-//!    knows what a notification did not mention as it knew it before, so that its end can be told. Where no ends are
-//!    told the entry may be older than an end, so that the alert has begun anew: it is then known only perhaps.
+//! 2. The end of a group waits until the rest is heard of, or for the first flush after the time of waiting. What a
+//!    notification in this time did not mention is known only perhaps from there on: its end is told, and that it fires
+//!    is told again, since it may have ended unseen and begun anew. A page told twice is the price of one never told.
 //! 3. As one that is muted ([`crate::dedup`]): whether it fires still nobody says, so it is told when somebody does. Like
 //!    all that nobody repeats it is over when its time is.
 //!

@@ -90,7 +90,10 @@ impl Alertmanager {
             Verdict::Wait => self.hold(id, target),
             Verdict::Nothing => self.deliveries.withdraw(target),
             Verdict::NoteResolved => {
-                let uncertain = uncertain.without(&flush.hashes.resolved);
+                // What was not heard of yet may be known still, so that its end can be told, and its next firing is news.
+                let unheard = told.unheard(&flush.hashes);
+                let mut uncertain = uncertain.without(&flush.hashes.resolved);
+                uncertain.firing = uncertain.firing.union(&unheard);
                 let entry = noted_resolved(told, flush, now + expires_in);
                 self.deliveries.withdraw(target);
                 self.log(target.clone(), entry, now);
@@ -368,23 +371,21 @@ impl Alertmanager {
 }
 
 /// The entry that says of the flush's resolved alerts that they are over. The next repeat is due as if nothing had been
-/// noted, and what was not heard of yet is known as before.
+/// noted. What was not heard of yet is no longer in it: it may have ended unseen.
 fn noted_resolved(told: Told<'_>, flush: &Flush, expires_at: Timestamp) -> Entry {
     let resolved = flush.hashes.resolved.clone();
     let unheard = told.unheard(&flush.hashes);
     match told.entry {
         Some(entry) if !flush.hashes.firing.is_empty() => Entry {
             expires_at,
-            firing: entry.firing.without(&resolved),
+            firing: entry.firing.without(&resolved).without(&unheard),
             resolved,
             ..entry.clone()
         },
         entry => Entry {
             at: flush.slot.at,
             expires_at,
-            firing: entry.map_or_else(AlertHashes::default, |entry| {
-                entry.firing.intersection(&unheard)
-            }),
+            firing: AlertHashes::default(),
             resolved,
             memory: entry.map(|entry| entry.memory.clone()).unwrap_or_default(),
         },

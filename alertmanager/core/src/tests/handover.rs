@@ -359,6 +359,31 @@ fn the_end_of_what_only_the_other_one_told_is_told() {
     }
 }
 
+/// c was told by the other one alone, and ended unseen: whoever repeats what fires says nothing of it. When it fires
+/// anew that is news, whatever was told in between.
+#[test]
+fn what_ended_unseen_and_fires_anew_is_told() {
+    for crashes in [false, true] {
+        let mut world = World::new(PLAIN);
+        world.fire(&[A]);
+        world.until(100);
+        world.told_elsewhere(0, 400, "a c", "");
+        world.crash(secs(400));
+        world.fire(&[A, D]);
+        world.until(720);
+        if crashes {
+            world.compact();
+            world.crash(secs(1));
+        }
+        world.fire(&[A, D]);
+        world.until(900);
+        world.fire(&[A, C, D]);
+        world.until(1300);
+        let told = ["new alerts added +a +d", "new alerts added +a +c +d"];
+        assert_eq!(words(&world, 1), told, "{crashes}");
+    }
+}
+
 /// The end of b is known, that of a and c is not: who keeps one incident for a group would close it.
 #[test]
 fn the_end_of_a_group_waits_for_what_was_not_heard_of() {

@@ -141,7 +141,8 @@ struct Run {
     real: BTreeMap<String, Real>,
     /// What the receiver believes to fire.
     believed: BTreeSet<String>,
-    /// What it was told of and another one's last word left out: that may be told once more.
+    /// What it was told of and was left out of another one's last word, or of a notification in the time of waiting: that may
+    /// be told once more.
     left_out: BTreeSet<String>,
     /// What the other one told last as firing, until this process hears of it.
     told_there: BTreeSet<String>,
@@ -390,6 +391,11 @@ impl Run {
             }
         }
         self.believed.retain(|name| !heard.resolved.contains(name));
+        if self.watch - self.up_since < RESOLVE_TIMEOUT + late {
+            // It may have ended unseen: when it is heard of it is told once more.
+            let unmentioned = self.believed.difference(&heard.firing);
+            self.left_out.extend(unmentioned.cloned());
+        }
         self.believed.extend(heard.firing.iter().cloned());
     }
 
