@@ -622,6 +622,6 @@ mod tests {
     #[test]
     fn refuses_what_would_not_fit_in_memory() {
         assert!(GoRegex::anchored("((a{1000}){1000}){1000}").is_err());
-        assert!(GoRegex::anchored(&"a".repeat(100_000)).is_err());
+        assert!(GoRegex::anchored(&"a.".repeat(100_000)).is_err());
     }
 }
