@@ -51,6 +51,8 @@ pub(crate) fn compute(kind: FunctionKind, boundary: Boundary, window: &Window<'_
     }
     let inside = Window {
         samples: &samples[first..=last],
+        offset: window.offset + first,
+        starts: window.starts.get(first..=last).unwrap_or_default(),
         ..*window
     };
     match kind {

@@ -21,7 +21,7 @@ use crate::histogram_window::{self, Notes};
 use crate::reader::Series;
 use crate::selection::fresh;
 use crate::table::{ABSENT, Cell, SAME_LABELS, Steps, Table, is_absent, weight, without_metadata};
-use crate::window_functions::{self, Window, overlaps};
+use crate::window_functions::{self, Transitions, Window, overlaps};
 
 /// One series of a range vector.
 struct RangeSeries<'a> {
@@ -170,16 +170,43 @@ impl Evaluator<'_> {
         values: &mut Vec<f64>,
     ) -> Result<(), EvalError> {
         values.clear();
+        let transitions = match range.boundary {
+            Boundary::Plain if steps.count > 1 => {
+                Transitions::of(kind, &self.window_of_all(range, steps))
+            }
+            Boundary::Plain | Boundary::Anchored | Boundary::Smoothed => None,
+        };
+        let known = transitions.as_ref();
         self.slide(range, steps, |step, window| {
             let value = match range.boundary {
                 _ if window.samples.is_empty() => None,
                 Boundary::Plain => {
-                    window_functions::compute(kind, window, scalars_at(scalars, step), scratch)
+                    let scalars = scalars_at(scalars, step);
+                    window_functions::compute(kind, window, scalars, scratch, known)
                 }
                 boundary => boundary_functions::compute(kind, boundary, window),
             };
             values.push(value.unwrap_or(ABSENT));
         })
+    }
+
+    /// A window that holds all floats of a series.
+    fn window_of_all<'r>(&self, range: &'r RangeSeries<'_>, steps: Steps) -> Window<'r> {
+        let series = range.series.as_ref();
+        Window {
+            samples: &series.samples,
+            offset: 0,
+            starts: if self.heeds_starts {
+                &series.starts
+            } else {
+                &[]
+            },
+            histograms: &[],
+            heeds_starts: self.heeds_starts,
+            start: i64::MIN,
+            end: i64::MAX,
+            at: steps.start,
+        }
     }
 
     /// The function's values over a series with histograms, step by step.
@@ -198,7 +225,8 @@ impl Evaluator<'_> {
             cells.push(match (range.boundary, window.samples, window.histograms) {
                 (_, [], []) => Cell::Absent,
                 (Boundary::Plain, _, []) => {
-                    Cell::float(window_functions::compute(kind, window, scalars, scratch))
+                    let value = window_functions::compute(kind, window, scalars, scratch, None);
+                    Cell::float(value)
                 }
                 (Boundary::Plain, _, _) => {
                     histogram_window::compute(kind, window, scalars, scratch, notes)
@@ -249,6 +277,7 @@ impl Evaluator<'_> {
             }
             let window = Window {
                 samples: &samples[low..high],
+                offset: low,
                 starts: if self.heeds_starts {
                     starts.get(low..high).unwrap_or_default()
                 } else {

@@ -56,6 +56,7 @@ fn anchored_transitions(
         .partition_point(|sample| sample.timestamp < from);
     let inside = Window {
         samples: &window.samples[floats..],
+        offset: window.offset + floats,
         starts: window.starts.get(floats..).unwrap_or_default(),
         histograms: &window.histograms[histograms..],
         ..*window

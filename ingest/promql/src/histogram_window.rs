@@ -113,7 +113,9 @@ pub(crate) fn compute(
                 histograms: &[],
                 ..*window
             };
-            Cell::float(window_functions::compute(kind, &floats, scalars, scratch))
+            Cell::float(window_functions::compute(
+                kind, &floats, scalars, scratch, None,
+            ))
         }
     }
 }

@@ -14,6 +14,8 @@ use crate::quantile::quantile;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window<'a> {
     pub(crate) samples: &'a [Sample],
+    /// How many samples of the series are before it.
+    pub(crate) offset: usize,
     /// When what each of `samples` counts began, or empty.
     pub(crate) starts: &'a [Timestamp],
     pub(crate) histograms: &'a [HistogramSample],
@@ -47,6 +49,12 @@ impl Window<'_> {
         after.value < before.value || (!self.starts.is_empty() && began())
     }
 
+    /// A float is another one than that before it; one NaN is like another.
+    fn is_change(&self, index: usize) -> bool {
+        let (before, after) = (self.samples[index - 1].value, self.samples[index].value);
+        before != after && !(before.is_nan() && after.is_nan())
+    }
+
     fn values(&self) -> impl Iterator<Item = f64> {
         self.samples.iter().map(|sample| sample.value)
     }
@@ -60,23 +68,58 @@ impl Window<'_> {
     }
 }
 
-/// The function's value over the window, with the values of its scalar arguments.
+/// The samples of a series that differ from the one before them in the way that a function asks for. Windows overlap:
+/// found once, no window has to look at each of its samples.
+#[derive(Debug)]
+pub(crate) struct Transitions(Vec<usize>);
+
+impl Transitions {
+    /// `series` is a window over all of its floats. `None` where the function does not ask for any.
+    pub(crate) fn of(kind: FunctionKind, series: &Window<'_>) -> Option<Self> {
+        let places = 1..series.samples.len();
+        Some(Self(match kind {
+            FunctionKind::Changes => places.filter(|index| series.is_change(*index)).collect(),
+            FunctionKind::Increase | FunctionKind::Rate | FunctionKind::Resets => {
+                places.filter(|index| series.is_reset(*index)).collect()
+            }
+            _ => return None,
+        }))
+    }
+
+    /// Those of which both samples are in the window, as places in it.
+    fn inside(&self, window: &Window<'_>) -> impl ExactSizeIterator<Item = usize> {
+        let first = window.offset;
+        let end = first + window.samples.len();
+        let low = self.0.partition_point(|place| *place <= first);
+        let len = self.0[low..].partition_point(|place| *place < end);
+        self.0[low..low + len]
+            .iter()
+            .map(move |place| place - first)
+    }
+}
+
+/// The function's value over the window, with the values of its scalar arguments. Where the series' `transitions` are
+/// known, they are those of this function.
 pub(crate) fn compute(
     kind: FunctionKind,
     window: &Window<'_>,
     scalars: [f64; 2],
     scratch: &mut Vec<f64>,
+    transitions: Option<&Transitions>,
 ) -> Option<f64> {
     match kind {
         FunctionKind::AvgOverTime => Some(average(window)),
-        FunctionKind::Changes => Some(changes(window)),
+        FunctionKind::Changes => Some(match transitions {
+            Some(known) => known.inside(window).len() as f64,
+            None => changes(window),
+        }),
         FunctionKind::CountOverTime => Some(window.samples.len() as f64),
-        FunctionKind::Delta => extrapolated(window, Extrapolation::Delta),
+        FunctionKind::Delta => extrapolated(window, Extrapolation::Delta, transitions),
         FunctionKind::Deriv => derivative(window),
         FunctionKind::DoubleExponentialSmoothing => smooth(window, scalars[0], scalars[1]),
         FunctionKind::FirstOverTime => Some(window.first().value),
         FunctionKind::Idelta => last_step(window, false),
-        FunctionKind::Increase => extrapolated(window, Extrapolation::Increase),
+        FunctionKind::Increase => extrapolated(window, Extrapolation::Increase, transitions),
         FunctionKind::Irate => last_step(window, true),
         FunctionKind::LastOverTime => Some(window.last().value),
         FunctionKind::MadOverTime => Some(median_absolute_deviation(window, scratch)),
@@ -89,8 +132,11 @@ pub(crate) fn compute(
             scratch.extend(window.values());
             Some(quantile(scalars[0], scratch))
         }
-        FunctionKind::Rate => extrapolated(window, Extrapolation::Rate),
-        FunctionKind::Resets => Some(resets(window)),
+        FunctionKind::Rate => extrapolated(window, Extrapolation::Rate, transitions),
+        FunctionKind::Resets => Some(match transitions {
+            Some(known) => known.inside(window).len() as f64,
+            None => resets(window),
+        }),
         FunctionKind::StdDevOverTime => Some(variance(window).sqrt()),
         FunctionKind::StdVarOverTime => Some(variance(window)),
         FunctionKind::SumOverTime => Some(sum(window)),
@@ -137,7 +183,11 @@ pub(crate) fn overlaps((start_before, before): (Timestamp, Timestamp), start: Ti
 }
 
 /// Last minus first (a counter's resets added), stretched to the window's edges.
-fn extrapolated(window: &Window<'_>, what: Extrapolation) -> Option<f64> {
+fn extrapolated(
+    window: &Window<'_>,
+    what: Extrapolation,
+    resets: Option<&Transitions>,
+) -> Option<f64> {
     let count = window.samples.len();
     let (first, last) = (window.first(), window.last());
     let counter = what != Extrapolation::Delta;
@@ -150,7 +200,11 @@ fn extrapolated(window: &Window<'_>, what: Extrapolation) -> Option<f64> {
         return None;
     }
     let mut difference = last.value - first.value;
-    if counter && window.starts.is_empty() {
+    if let Some(resets) = resets.filter(|_| counter) {
+        for index in resets.inside(window) {
+            difference += window.samples[index - 1].value;
+        }
+    } else if counter && window.starts.is_empty() {
         let mut previous = first.value;
         for value in window.values() {
             if value < previous {
@@ -286,11 +340,9 @@ fn extreme(window: &Window<'_>, better: impl Fn(f64, f64) -> bool) -> Sample {
 }
 
 pub(crate) fn changes(window: &Window<'_>) -> f64 {
-    let changed = |pair: &&[Sample]| {
-        let (before, after) = (pair[0].value, pair[1].value);
-        before != after && !(before.is_nan() && after.is_nan())
-    };
-    window.samples.windows(2).filter(changed).count() as f64
+    (1..window.samples.len())
+        .filter(|index| window.is_change(*index))
+        .count() as f64
 }
 
 pub(crate) fn resets(window: &Window<'_>) -> f64 {
@@ -358,4 +410,72 @@ fn smooth(window: &Window<'_>, smoothing: f64, trending: f64) -> Option<f64> {
         level = next;
     }
     Some(level)
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Sample, Timestamp};
+    use proptest::prelude::*;
+
+    use super::{Transitions, Window, compute};
+    use crate::function::FunctionKind;
+
+    /// Windows of a series, with what is known of all of it and without, are the same to the last bit.
+    fn check(kind: FunctionKind, samples: &[Sample], starts: &[Timestamp], len: usize) {
+        let window = |low: usize, high: usize| Window {
+            samples: &samples[low..high],
+            offset: low,
+            starts: starts.get(low..high).unwrap_or_default(),
+            histograms: &[],
+            heeds_starts: !starts.is_empty(),
+            start: low as i64 * 1000,
+            end: high as i64 * 1000,
+            at: 0,
+        };
+        let known = Transitions::of(kind, &window(0, samples.len()));
+        assert!(known.is_some(), "{kind:?}");
+        for low in 0..=samples.len() - len {
+            let window = window(low, low + len);
+            let bits = |value: Option<f64>| value.map(f64::to_bits);
+            let scratch = &mut Vec::new();
+            assert_eq!(
+                bits(compute(kind, &window, [0.0; 2], scratch, known.as_ref())),
+                bits(compute(kind, &window, [0.0; 2], scratch, None)),
+                "{kind:?} at {low}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_known_of_the_series_changes_no_window(
+            values in prop::collection::vec(prop_oneof![0.0..3.0_f64, Just(f64::NAN), Just(1.0)], 1..40),
+            began in prop::collection::vec(prop::option::of(0..1000_i64), 40),
+            heeds_starts in any::<bool>(),
+            len in 1..40_usize,
+        ) {
+            let at = |place: usize| Timestamp::from_millis((place as i64 + 1) * 1000);
+            let samples: Vec<Sample> = values
+                .iter()
+                .enumerate()
+                .map(|(place, value)| Sample { timestamp: at(place), value: *value })
+                .collect();
+            let starts: Vec<Timestamp> = began[..samples.len()]
+                .iter()
+                .enumerate()
+                .map(|(place, began)| began.map_or_else(Timestamp::default, |before| {
+                    Timestamp::from_millis(at(place).as_millis() - before)
+                }))
+                .collect();
+            let starts = if heeds_starts { &starts[..] } else { &[] };
+            for kind in [
+                FunctionKind::Changes,
+                FunctionKind::Increase,
+                FunctionKind::Rate,
+                FunctionKind::Resets,
+            ] {
+                check(kind, &samples, starts, len.min(samples.len()));
+            }
+        }
+    }
 }
