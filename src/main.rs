@@ -28,8 +28,10 @@ use config::Problems;
 use crate::alertmanager_flags::{AlertmanagerFlags, AlertmanagerLine, complaint};
 use crate::cli::{Cli, Command};
 
+/// Series grow by small steps, all at the same pace. The options are chosen for that when the allocator is built, see
+/// `.cargo/config.toml`.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// As much as the main thread has: reading a file that is nested as deep as one may be takes more than a thread's usual
 /// 2 MiB where code is not optimised.
