@@ -171,7 +171,9 @@ impl AggregationGroup {
         let from = self.told_at.map_or(now, |told_at| told_at + pause);
         self.schedule = match self.schedule {
             Schedule::Running { due } if from > now => Schedule::Running { due: due.min(from) },
-            schedule => schedule.caught_up(timing, now),
+            schedule @ (Schedule::Running { .. } | Schedule::Waiting { .. }) => {
+                schedule.caught_up(timing, now)
+            }
         };
         self.is_let_go = true;
     }
