@@ -82,6 +82,14 @@ pub(crate) struct AlertmanagerFlags {
         allow_negative_numbers = true
     )]
     pub(crate) alerts_max: i64,
+    /// Watchbell's own: maximum number of aggregation groups; 0 for the built-in limit of 500000.
+    #[arg(
+        long = "alerts.max-groups",
+        value_name = "NUMBER",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
+    pub(crate) groups_max: i64,
     /// Accepted: groups that are over are removed at once.
     #[arg(long = "dispatch.maintenance-interval", value_name = "DURATION", default_value = "30s", value_parser = go_duration::parse)]
     dispatch_maintenance_interval: Duration,
@@ -359,6 +367,7 @@ mod tests {
             ("alerts.gc-interval", "30m"),
             ("alerts.per-alertname-limit", "0"),
             ("alerts.max-alerts", "0"),
+            ("alerts.max-groups", "0"),
             ("dispatch.maintenance-interval", "30s"),
             ("dispatch.start-delay", "0s"),
             ("web.listen-address", ":9093"),

@@ -241,6 +241,9 @@ fn settings(flags: &AlertmanagerFlags, features: &Features, address: &Address) -
     if let Some(alerts_max) = given(flags.alerts_max) {
         machine.alerts_max = alerts_max;
     }
+    if let Some(groups_max) = given(flags.groups_max) {
+        machine.groups_max = groups_max;
+    }
     if let Some(silences_max) = given(flags.silences_max) {
         machine.silence.silences_max = silences_max;
     }

@@ -154,6 +154,7 @@ async fn start_alertmanager(
         ..alertmanager::ServiceSettings::default()
     };
     settings.machine.alerts_max = watchbell.limits.alerts_max;
+    settings.machine.groups_max = watchbell.limits.alert_groups_max;
     settings.machine.alerts_of_name_max = watchbell.limits.alerts_per_alertname_max;
     version::register(&hands.metrics);
     let collector = Collector::prepare(configuration.alertmanager.config.tracing.as_ref()).await?;

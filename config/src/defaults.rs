@@ -156,6 +156,8 @@ pub(crate) const WRITE_SAMPLES_MAX: usize = 500_000;
 /// Some 15,000 alerts; Prometheus sends at most 256 a request.
 /// As an Alertmanager's own: about one gigabyte with their groups.
 pub(crate) const ALERTS_MAX: usize = 500_000;
+/// Each has an alert at least.
+pub(crate) const ALERT_GROUPS_MAX: usize = 500_000;
 pub(crate) const ALERTS_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Prometheus 3.14: `storage.exemplars.max_exemplars`.
 pub(crate) const EXEMPLARS_MAX: usize = 100_000;

@@ -161,6 +161,8 @@ pub struct Limits {
     pub alerts_body_bytes_max: usize,
     /// In an Alertmanager, ended ones included that are still to be told.
     pub alerts_max: usize,
+    /// Aggregation groups in an Alertmanager.
+    pub alert_groups_max: usize,
     /// Firing alerts of one `alertname`; 0: no limit.
     pub alerts_per_alertname_max: usize,
     /// Uploaded groups; 0: no limit.
@@ -276,6 +278,7 @@ impl Default for Limits {
             exemplars_max: defaults::EXEMPLARS_MAX,
             alerts_body_bytes_max: defaults::ALERTS_BODY_BYTES_MAX,
             alerts_max: defaults::ALERTS_MAX,
+            alert_groups_max: defaults::ALERT_GROUPS_MAX,
             alerts_per_alertname_max: 0,
             rule_groups_max: defaults::RULE_GROUPS_MAX,
             rules_per_group_max: defaults::RULES_PER_GROUP_MAX,
@@ -566,6 +569,7 @@ fn read_limits(fields: &mut Fields<'_>, default: Limits) -> Limits {
             1,
         ),
         alerts_max: fields.size_or("alerts_max", default.alerts_max, 1),
+        alert_groups_max: fields.size_or("alert_groups_max", default.alert_groups_max, 1),
         alerts_per_alertname_max: fields.size_or(
             "alerts_per_alertname_max",
             default.alerts_per_alertname_max,

@@ -22,6 +22,7 @@ mod kill;
 mod late;
 mod layout;
 mod load;
+mod mixin;
 mod odd_bodies;
 mod pages;
 mod piped;

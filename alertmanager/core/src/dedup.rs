@@ -1,4 +1,6 @@
 //! Is there anything new to tell an integration, given what it was told last?
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::Timestamp;
@@ -18,8 +20,11 @@ pub(crate) struct FlushHashes {
     pub muted: AlertHashes,
     /// Resolved, muted or not: who was told that an alert fires is told that it ended.
     pub resolved: AlertHashes,
-    /// What is in none of these may still be heard of: the process has just begun.
-    pub waits: bool,
+    /// Said to fire and said not to (`handover`), and not heard of yet.
+    pub doubtful: AlertHashes,
+    /// While the process waits: of which alerts, whatever group they are in, there has been word. What is in none of these
+    /// may still be heard of.
+    pub known: Option<Arc<BTreeSet<u64>>>,
 }
 
 /// What is known about one integration and one group.
@@ -37,22 +42,25 @@ impl Told<'_> {
             || self.entry.is_some_and(|entry| entry.firing.contains(hash))
     }
 
-    /// What the vendor knows, or may know, as firing, and nobody has spoken of yet since the process began
-    /// (`handover`).
+    /// Whether the vendor was told last that the alert is over.
+    #[must_use]
+    pub(crate) fn as_over(&self, hash: u64) -> bool {
+        !self.as_firing(hash)
+            && self
+                .entry
+                .is_some_and(|entry| entry.resolved.contains(hash))
+    }
+
+    /// What the vendor knows, or may know, as firing, and nobody has spoken of yet since the handover (`handover`).
     #[must_use]
     pub(crate) fn unheard(&self, flush: &FlushHashes) -> AlertHashes {
-        if !flush.waits {
+        let Some(known) = &flush.known else {
             return AlertHashes::default();
-        }
-        let known = self.entry.map(|entry| entry.firing.iter());
-        let known = known.into_iter().flatten();
-        known
-            .chain(self.uncertain.firing.iter())
-            .filter(|hash| {
-                !(flush.firing.contains(*hash)
-                    || flush.muted.contains(*hash)
-                    || flush.resolved.contains(*hash))
-            })
+        };
+        let told = self.entry.map(|entry| entry.firing.iter());
+        let told = told.into_iter().flatten();
+        told.chain(self.uncertain.firing.iter())
+            .filter(|hash| flush.doubtful.contains(*hash) || !known.contains(hash))
             .collect()
     }
 
@@ -132,6 +140,13 @@ pub(crate) fn firing_after(told: Told<'_>, flush: &FlushHashes) -> AlertHashes {
     flush.firing.union(&stays)
 }
 
+/// The alerts to log as over once `flush` has been told. Of a doubtful one the vendor still knows what it was told last.
+#[must_use]
+pub(crate) fn resolved_after(told: Told<'_>, flush: &FlushHashes) -> AlertHashes {
+    let doubtful = flush.doubtful.iter().filter(|hash| told.as_over(*hash));
+    flush.resolved.iter().chain(doubtful).collect()
+}
+
 /// What is still uncertain once `flush` has been told, and the vendor knows `firing`: an alert that is muted, or was not
 /// heard of yet, is not mentioned, so what the vendor may know of it it still may. That is so too where nothing unmuted
 /// fires and it has been told that all is over: not every vendor keeps one state for a group, and the end of what was
@@ -154,13 +169,16 @@ pub(crate) fn uncertain_after(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use model::Timestamp;
     use notifiers_core::{Memory, NotificationReason};
     use proptest::prelude::*;
 
-    use super::{FlushHashes, Told, Verdict, firing_after, uncertain_after, verdict};
+    use super::{
+        FlushHashes, Told, Verdict, firing_after, resolved_after, uncertain_after, verdict,
+    };
     use crate::hashes::{AlertHashes, Uncertain};
     use crate::nflog::Entry;
 
@@ -193,7 +211,8 @@ mod tests {
             firing: hashes(firing),
             muted: hashes(muted),
             resolved: hashes(resolved),
-            waits: false,
+            doubtful: hashes(&[]),
+            known: None,
         }
     }
 
@@ -375,6 +394,11 @@ mod tests {
             (true,  "unheard", Surely,  BESIDE, SOME,          Perhaps),
             (true,  "unheard", Perhaps, BESIDE, SOME,          Perhaps),
             (true,  "unheard", Nothing, BESIDE, SOME,          Nothing),
+            (true,  "doubtful", Surely, ALONE,  Verdict::Wait, Surely),
+            (true,  "doubtful", Surely, BESIDE, SOME,          Perhaps),
+            // In another group by now: there is word of it, and here there never will be.
+            (true,  "elsewhere", Surely, ALONE,  ALL,          Nothing),
+            (true,  "elsewhere", Surely, BESIDE, SOME,         Nothing),
             // Not known, and waited for long enough.
             (false, "unheard", Surely,  ALONE,  ALL,           Nothing),
             (false, "unheard", Perhaps, ALONE,  ALL,           Nothing),
@@ -419,8 +443,10 @@ mod tests {
                 entry: Some(&entry),
                 uncertain: &uncertain,
             };
+            let known = (0..10).filter(|hash| *hash != 1 || alert != "unheard");
             let flush = FlushHashes {
-                waits,
+                doubtful: hashes(&of("doubtful")),
+                known: waits.then(|| Arc::new(known.collect())),
                 ..flush(&firing, &of("muted"), &resolved)
             };
             let judged = verdict(told, &flush, true, MINUTE * 10);
@@ -459,15 +485,25 @@ mod tests {
             firing in some_hashes(),
             muted in some_hashes(),
             resolved in some_hashes(),
+            doubtful in some_hashes(),
+            elsewhere in some_hashes(),
+            over in some_hashes(),
             send_resolved: bool,
             waits: bool,
         ) {
-            let entry = known.map(|known| Entry { firing: known, ..logged(1, &[], &[]) });
+            let entry = known.map(|known| {
+                let resolved = over.without(&known);
+                Entry { firing: known, resolved, ..logged(1, &[], &[]) }
+            });
             let uncertain = Uncertain { firing: perhaps, ended: perhaps_over };
             let told = Told { entry: entry.as_ref(), uncertain: &uncertain };
             let muted = muted.without(&firing);
             let resolved = resolved.without(&firing).without(&muted);
-            let flush = FlushHashes { firing, muted, resolved, waits, ..flush(&[], &[], &[]) };
+            let doubtful = doubtful.without(&firing).without(&muted).without(&resolved);
+            let here = firing.iter().chain(muted.iter()).chain(resolved.iter());
+            let known = here.chain(doubtful.iter()).chain(elsewhere.iter()).collect();
+            let known = waits.then(|| Arc::new(known));
+            let flush = FlushHashes { firing, muted, resolved, doubtful, known, ..flush(&[], &[], &[]) };
             let judged = verdict(told, &flush, send_resolved, MINUTE * 10);
             if judged == Verdict::Wait {
                 prop_assert!(flush.firing.is_empty() && waits && send_resolved);
@@ -494,8 +530,13 @@ mod tests {
             prop_assert!(
                 judged != ALL || told.unheard(&flush).is_empty()
             );
-            let entry = Entry { firing, at: flush.at, ..logged(0, &[], &[]) };
+            let resolved = resolved_after(told, &flush);
+            let entry = Entry { firing, resolved, at: flush.at, ..logged(0, &[], &[]) };
+            let before = told;
             let told = Told { entry: Some(&entry), uncertain: &uncertain };
+            for hash in flush.doubtful.iter() {
+                prop_assert_eq!(told.as_over(hash), before.as_over(hash));
+            }
             prop_assert_eq!(verdict(told, &flush, send_resolved, MINUTE * 10), NOTHING);
         }
     }

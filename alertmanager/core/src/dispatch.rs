@@ -138,17 +138,53 @@ impl Dispatcher {
         }
     }
 
-    /// The repeat that was held back is due.
+    /// What was held back is due. Whoever repeats alerts does not repeat all at once: what comes after the group has told
+    /// something waits for the next flush, as what is new does, but not for longer than for an alert that nobody repeats.
     pub fn let_go(&mut self, policy: &Policy, id: &GroupId, now: Timestamp) {
-        let Some(group) = self.groups.get_mut(id).filter(|group| group.is_held) else {
+        let pause_max = policy.config.global.resolve_timeout;
+        self.reschedule(policy, id, |group, timing| {
+            if group.is_held {
+                group.let_go(timing, timing.interval.min(pause_max), now);
+            }
+        });
+    }
+
+    /// What any group holds back is due.
+    pub fn let_all_go(&mut self, policy: &Policy, now: Timestamp) {
+        let held = self.groups.iter().filter(|(_, group)| group.is_held);
+        let held: Vec<GroupId> = held.map(|(id, _)| id.clone()).collect();
+        for id in held {
+            self.let_go(policy, &id, now);
+        }
+    }
+
+    pub fn note_told(&mut self, id: &GroupId, now: Timestamp) {
+        if let Some(group) = self.groups.get_mut(id) {
+            group.note_told(now);
+        }
+    }
+
+    /// After a flush.
+    pub fn settle(&mut self, policy: &Policy, id: &GroupId, now: Timestamp) {
+        self.reschedule(policy, id, |group, timing| group.settle(timing, now));
+    }
+
+    fn reschedule(
+        &mut self,
+        policy: &Policy,
+        id: &GroupId,
+        change: impl FnOnce(&mut AggregationGroup, GroupTiming),
+    ) {
+        let Some(group) = self.groups.get_mut(id) else {
             return;
         };
-        group.is_held = false;
         let before = group.schedule().due();
-        group.catch_up(GroupTiming::of(policy.route(id.route)), now);
+        change(group, GroupTiming::of(policy.route(id.route)));
         let after = group.schedule().due();
-        self.due.remove(&(before, id.clone()));
-        self.due.insert((after, id.clone()));
+        if before != after {
+            self.due.remove(&(before, id.clone()));
+            self.due.insert((after, id.clone()));
+        }
     }
 
     #[must_use]

@@ -1,4 +1,5 @@
 //! What a group holds at one flush, and the notification that an integration gets of it.
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +7,7 @@ use std::time::Duration;
 use model::{Alert, AlertStatus, Labels, Timestamp, sort_alerts};
 use notifiers_core::{Notification, NotificationReason};
 
-use crate::dedup::{FlushHashes, Told, firing_after, uncertain_after};
+use crate::dedup::{FlushHashes, Told, firing_after, resolved_after, uncertain_after};
 use crate::delivery::Message;
 use crate::dispatch::GroupId;
 use crate::group::{AggregationGroup, Slot};
@@ -29,11 +30,11 @@ pub(crate) struct Flush {
     pub muted: Vec<(MuteReason, Arc<Alert>)>,
     /// Of what fires, at least one alert was said to do so by somebody within its time.
     pub is_confirmed: bool,
-    /// Nothing is said of an alert until it is heard of again.
-    pub has_doubtful: bool,
     firing: Vec<Arc<Alert>>,
     /// With the hash by which the log knows each.
     resolved: Vec<(u64, Arc<Alert>)>,
+    /// As `resolved`; those that fire as far as is known here.
+    doubtful: Vec<(u64, Arc<Alert>)>,
 }
 
 impl Flush {
@@ -45,19 +46,23 @@ impl Flush {
         mutes: &Mutes<'_>,
     ) -> Self {
         let (mut firing, mut resolved, mut muted) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut is_confirmed, mut has_doubtful) = (false, false);
+        let (mut is_confirmed, mut doubtful) = (false, Vec::new());
         let (mut firing_hashes, mut muted_hashes) = (Vec::new(), Vec::new());
+        let mut doubtful_hashes = Vec::new();
         let mut muted_counts = BTreeMap::new();
         let mut silences_asked = SilencesAsked::default();
         let members = group
             .members()
             .iter()
             .filter_map(|fingerprint| Some((*fingerprint, mutes.alerts.get(*fingerprint)?)));
-        let waits = mutes.alerts.waits(mutes.now);
+        let known = mutes.alerts.known_in_wait(mutes.now);
         for (fingerprint, stored) in members {
             let status = stored.alert.status(mutes.now);
-            if waits && status == AlertStatus::Resolved && stored.standing == Standing::Doubtful {
-                has_doubtful = true;
+            if known.is_some()
+                && status == AlertStatus::Resolved
+                && stored.standing == Standing::Doubtful
+            {
+                doubtful_hashes.push(stored.hash);
             } else if status == AlertStatus::Resolved {
                 resolved.push((stored.hash, Arc::clone(&stored.alert)));
             } else if let Some(reason) =
@@ -69,8 +74,9 @@ impl Flush {
             } else {
                 match stored.standing {
                     Standing::Doubtful => {
-                        has_doubtful = true;
-                        if !waits {
+                        doubtful_hashes.push(stored.hash);
+                        doubtful.push((stored.hash, Arc::clone(&stored.alert)));
+                        if known.is_none() {
                             muted_hashes.push(stored.hash);
                         }
                         continue;
@@ -91,16 +97,36 @@ impl Flush {
                 firing: firing_hashes.into_iter().collect(),
                 muted: muted_hashes.into_iter().collect(),
                 resolved: resolved.iter().map(|(hash, _)| *hash).collect(),
-                waits,
+                doubtful: doubtful_hashes.into_iter().collect(),
+                known,
             },
             muted_counts,
             silences_asked,
             muted,
             is_confirmed,
-            has_doubtful,
             firing,
             resolved,
+            doubtful,
         }
+    }
+
+    /// As it is for one integration: whoever never heard of a doubtful alert was not told by another Alertmanager either,
+    /// and for it the alert fires as far as anybody knows.
+    #[must_use]
+    pub(crate) fn for_integration(&self, told: Told<'_>) -> Cow<'_, Self> {
+        let is_news = |hash: u64| !told.as_firing(hash) && !told.as_over(hash);
+        let news = self.doubtful.iter().filter(|(hash, _)| is_news(*hash));
+        let (hashes, alerts): (Vec<u64>, Vec<Arc<Alert>>) = news.cloned().unzip();
+        if alerts.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        let hashes: AlertHashes = hashes.into_iter().collect();
+        let mut own = self.clone();
+        own.firing.extend(alerts);
+        own.hashes.firing = own.hashes.firing.union(&hashes);
+        own.hashes.muted = own.hashes.muted.without(&hashes);
+        own.hashes.doubtful = own.hashes.doubtful.without(&hashes);
+        Cow::Owned(own)
     }
 
     /// Whether one of the alerts ended later than `instant`.
@@ -154,7 +180,7 @@ impl Flush {
             slot: self.slot,
             uncertain_after: uncertain_after(told, &self.hashes, &firing),
             firing,
-            resolved: self.hashes.resolved.clone(),
+            resolved: resolved_after(told, &self.hashes),
             ended,
             memory: told
                 .entry

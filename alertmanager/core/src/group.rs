@@ -107,6 +107,9 @@ pub struct AggregationGroup {
     flushes: u64,
     /// Something is held back until an alert is heard of again: a repeat, or word of that alert.
     pub is_held: bool,
+    /// Its next flush stands before its place on the grid.
+    is_let_go: bool,
+    told_at: Option<Timestamp>,
     /// The time intervals that muted the group's last flush.
     pub muted_by: Vec<String>,
 }
@@ -122,6 +125,8 @@ impl AggregationGroup {
             birth: 0,
             flushes: 0,
             is_held: false,
+            is_let_go: false,
+            told_at: None,
             muted_by: Vec::new(),
         }
     }
@@ -160,9 +165,31 @@ impl AggregationGroup {
         new
     }
 
-    /// The latest flush is done once more, at once, at its place on the grid.
-    pub fn catch_up(&mut self, timing: GroupTiming, now: Timestamp) {
-        self.schedule = self.schedule.caught_up(timing, now);
+    /// The latest flush is done once more, at its place on the grid, for what is no longer held back: at once, or `pause`
+    /// after the group told something, where that is later.
+    pub fn let_go(&mut self, timing: GroupTiming, pause: Duration, now: Timestamp) {
+        let from = self.told_at.map_or(now, |told_at| told_at + pause);
+        self.schedule = match self.schedule {
+            Schedule::Running { due } if from > now => Schedule::Running { due: due.min(from) },
+            schedule @ (Schedule::Running { .. } | Schedule::Waiting { .. }) => {
+                schedule.caught_up(timing, now)
+            }
+        };
+        self.is_let_go = true;
+    }
+
+    /// Something is told.
+    pub fn note_told(&mut self, now: Timestamp) {
+        self.told_at = Some(now);
+    }
+
+    /// After a flush: where one that was let go has told something, the grid goes on from there.
+    pub fn settle(&mut self, timing: GroupTiming, now: Timestamp) {
+        if std::mem::take(&mut self.is_let_go) && self.told_at == Some(now) {
+            self.schedule = Schedule::Running {
+                due: now + timing.interval,
+            };
+        }
     }
 
     pub fn leave(&mut self, fingerprint: Fingerprint) -> bool {
@@ -243,6 +270,40 @@ mod tests {
         group.take_slot(TIMING, at(1015)).unwrap();
         group.join(Fingerprint(4), at(0), TIMING, at(1016));
         assert_eq!(group.schedule().due(), at(1315));
+    }
+
+    /// What is let go tells at once, and then with the grid, which goes on from there.
+    #[test]
+    fn what_is_let_go_keeps_the_interval() {
+        let pause = Duration::from_secs(200);
+        // When it told something last, when it is let go, whether that tells something; when that flush and the next are due.
+        for (told_at, let_go, tells, due, next) in [
+            (None, 1100, true, 1100, 1400),
+            (None, 1100, false, 1100, 1330),
+            (Some(800), 1100, true, 1100, 1400),
+            (Some(1030), 1100, true, 1230, 1530),
+            (Some(1030), 1100, false, 1230, 1530),
+            // Soon enough by itself.
+            (Some(1200), 1300, true, 1330, 1630),
+        ] {
+            let mut group = group(1000, 1000);
+            group.take_slot(TIMING, at(1030)).unwrap();
+            if let Some(told_at) = told_at {
+                group.note_told(at(told_at));
+            }
+            group.let_go(TIMING, pause, at(let_go));
+            assert_eq!(
+                group.schedule().due().max(at(let_go)),
+                at(due),
+                "{told_at:?}"
+            );
+            group.take_slot(TIMING, at(due)).unwrap();
+            if tells {
+                group.note_told(at(due));
+            }
+            group.settle(TIMING, at(due));
+            assert_eq!(group.schedule().due(), at(next), "{told_at:?} {tells}");
+        }
     }
 
     #[test]

@@ -3,10 +3,12 @@
 //! group.
 //!
 //! An entry is *newer* where it was told after this process has heard of the alert for the last time; an older one says
-//! nothing of it. Of several entries the latest that mentions an alert counts. At the start, an alert of this store:
+//! nothing of it. Of several entries of a group the latest that mentions an alert is the group's word. At the start, an alert
+//! of this store:
 //!
 //! | is here | in the newer entries | becomes |
 //! |---|---|---|
+//! | firing or over | firing for one group, and resolved for another | *doubtful* |
 //! | firing | firing | as it is; *doubtful* where a still later entry leaves it out |
 //! | firing | resolved | over, at the entry's time |
 //! | firing | left out, and that integration was told, or may have been told, that it fires | *doubtful* |
@@ -17,34 +19,40 @@
 //!
 //! and an integration with a newer entry knows
 //!
-//! | before | in the newer entry | surely as firing | perhaps as firing | as over |
-//! |---|---|---|---|---|
-//! | anything | firing | × | | |
-//! | anything | resolved | | | × |
-//! | surely or perhaps as firing, perhaps as over | left out | | × | |
-//! | as over, or nothing | left out | | | × |
-//!
-//! What an integration knows as firing and no alert of this store is, is *not known*. For `resolve_timeout` from the start on
-//! the process **waits** for what is doubtful or not known: whoever repeats an alert will have done so by then. Whatever is
-//! heard of is *firing* or *over* from there on, and a flush that was held back for it is done at once. A flush tells:
-//!
-//! | alert | waits | the integration knows it as firing, surely | perhaps | as over, or never heard | inhibits |
+//! | before | in the newer entry | surely as firing | perhaps as firing | as over | nothing |
 //! |---|---|---|---|---|---|
-//! | firing: heard of, or kept from before | | nothing | that it fires | that it fires | yes |
-//! | over | | its end | its end (1) | nothing | no |
-//! | doubtful, firing here | yes | nothing, and not that all is over (2) | the same | nothing | yes |
-//! | doubtful, over here | yes | nothing, and not that all is over (2) | the same | nothing | no |
-//! | not known | yes | nothing, and not that all is over (2) | the same | nothing | no |
-//! | doubtful, firing here | no longer | nothing (3) | nothing (3) | nothing | no |
-//! | doubtful, over here | no longer | its end | its end (1) | nothing | no |
-//! | not known | no longer | nothing, and the notification forgets it | the same | nothing | no |
+//! | anything | firing | × | | | |
+//! | anything | resolved | | | × | |
+//! | surely or perhaps as firing, perhaps as over | left out | | × | | |
+//! | as over, or nothing | left out | | | | × |
+//!
+//! What an integration knows as firing and no alert of this store is, in whatever group, is *not known*. From the handover on
+//! the process **waits** for `resolve_timeout` for what is doubtful or not known: whoever repeats an alert will have done so by
+//! then. That time is one, however often the process begins anew meanwhile; only while it is down it stands still. Whatever
+//! is heard of is *firing* or *over* from there on, and a flush that was held back for it is done, as are all at the end of
+//! the time of waiting: at once, or where the group has told something, `group_interval` later, or `resolve_timeout` where that
+//! is shorter (4). A flush tells:
+//!
+//! | alert | waits | the integration knows it as firing, surely | perhaps | as over | never heard of it | inhibits |
+//! |---|---|---|---|---|---|---|
+//! | firing: heard of, or kept from before | | nothing | that it fires | that it fires | that it fires | yes |
+//! | over | | its end | its end (1) | nothing | nothing | no |
+//! | doubtful, firing here | yes | nothing, and not that all is over (2) | the same | nothing | that it fires (5) | yes |
+//! | doubtful, over here | yes | nothing, and not that all is over (2) | the same | nothing | nothing | no |
+//! | not known | yes | nothing, and not that all is over (2) | the same | nothing | nothing | no |
+//! | doubtful, firing here | no longer | nothing (3) | nothing (3) | nothing | that it fires (5) | no |
+//! | doubtful, over here | no longer | its end | its end (1) | nothing | nothing | no |
+//! | not known | no longer | nothing, and the notification forgets it | the same | nothing | nothing | no |
 //!
 //! 1. The other one may have told it before: an end that is told twice is the price of one that is never told.
-//! 2. The end of a group waits until the rest is heard of, or for the first flush after the time of waiting. What a
-//!    notification in this time did not mention is known only perhaps from there on: its end is told, and that it fires
-//!    is told again, since it may have ended unseen and begun anew. A page told twice is the price of one never told.
+//! 2. The end of a group waits until the rest is heard of, or for the end of the time of waiting. What a notification in
+//!    this time did not mention is known only perhaps from there on: its end is told, and that it fires is told again, since
+//!    it may have ended unseen and begun anew. A page told twice is the price of one never told.
 //! 3. As one that is muted ([`crate::dedup`]): whether it fires still nobody says, so it is told when somebody does. Like
 //!    all that nobody repeats it is over when its time is.
+//! 4. Alerts are repeated one after the other, and each of them may be told again. The first goes at once, since it may be
+//!    news, and an Alertmanager whose groups begin anew would be no later with it; the others come together.
+//! 5. Neither was it told of it by the other one: as far as anybody has said to it, nothing fires.
 //!
 //! A later start draws the same from the log: an entry is news once, and what was made of it is stored beside it.
 use std::collections::BTreeMap;
@@ -59,12 +67,16 @@ use crate::record::Record;
 use crate::restore::{batches, standings};
 use crate::store::{Elsewhere, Standing, StoredAlert, TakenOver};
 
-/// What the newer entries say of one alert.
+/// What the newer entries say of one alert. Where the integrations of a group differ, its latest word is the group's: its
+/// flushes follow each other. Those of different groups do not: a slow delivery is written down after quicker ones that
+/// know more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Word {
-    /// The latest that mentions it.
-    mentioned: Option<(Timestamp, AlertStatus)>,
-    /// The latest that does not.
+    /// The latest of a group that has it as firing.
+    firing: Option<Timestamp>,
+    /// The latest of a group that has it as over.
+    over: Option<Timestamp>,
+    /// The latest that does not mention it.
     left_out: Option<Timestamp>,
     /// One of those that leave it out speaks to an integration that was told, or may have been told, that it fires.
     was_told: bool,
@@ -73,17 +85,15 @@ struct Word {
 impl Word {
     /// What becomes of the alert, which has this status `here`.
     fn makes_of(self, here: AlertStatus, now: Timestamp) -> Elsewhere {
-        match (here, self.mentioned) {
-            (AlertStatus::Resolved, Some((_, AlertStatus::Firing))) => Elsewhere::Doubtful,
-            (AlertStatus::Resolved, Some((_, AlertStatus::Resolved)) | None) => Elsewhere::Nothing,
-            (AlertStatus::Firing, Some((at, AlertStatus::Resolved))) => {
-                Elsewhere::Over(at.min(now))
-            }
-            (AlertStatus::Firing, Some((at, AlertStatus::Firing))) if self.left_out > Some(at) => {
+        match (here, self.firing, self.over) {
+            (_, Some(_), Some(_)) | (AlertStatus::Resolved, Some(_), None) => Elsewhere::Doubtful,
+            (AlertStatus::Resolved, None, Some(_) | None) => Elsewhere::Nothing,
+            (AlertStatus::Firing, None, Some(at)) => Elsewhere::Over(at.min(now)),
+            (AlertStatus::Firing, Some(at), None) if self.left_out > Some(at) => {
                 Elsewhere::Doubtful
             }
-            (AlertStatus::Firing, None) if self.was_told => Elsewhere::Doubtful,
-            (AlertStatus::Firing, Some((_, AlertStatus::Firing)) | None) => Elsewhere::Nothing,
+            (AlertStatus::Firing, None, None) if self.was_told => Elsewhere::Doubtful,
+            (AlertStatus::Firing, Some(_) | None, None) => Elsewhere::Nothing,
         }
     }
 }
@@ -116,6 +126,9 @@ impl Alertmanager {
             self.take_word_over(key.clone(), entry.clone(), now);
             self.persist(Record::TookOver { key, entry });
         }
+        let heard_by = now + self.policy.config.global.resolve_timeout;
+        self.alerts.wait_until(heard_by);
+        self.persist(Record::HeardBy(heard_by));
     }
 
     fn word(&self, elsewhere: &BTreeMap<LogKey, Entry>, stored: &StoredAlert) -> Word {
@@ -123,6 +136,7 @@ impl Alertmanager {
         let mut word = Word::default();
         for route in self.policy.routes_for(alert).iter() {
             let id = Dispatcher::id(&self.policy, *route, alert);
+            let mut mentioned: Option<(Timestamp, AlertStatus)> = None;
             for target in self.policy.targets(*route, &id.key) {
                 let newer = elsewhere
                     .get(&target)
@@ -139,9 +153,14 @@ impl Alertmanager {
                     word.was_told |= self.owes(std::slice::from_ref(&target), hash);
                     continue;
                 };
-                if word.mentioned.is_none_or(|(at, _)| at < entry.at) {
-                    word.mentioned = Some((entry.at, status));
+                if mentioned.is_none_or(|(at, _)| at < entry.at) {
+                    mentioned = Some((entry.at, status));
                 }
+            }
+            match mentioned {
+                Some((at, AlertStatus::Firing)) => word.firing = word.firing.max(Some(at)),
+                Some((at, AlertStatus::Resolved)) => word.over = word.over.max(Some(at)),
+                None => {}
             }
         }
         word
@@ -182,33 +201,39 @@ mod tests {
 
     /// The first table, row by row.
     #[test]
-    fn the_latest_word_that_mentions_an_alert_decides_what_becomes_of_it() {
+    fn what_becomes_of_an_alert_depends_on_the_latest_words_of_it() {
         const FIRING: AlertStatus = AlertStatus::Firing;
         const OVER: AlertStatus = AlertStatus::Resolved;
         const SAME: Elsewhere = Elsewhere::Nothing;
         const DOUBTFUL: Elsewhere = Elsewhere::Doubtful;
         #[rustfmt::skip]
         let rows = [
-            (FIRING, Some((LATE, FIRING)), None,        true,  SAME),
-            (FIRING, Some((LATE, FIRING)), Some(EARLY), true,  SAME),
-            (FIRING, Some((EARLY, FIRING)), Some(LATE), false, DOUBTFUL),
-            (FIRING, Some((EARLY, FIRING)), Some(LATE), true,  DOUBTFUL),
-            (FIRING, Some((LATE, OVER)),   None,        true,  Elsewhere::Over(LATE)),
-            (FIRING, Some((AHEAD, OVER)),  None,        true,  Elsewhere::Over(NOW)),
-            (FIRING, Some((EARLY, OVER)),  Some(LATE),  true,  Elsewhere::Over(EARLY)),
-            (FIRING, None,                 Some(LATE),  true,  DOUBTFUL),
-            (FIRING, None,                 Some(LATE),  false, SAME),
-            (FIRING, None,                 None,        false, SAME),
-            (OVER,   Some((LATE, FIRING)), None,        true,  DOUBTFUL),
-            (OVER,   Some((EARLY, FIRING)), Some(LATE), false, DOUBTFUL),
-            (OVER,   Some((LATE, OVER)),   None,        true,  SAME),
-            (OVER,   None,                 Some(LATE),  true,  SAME),
-            (OVER,   None,                 Some(LATE),  false, SAME),
-            (OVER,   None,                 None,        false, SAME),
+            // Here, the latest as firing, as over, left out, and whether that one was told; what becomes of it.
+            (FIRING, Some(LATE),  None,        None,        true,  SAME),
+            (FIRING, Some(LATE),  None,        Some(EARLY), true,  SAME),
+            (FIRING, Some(EARLY), None,        Some(LATE),  false, DOUBTFUL),
+            (FIRING, Some(EARLY), None,        Some(LATE),  true,  DOUBTFUL),
+            (FIRING, Some(LATE),  Some(EARLY), None,        true,  DOUBTFUL),
+            (FIRING, Some(EARLY), Some(LATE),  None,        true,  DOUBTFUL),
+            (FIRING, None,        Some(LATE),  None,        true,  Elsewhere::Over(LATE)),
+            (FIRING, None,        Some(AHEAD), None,        true,  Elsewhere::Over(NOW)),
+            (FIRING, None,        Some(EARLY), Some(LATE),  true,  Elsewhere::Over(EARLY)),
+            (FIRING, None,        None,        Some(LATE),  true,  DOUBTFUL),
+            (FIRING, None,        None,        Some(LATE),  false, SAME),
+            (FIRING, None,        None,        None,        false, SAME),
+            (OVER,   Some(LATE),  None,        None,        true,  DOUBTFUL),
+            (OVER,   Some(EARLY), None,        Some(LATE),  false, DOUBTFUL),
+            (OVER,   Some(LATE),  Some(EARLY), None,        true,  DOUBTFUL),
+            (OVER,   Some(EARLY), Some(LATE),  None,        true,  DOUBTFUL),
+            (OVER,   None,        Some(LATE),  None,        true,  SAME),
+            (OVER,   None,        None,        Some(LATE),  true,  SAME),
+            (OVER,   None,        None,        Some(LATE),  false, SAME),
+            (OVER,   None,        None,        None,        false, SAME),
         ];
-        for (here, mentioned, left_out, was_told, becomes) in rows {
+        for (here, firing, over, left_out, was_told, becomes) in rows {
             let word = Word {
-                mentioned,
+                firing,
+                over,
                 left_out,
                 was_told,
             };

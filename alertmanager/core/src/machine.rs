@@ -700,6 +700,10 @@ impl Machine for Alertmanager {
         self.seen = None;
         self.take_policy_over(now);
         self.end_start_delay(now);
+        let resolve_timeout = self.policy.config.global.resolve_timeout;
+        if self.alerts.end_wait(resolve_timeout, now) {
+            self.groups.let_all_go(&self.policy, now);
+        }
         let flushes = if self.dispatch_from.is_some() {
             0
         } else {
@@ -741,6 +745,7 @@ impl Machine for Alertmanager {
                 .next_due()
                 .map(|due| self.dispatch_from.map_or(due, |from| due.max(from))),
             self.deliveries.next_due(),
+            self.alerts.waits_until(),
         ]
         .into_iter()
         .flatten()

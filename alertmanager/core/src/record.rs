@@ -16,8 +16,9 @@ use crate::silence::{Silence, SilenceId};
 use crate::store::{Extension, Standing};
 
 /// The first byte of every record. Format 1 has no [`Record::Began`], and attempts end nothing in it. Up to format 2 a
-/// [`Record::Notified`] bears no time of its own, and entries of a file stand in the log as they were found.
-const VERSION: u8 = 3;
+/// [`Record::Notified`] bears no time of its own, and entries of a file stand in the log as they were found. Format 3 has no
+/// [`Record::HeardBy`].
+const VERSION: u8 = 4;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
@@ -33,6 +34,8 @@ pub enum Record {
     /// A process took over, at this instant of its clock, what stands before this record.
     Began(Timestamp),
     Extensions(Vec<Extension>),
+    /// What another Alertmanager may know is waited for until then (`handover`).
+    HeardBy(Timestamp),
     /// This process knows at `said_at` that the entry is what was told last.
     Notified {
         key: LogKey,
@@ -76,6 +79,7 @@ pub(crate) fn since_snapshot(records: impl IntoIterator<Item = Record>) -> Vec<R
             | Record::Attempted { .. }
             | Record::Began(_)
             | Record::Extensions(_)
+            | Record::HeardBy(_)
             | Record::Notified { .. }
             | Record::Silenced(_)
             | Record::Standings(_)
@@ -99,6 +103,7 @@ impl Record {
             | Self::Alive(_)
             | Self::Began(_)
             | Self::Extensions(_)
+            | Self::HeardBy(_)
             | Self::Silenced(_)
             | Self::SnapshotBegins
             | Self::SnapshotEnds
@@ -180,6 +185,10 @@ impl Record {
                 write_key(&mut writer, key);
                 write_entry(&mut writer, entry);
             }
+            Self::HeardBy(until) => {
+                writer.byte(13);
+                writer.time(*until);
+            }
         }
         writer.finish()
     }
@@ -231,6 +240,7 @@ impl Record {
                 entry: read_entry(&mut reader)?,
             },
             12 => Self::Standings(reader.list(read_standing)?),
+            13 => Self::HeardBy(reader.time()?),
             tag => return Err(CodecError::Tag(tag)),
         };
         reader.end()?;

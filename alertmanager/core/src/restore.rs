@@ -89,7 +89,7 @@ impl Alertmanager {
         let taken_over = elsewhere.len();
         machine.take_over(elsewhere, now);
         let resolve_timeout = machine.policy.config.global.resolve_timeout;
-        machine.alerts.wait_until(now + resolve_timeout);
+        machine.alerts.end_wait(resolve_timeout, now);
         machine.regroup(&Schedules::default(), now);
         machine.alerts.collect_garbage(now);
         machine.index_sources();
@@ -139,9 +139,11 @@ impl Alertmanager {
                 uncertain: uncertain.clone(),
             });
         let silences = self.silences.iter().cloned().map(Record::Silenced);
+        let heard_by = self.alerts.waits_until().map(Record::HeardBy);
         [Record::SnapshotBegins, Record::Alive(now)]
             .into_iter()
             .chain(alerts)
+            .chain(heard_by)
             .chain(standings(unheard))
             .chain(entries)
             .chain(uncertain)
@@ -210,6 +212,10 @@ impl Alertmanager {
                 for (fingerprint, standing) in standings {
                     self.alerts.restore_standing(fingerprint, standing);
                 }
+                alive_until
+            }
+            Record::HeardBy(until) => {
+                self.alerts.wait_until(until);
                 alive_until
             }
             // Told by somebody else: it says nothing of when this process lived.

@@ -1,5 +1,5 @@
 //! The alerts of one tenant, each merged with what was known of it.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,20 +77,63 @@ pub struct AlertStore {
     alerts: BTreeMap<Fingerprint, StoredAlert>,
     /// When those that may be forgotten were looked for last.
     collected_at: Option<Timestamp>,
-    /// Until then whoever repeats an alert will have done so.
-    heard_by: Option<Timestamp>,
+    wait: Option<Wait>,
 }
 
+/// After a handover: whoever repeats an alert is heard by its end.
+#[derive(Clone, Debug, PartialEq)]
+struct Wait {
+    until: Timestamp,
+    /// By their hashes, all alerts of which there has been word here. What the log names besides may still be heard of.
+    known: Arc<BTreeSet<u64>>,
+}
+
+/// A process whose end nobody saw is taken to have lived for so long after its last sign, as it may have: else one that
+/// crashes again and again before it gives another would wait for ever.
+const LIVED_UNSEEN_MAX: Duration = Duration::from_secs(10);
+
 impl AlertStore {
-    /// What nobody has spoken of since the process began is waited for until `heard_by`.
-    pub fn wait_until(&mut self, heard_by: Timestamp) {
-        self.heard_by = Some(heard_by);
+    /// What nobody has spoken of since the handover is waited for until then.
+    pub fn wait_until(&mut self, until: Timestamp) {
+        match &mut self.wait {
+            Some(wait) => wait.until = until,
+            None => {
+                let known = self.alerts.values().map(|stored| stored.hash).collect();
+                let known = Arc::new(known);
+                self.wait = Some(Wait { until, known });
+            }
+        }
+    }
+
+    #[must_use]
+    pub fn waits_until(&self) -> Option<Timestamp> {
+        self.wait.as_ref().map(|wait| wait.until)
     }
 
     /// Whether what was not heard of yet may still be.
     #[must_use]
     pub fn waits(&self, now: Timestamp) -> bool {
-        self.heard_by.is_some_and(|heard_by| now < heard_by)
+        self.waits_until().is_some_and(|until| now < until)
+    }
+
+    /// While it waits, the hashes of all alerts of which there has been word here.
+    #[must_use]
+    pub(crate) fn known_in_wait(&self, now: Timestamp) -> Option<Arc<BTreeSet<u64>>> {
+        let wait = self.wait.as_ref().filter(|wait| now < wait.until)?;
+        Some(Arc::clone(&wait.known))
+    }
+
+    /// No wait is longer than `wait_max` from now, whatever the clock did. Says whether it has ended since it was asked last.
+    pub fn end_wait(&mut self, wait_max: Duration, now: Timestamp) -> bool {
+        let Some(wait) = &mut self.wait else {
+            return false;
+        };
+        wait.until = wait.until.min(now + wait_max);
+        let has_ended = wait.until <= now;
+        if has_ended {
+            self.wait = None;
+        }
+        has_ended
     }
 
     /// Whether an alert fires so surely that it may keep others quiet.
@@ -186,9 +229,8 @@ impl AlertStore {
     /// Nobody could repeat an alert from `since` until `now`: what was left of its time then is left of it now, up to
     /// `stretch_max`.
     pub fn stop_time(&mut self, since: Timestamp, now: Timestamp, stretch_max: Duration) {
-        if self.waits(since) {
-            let absent = now.saturating_since(since);
-            self.heard_by = self.heard_by.map(|heard_by| heard_by + absent);
+        if let Some(wait) = self.wait.as_mut().filter(|wait| since < wait.until) {
+            wait.until = wait.until + now.saturating_since(since + LIVED_UNSEEN_MAX);
         }
         for stored in self.alerts.values_mut() {
             if stored.alert.status(since) == AlertStatus::Resolved {
@@ -289,6 +331,9 @@ impl AlertStore {
             standing: Standing::Confirmed,
             alert,
         };
+        if let Some(wait) = &mut self.wait {
+            Arc::make_mut(&mut wait.known).insert(stored.hash);
+        }
         self.alerts.insert(stored.alert.fingerprint(), stored);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::{Alert, AlertStatus, Fingerprint, Timestamp};
 use notifiers_core::{Attempted, FailureReason, Notification, NotificationReason};
 
-use crate::dedup::{Told, Verdict, verdict};
+use crate::dedup::{Told, Verdict, resolved_after, verdict};
 use crate::delivery::{Attempt, AttemptResult, DeliveryId, Ended};
 use crate::dispatch::GroupId;
 use crate::flush::Flush;
@@ -38,7 +38,7 @@ impl Alertmanager {
             });
         }
         self.record_muted(&flush, now);
-        self.groups.set_held(id, flush.has_doubtful);
+        self.groups.set_held(id, !flush.hashes.doubtful.is_empty());
         self.events.push_back(Event::GroupFlushed {
             group_key: Arc::clone(&id.key),
             at: slot.at,
@@ -51,6 +51,7 @@ impl Alertmanager {
         for target in &targets {
             self.tell(id, target, &flush, now);
         }
+        self.groups.settle(&self.policy, id, now);
         self.release(id, now);
     }
 
@@ -66,6 +67,12 @@ impl Alertmanager {
         else {
             return;
         };
+        let (entry, uncertain) = self.told(target);
+        let told = Told {
+            entry,
+            uncertain: &uncertain,
+        };
+        let flush = &*flush.for_integration(told);
         let unheard = self.ended_unheard(target, flush);
         self.events.extend(unheard);
         self.keep(id, target, flush, now);
@@ -103,6 +110,7 @@ impl Alertmanager {
                 let mut message =
                     flush.message(&self.policy, id, told, send_resolved, reason, expires_in);
                 message.recorded = self.flush_info(id, flush);
+                self.groups.note_told(id, now);
                 if let Some(attempt) = self.deliveries.offer(target, message, now) {
                     self.attempt(attempt, now);
                 }
@@ -146,6 +154,7 @@ impl Alertmanager {
         let kept = entry.firing.intersects(&flush.hashes.firing)
             || entry.firing.intersects(&flush.hashes.muted)
             || entry.firing.intersects(&told.unheard(&flush.hashes))
+            || entry.resolved.intersects(&flush.hashes.doubtful)
             || flush.any_ended_after(now - self.settings.retention, &entry.firing);
         let group_interval = self.policy.route(id.route).group_interval;
         if !kept || entry.expires_at > now + group_interval * 2 {
@@ -373,7 +382,7 @@ impl Alertmanager {
 /// The entry that says of the flush's resolved alerts that they are over. The next repeat is due as if nothing had been
 /// noted. What was not heard of yet is no longer in it: it may have ended unseen.
 fn noted_resolved(told: Told<'_>, flush: &Flush, expires_at: Timestamp) -> Entry {
-    let resolved = flush.hashes.resolved.clone();
+    let resolved = resolved_after(told, &flush.hashes);
     let unheard = told.unheard(&flush.hashes);
     match told.entry {
         Some(entry) if !flush.hashes.firing.is_empty() => Entry {

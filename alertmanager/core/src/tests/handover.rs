@@ -1,8 +1,10 @@
 //! Another Alertmanager works on the data folder while the process is down, and leaves its notification log behind.
+use std::collections::BTreeSet;
+
 use notifiers_core::Outcome;
 
 use crate::intake::AlertDraft;
-use crate::tests::world::{Heard, PLAIN, Reaction, World, at, labels, secs};
+use crate::tests::world::{Heard, PLAIN, Reaction, World, at, labels, policy, secs};
 
 /// What was heard from here on.
 fn words(world: &World, from: usize) -> Vec<String> {
@@ -541,4 +543,214 @@ fn what_fires_anew_is_told_where_no_ends_are() {
         words(&world, 1),
         ["new alerts added +a +d", "new alerts added +a +c +d"]
     );
+}
+
+/// Whoever repeats alerts repeats one after the other: the first is told at once, the others with the group's next flush,
+/// or after the time in which an alert would end that nobody repeats.
+#[test]
+fn what_is_heard_of_after_another_keeps_the_interval() {
+    for group_interval in ["5m", "20m"] {
+        let mut world = World::new(&PLAIN.replace(
+            "[alertname]}",
+            &format!("[alertname], group_interval: {group_interval}}}"),
+        ));
+        world.fire(&[A, B, C, D]);
+        world.until(100);
+        world.told_elsewhere(0, 400, "x", "");
+        world.crash(secs(400));
+        for (secs, alert) in [
+            (510, A),
+            (520, B),
+            (530, C),
+            (540, "alertname=Down instance=x"),
+            (815, D),
+        ] {
+            world.until(secs);
+            world.fire(&[alert]);
+        }
+        world.until(1300);
+        assert_eq!(
+            world.lines()[1..],
+            [
+                "510 new alerts added +a",
+                "810 new alerts added +a +b +c +x",
+                "1110 new alerts added +a +b +c +d +x",
+            ],
+            "{group_interval}"
+        );
+    }
+}
+
+/// Each receiver with a group of its own, at its own pace.
+fn two_receivers() -> World {
+    World::new(
+        "
+route:
+  {receiver: slow, group_by: [alertname], routes: [{receiver: slow, continue: true}, {receiver: team, group_interval: 1m}]}
+receivers:
+- {name: slow, pagerduty_configs: [{routing_key: k}]}
+- {name: team, webhook_configs: [{url: 'http://x'}]}
+",
+    )
+}
+
+/// A delivery that took long stands behind those that know more: what two receivers were told of an alert is against each
+/// other, and neither is believed before it is heard of.
+#[test]
+fn of_receivers_that_were_told_otherwise_none_is_believed() {
+    for (is_over, told_to_fire) in [("slow", "team"), ("team", "slow")] {
+        for fires in [false, true] {
+            for (other_is_told, crashes) in [(false, false), (true, false), (true, true)] {
+                let mut world = two_receivers();
+                world.fire(&[A]);
+                world.until(100);
+                let told_at = |receiver| if receiver == "slow" { 410 } else { 400 };
+                world.receiver_told_elsewhere(is_over, told_at(is_over), "", "a");
+                world.receiver_told_elsewhere(told_to_fire, told_at(told_to_fire), "a", "");
+                let before = world.heard.len();
+                world.crash(secs(400));
+                // What else is told meanwhile takes nothing from what is known of it.
+                if other_is_told {
+                    world.fire(&[B]);
+                    world.until(720);
+                }
+                if crashes {
+                    world.compact();
+                    world.crash(secs(1));
+                }
+                world.until(730);
+                if fires {
+                    world.fire(&[A]);
+                } else {
+                    world.resolve(&[A]);
+                }
+                world.until(1500);
+                let told: Vec<String> = world.heard[before..]
+                    .iter()
+                    .flat_map(|heard| {
+                        let receiver = match heard.kind.as_str() {
+                            "webhook" => "team",
+                            _ => "slow",
+                        };
+                        let words = heard.words();
+                        let of_a = words.split(' ').filter(|word| matches!(*word, "+a" | "-a"));
+                        let of_a = of_a.map(|word| format!("{} {receiver} {word}", heard.at > 729));
+                        of_a.collect::<Vec<_>>()
+                    })
+                    .collect();
+                // Whoever was told something else in the time of waiting is told once more that it fires.
+                let told: BTreeSet<&str> = told.iter().map(String::as_str).collect();
+                let expected: Vec<String> = match (fires, other_is_told) {
+                    (true, true) => vec!["true slow +a".to_owned(), "true team +a".to_owned()],
+                    (true, false) => vec![format!("true {is_over} +a")],
+                    (false, _) => vec![format!("true {told_to_fire} -a")],
+                };
+                let expected = expected.iter().map(String::as_str).collect();
+                assert_eq!(
+                    told, expected,
+                    "{is_over} {fires} {other_is_told} {crashes}"
+                );
+            }
+        }
+    }
+}
+
+/// One was told of the alert here, one was down and never was; the other Alertmanager spoke to both, and not of it.
+#[test]
+fn whoever_never_heard_of_a_doubtful_alert_is_told() {
+    for compacted in [false, true] {
+        let mut world = World::new(&both()).with_script(|order, now| {
+            if order.key.index == 1 && (at(0)..at(400)).contains(&now) {
+                Reaction::fail()
+            } else {
+                Reaction::take()
+            }
+        });
+        world.fire(&[A]);
+        world.until(100);
+        world.told_elsewhere(0, 400, "x", "");
+        world.told_elsewhere(1, 400, "x", "");
+        let before = world.heard.len();
+        world.crash(secs(400));
+        world.until(600);
+        if compacted {
+            world.compact();
+        }
+        world.crash(secs(10));
+        world.fire(&["alertname=Down instance=x"]);
+        world.until(2000);
+        assert_eq!(words_of(&world, 0, before), [""; 0], "{compacted}");
+        let told = words_of(&world, 1, before);
+        assert_eq!(told[0], "new alerts added +a", "{compacted}");
+        // x was left out in the time of waiting.
+        assert_eq!(told[1..], ["new alerts added +x"], "{compacted}");
+        world.resolve(&[A]);
+        world.until(2400);
+        assert_eq!(words_of(&world, 0, before), ["some alerts resolved +x -a"]);
+    }
+}
+
+/// a is known, in a group of another route: the log of its old group will never hear of it again.
+#[test]
+fn what_went_to_another_group_is_not_waited_for() {
+    let moved = "
+route: {receiver: team, group_by: [alertname], routes: [{receiver: other, matchers: [instance=a]}]}
+receivers: [{name: team, webhook_configs: [{url: 'http://x'}]}, {name: other, webhook_configs: [{url: 'http://y'}]}]
+";
+    for (elsewhere, told) in [
+        (false, ["first notification +a", "all alerts resolved -b"]),
+        (true, ["first notification +a", "all alerts resolved -b"]),
+    ] {
+        let mut world = World::new(PLAIN);
+        world.fire(&[A, B]);
+        world.until(100);
+        if elsewhere {
+            world.told_elsewhere(0, 200, "a b", "");
+        }
+        world.policy = policy(moved);
+        world.crash(secs(200));
+        world.fire(&[A]);
+        world.resolve(&[B]);
+        world.until(550);
+        assert_eq!(words(&world, 1), told, "{elsewhere}");
+    }
+}
+
+/// b is over, and c was never heard of. The end of the group waits for as long as for an alert that nobody repeats, not for
+/// the next flush after that, and no longer where the process dies meanwhile: only while it is down nobody is heard.
+#[test]
+fn the_time_of_waiting_is_one() {
+    let often: Vec<(i64, u64)> = (0..100).map(|crash| (1100 + 5 * crash, 2)).collect();
+    let loops: Vec<(i64, u64)> = (0..100).map(|crash| (1100 + 203 * crash, 200)).collect();
+    for (crashes, compacted, told_at) in [
+        (&[][..], false, 1300),
+        (&[(1100, 5)], false, 1300),
+        (&[(1100, 5)], true, 1300),
+        (&often, false, 1300),
+        // What was not seen of a life counts as lived: ten seconds.
+        (&[(1100, 600)], false, 1890),
+        (&[(1100, 600)], true, 1890),
+        (&loops, false, 5157),
+    ] {
+        let mut world =
+            World::new(&PLAIN.replace("[alertname]}", "[alertname], group_interval: 11m}"));
+        world.fire(&[B]);
+        world.until(100);
+        world.told_elsewhere(0, 400, "b c", "");
+        world.crash(secs(900));
+        world.resolve(&[B]);
+        for (secs_from_start, down) in crashes {
+            world.until(*secs_from_start);
+            if world.heard.len() > 1 {
+                break;
+            }
+            if compacted {
+                world.compact();
+            }
+            world.crash(secs(*down));
+        }
+        world.until(50_000);
+        let told = format!("{told_at} all alerts resolved -b");
+        assert_eq!(world.lines()[1..], [told], "{crashes:?} {compacted}");
+    }
 }

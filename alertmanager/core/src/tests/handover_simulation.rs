@@ -138,6 +138,12 @@ struct Run {
     again_until: i64,
     /// Since when the one at work is.
     up_since: i64,
+    /// After a handover: by this time of the watch all that fires was heard of.
+    heard_by: i64,
+    /// When this process told something last that was not the end of its group.
+    told_at: Option<i64>,
+    /// Since it began.
+    has_told: bool,
     real: BTreeMap<String, Real>,
     /// What the receiver believes to fire.
     believed: BTreeSet<String>,
@@ -194,6 +200,9 @@ impl Run {
             back: 0,
             again_until: 0,
             up_since: 0,
+            heard_by: 0,
+            told_at: None,
+            has_told: false,
             real,
             believed: BTreeSet::new(),
             left_out: BTreeSet::new(),
@@ -374,6 +383,17 @@ impl Run {
             }
         }
         let believed = |name: &String| self.believed.contains(name);
+        if let Some(told_at) = self.told_at.filter(|_| !is_late) {
+            assert!(
+                self.watch - told_at >= GROUP_INTERVAL - SLACK,
+                "told too soon after another: {}",
+                self.story()
+            );
+        }
+        // A flush that was due meanwhile is done when the group is known again, and the grid stays where it was.
+        let is_of_grid = !is_late && self.has_told;
+        self.has_told = true;
+        self.told_at = (is_of_grid && !heard.firing.is_empty()).then_some(self.watch);
         let is_news = heard.firing.iter().any(|name| !believed(name))
             || heard.resolved.iter().any(believed)
             || heard
@@ -407,7 +427,8 @@ impl Run {
         let is_late = self.well_since > 0 && self.watch - self.well_since < 3600;
         let late = if is_late { RETRY } else { 0 };
         for (name, real) in &self.real {
-            let waited = self.watch - real.since.max(self.up_since).max(self.well_since);
+            let from = real.since.max(self.up_since).max(self.well_since);
+            let waited = self.watch - from;
             let is_believed = self.believed.contains(name);
             if real.fires && !is_believed {
                 let most = RESEND + GROUP_WAIT.max(GROUP_INTERVAL) + late + SLACK;
@@ -416,7 +437,8 @@ impl Run {
             // Its end was said to this process.
             let was_said = self.up_since + RESEND + SLACK <= real.since + END_RESENT;
             if !real.fires && is_believed && was_said {
-                let most = RESOLVE_TIMEOUT + GROUP_INTERVAL + late + SLACK;
+                let heard = RESEND.max(self.heard_by - from);
+                let most = heard + GROUP_INTERVAL + late + SLACK;
                 assert!(waited <= most, "{name} is over, untold: {}", self.story());
             }
         }
@@ -474,6 +496,7 @@ impl Run {
                 self.world.file = write_nflog(entry.iter().map(|entry| (&key, entry)));
                 self.pass(100);
                 self.begin("the other one ends, clean");
+                self.heard_by = self.watch + RESOLVE_TIMEOUT;
             }
         }
         self.up_since = self.watch;
@@ -505,7 +528,11 @@ impl Run {
         }
         self.again_until = self.again_until.max(self.watch) + 600;
         self.pass(20);
-        self.back += 20 + 10 * self.rng.below(20) as i64;
+        let back = 20 + 10 * self.rng.below(20) as i64;
+        self.back += back;
+        if self.heard_by > self.watch {
+            self.heard_by = (self.heard_by + back).min(self.watch + RESOLVE_TIMEOUT);
+        }
         self.begin("the clock is set back");
     }
 
@@ -513,12 +540,19 @@ impl Run {
         self.world.now = at(self.clock());
         self.world.crash(secs(0));
         self.heard_firing.clear();
+        self.told_at = None;
+        self.has_told = false;
         self.up_since = self.watch;
         self.note(how);
     }
 
     fn pass(&mut self, most: u64) {
-        self.watch += TICK * (1 + self.rng.below(most) as i64 / TICK);
+        let passes = TICK * (1 + self.rng.below(most) as i64 / TICK);
+        // While nobody is at work nobody is heard.
+        if self.heard_by > self.watch {
+            self.heard_by += passes;
+        }
+        self.watch += passes;
     }
 
     fn note(&mut self, what: &str) {

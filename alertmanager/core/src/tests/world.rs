@@ -305,17 +305,39 @@ impl World {
 
     /// Another Alertmanager, which works on the folder while the process is down, tells the integration with this number.
     pub(crate) fn told_elsewhere(&mut self, index: u32, secs: i64, firing: &str, resolved: &str) {
+        let (known, _) = self.machine.nflog.iter().next().unwrap();
+        let key = LogKey {
+            index,
+            ..known.clone()
+        };
+        self.told_of_elsewhere(key, secs, firing, resolved);
+    }
+
+    /// As [`World::told_elsewhere`], the first integration of a receiver that was told here before.
+    pub(crate) fn receiver_told_elsewhere(
+        &mut self,
+        receiver: &str,
+        secs: i64,
+        firing: &str,
+        resolved: &str,
+    ) {
+        let keys: Vec<LogKey> = self
+            .machine
+            .nflog
+            .iter()
+            .map(|(key, _)| key.clone())
+            .collect();
+        let key = keys.into_iter().find(|key| key.receiver == receiver);
+        self.told_of_elsewhere(key.unwrap(), secs, firing, resolved);
+    }
+
+    fn told_of_elsewhere(&mut self, key: LogKey, secs: i64, firing: &str, resolved: &str) {
         let hash = |instance: &str| labels(&format!("alertname=Down instance={instance}"));
         let hashes = |instances: &str| -> AlertHashes {
             let instances = instances.split_whitespace();
             instances
                 .map(|instance| hash(instance).xxhash64())
                 .collect()
-        };
-        let (known, _) = self.machine.nflog.iter().next().unwrap();
-        let key = LogKey {
-            index,
-            ..known.clone()
         };
         let entry = Entry {
             at: at(secs),
