@@ -162,7 +162,10 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
         )
     };
     if let Ok(seconds) = text.parse::<f64>() {
-        return Timestamp::from_secs_f64(seconds).ok_or_else(wrong);
+        // Prometheus reckons in nanoseconds and tells of some other time where they do not fit.
+        return Timestamp::from_secs_f64(seconds)
+            .filter(|at| (TIME_MIN_MILLIS..=TIME_MAX_MILLIS).contains(&at.as_millis()))
+            .ok_or_else(wrong);
     }
     match text {
         TIME_MIN => Ok(Timestamp::from_millis(TIME_MIN_MILLIS)),
@@ -208,7 +211,16 @@ mod tests {
             ("1", Some(1000)),
             ("1.0006", Some(1001)),
             ("-1.5", Some(-1500)),
+            ("1.0005", Some(1000)),
             ("1e3", Some(1_000_000)),
+            ("253402300800", Some(253_402_300_800_000)),
+            ("-1e15", Some(-1_000_000_000_000_000_000)),
+            // The first and the last time of Go as clients spell them in seconds.
+            ("-9223309901257974", Some(-9_223_309_901_257_974_000)),
+            ("9223309901257974", Some(9_223_309_901_257_974_000)),
+            ("9223309901257976", None),
+            ("1e300", None),
+            ("-Inf", None),
             ("2015-06-03T13:21:58.555Z", Some(1_433_337_718_555)),
             (
                 "-292273086-05-16T16:47:06Z",
