@@ -7,6 +7,7 @@ mod histogram_json;
 mod json;
 mod label_name;
 mod metadata;
+mod multipart;
 mod params;
 mod pretty;
 mod query;

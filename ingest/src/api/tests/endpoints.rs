@@ -43,6 +43,80 @@ async fn queries_are_parsed_and_formatted_by_get_and_post() {
     }
 }
 
+/// As `curl -F` sends them. What the address says comes first, as in Go.
+#[tokio::test]
+async fn forms_in_many_parts_are_read() {
+    let site = site();
+    site.write("anonymous", &[("up{a=b}", &[(10, 2.0)])]).await;
+    let send = async |address: &str, content_type: &str, parts: &[(&str, &str)], rest: &str| {
+        let parts = parts.iter().map(|(name, value)| {
+            format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        });
+        let request = Request::post(address).header("Content-Type", content_type);
+        let body = parts.collect::<String>() + rest;
+        site.ask(request.body(Body::from(body)).unwrap()).await
+    };
+    let typed = "multipart/form-data; boundary=b";
+    let (end, at) = ("--b--\r\n", ("time", "5"));
+    for (address, content_type, parts, rest, answer) in [
+        (
+            "query",
+            typed,
+            &[("query", "1+1"), at][..],
+            end,
+            Ok(r#"[5,"2"]"#),
+        ),
+        (
+            "query?query=7",
+            typed,
+            &[("query", "1"), at],
+            end,
+            Ok(r#"[5,"7"]"#),
+        ),
+        (
+            "query",
+            typed,
+            &[at, ("query", "1"), ("query", "2")],
+            end,
+            Ok(r#"[5,"1"]"#),
+        ),
+        (
+            "series",
+            typed,
+            &[("match[]", "none"), ("match[]", "up")],
+            end,
+            Ok(r#""a":"b""#),
+        ),
+        (
+            "query",
+            typed,
+            &[("query", "1")],
+            "",
+            Err("form ends before"),
+        ),
+        (
+            "query",
+            "multipart/form-data",
+            &[("query", "1")],
+            end,
+            Err("no multipart boundary"),
+        ),
+    ] {
+        let (status, body) = send(&format!("/api/v1/{address}"), content_type, parts, rest).await;
+        let (expected, text) = match answer {
+            Ok(text) => (200, text),
+            Err(text) => (400, text),
+        };
+        assert!(status == expected && body.contains(text), "{status} {body}");
+    }
+    let long = "x".repeat(10 << 20);
+    let (status, body) = send("/api/v1/query", typed, &[("query", &long)], end).await;
+    assert!(
+        status == 400 && body.contains("form is too large"),
+        "{body}"
+    );
+}
+
 #[tokio::test]
 async fn the_program_says_how_it_is_set() {
     let site = site_with(|settings| {
