@@ -64,6 +64,11 @@ impl ApiError {
         Self::of("timeout", 503, message)
     }
 
+    /// What is switched off; the status is Prometheus'.
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
+        Self::of("unavailable", 500, message)
+    }
+
     fn of(kind: &'static str, status: u16, message: impl Into<String>) -> Self {
         Self {
             kind,

@@ -144,6 +144,38 @@ async fn the_program_says_how_it_is_set() {
 }
 
 #[tokio::test]
+async fn what_is_not_there_is_said_in_prometheus_form() {
+    let site = site();
+    assert_eq!(site.data("/api/v1/notifications").await, "[]");
+    let features = site.data("/api/v1/features").await;
+    let features: serde_json::Value = serde_json::from_str(&features).unwrap();
+    assert_eq!(features["api"]["label_values_match"], true);
+    assert_eq!(features["promql_functions"]["info"], false);
+    let on = promql::ParserOptions {
+        experimental_functions: true,
+        ..promql::ParserOptions::default()
+    };
+    site.engine.set_language(on);
+    let features = site.data("/api/v1/features").await;
+    assert!(features.contains(r#""info":true"#), "{features}");
+    // As Debian's 2.42 says it.
+    let disabled = r#"{"status":"error","errorType":"unavailable","error":"admin APIs disabled"}"#;
+    for action in ["clean_tombstones", "delete_series", "snapshot"] {
+        for (method, answer) in [
+            ("POST", (500, disabled)),
+            ("PUT", (500, disabled)),
+            ("GET", (405, "")),
+        ] {
+            let request = Request::builder()
+                .method(method)
+                .uri(format!("/api/v1/admin/tsdb/{action}"));
+            let (status, body) = site.ask(request.body(Body::empty()).unwrap()).await;
+            assert_eq!((status, body.as_str()), answer, "{method} {action}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_query_says_what_it_took_where_that_is_asked_for() {
     let site = site();
     site.write("anonymous", &[("up", &[(20, 1.0), (10, 2.0)])])
