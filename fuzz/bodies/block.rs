@@ -24,7 +24,9 @@ pub(crate) fn run(bytes: &[u8]) {
         return;
     };
     let _ = block.select(&[], Timestamp::MIN, Timestamp::MAX, 10_000);
-    let _ = block.label_sets(&[], Timestamp::MIN, Timestamp::MAX);
+    if let Ok(sets) = block.label_sets(&[], Timestamp::MIN, Timestamp::MAX) {
+        sets.for_each(drop);
+    }
     let _ = block.symbols();
     for name in block.label_names() {
         let _ = block.label_values(&name);

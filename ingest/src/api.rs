@@ -1,12 +1,15 @@
 //! The Prometheus HTTP API of one tenant's samples.
+mod admin;
 mod ast_json;
 mod envelope;
 mod exemplars;
+mod features;
 mod federate;
 mod histogram_json;
 mod json;
 mod label_name;
 mod metadata;
+mod multipart;
 mod params;
 mod pretty;
 mod query;
@@ -31,7 +34,23 @@ pub fn routes(engine: &Engine) -> Routes {
     for path in ["/api/v1/write", "/api/v1/push"] {
         writing = writing.route(Right::Send, path, post(push).with_state(state()));
     }
+    let administration = admin::PATHS
+        .into_iter()
+        .fold(Routes::new(), |routes, path| {
+            let methods = post(admin::disabled).put(admin::disabled);
+            routes.route(Right::Admin, path, methods)
+        });
     let reading = Routes::new()
+        .route(
+            Right::Read,
+            "/api/v1/features",
+            get(features::features).with_state(state()),
+        )
+        .route(
+            Right::Read,
+            "/api/v1/notifications",
+            get(targets::notifications),
+        )
         .route(
             Right::Read,
             "/api/v1/query",
@@ -124,7 +143,7 @@ pub fn routes(engine: &Engine) -> Routes {
             get(federate::federate).with_state(state()),
         )
         .layer(from_fn(compression));
-    writing.merge(reading)
+    writing.merge(administration).merge(reading)
 }
 
 #[cfg(test)]

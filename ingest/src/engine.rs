@@ -10,7 +10,7 @@ use ingest_core::{
 };
 use model::{Labels, Sample, SampleValue, TenantId, Timestamp};
 use parking_lot::Mutex;
-use promql::ParserOptions;
+use promql::{ParserOptions, ReadError};
 use runtime::log::{AppendError, Log, Receipt, SegmentNumber};
 use runtime::{BudgetSpent, Clock, MemoryBudget, Metrics, Reserved, Stop};
 use tokio::sync::Semaphore;
@@ -22,7 +22,7 @@ use crate::metrics::IngestMetrics;
 use crate::query_slots::{QuerySlot, QuerySlots, TooManyQueries};
 use crate::reader::StoreReader;
 use crate::settings::IngestSettings;
-use crate::start_error::StartError;
+use crate::start_error::{StartError, unopened};
 use crate::tenant_blocks::{blocks_folder, list_tenants};
 use crate::tenant_store::{StageError, TenantStore};
 use crate::tenants::{LATE_MAX, MakeError, TENANTS_MAX, TenantSlot, Tenants, new_memory};
@@ -620,6 +620,15 @@ impl Engine {
         opened.inspect_err(|problem| {
             error!(%tenant, error = %problem, cause = ?std::error::Error::source(problem), "a tenant cannot be opened; its queries fail");
         })
+    }
+
+    /// The same for whoever reads from it.
+    pub(crate) fn store_to_read(
+        &self,
+        tenant: &TenantId,
+    ) -> Result<Option<Arc<TenantStore>>, ReadError> {
+        self.store(tenant)
+            .map_err(|problem| ReadError::Storage(unopened(&problem)))
     }
 
     async fn open_for_write(&self, tenant: &TenantId) -> Result<Arc<TenantStore>, IngestError> {

@@ -8,6 +8,7 @@ use promql::{Answer, EvalError, Query, QueryLimits, ReadError, Selection, Series
 use tokio::time::Instant;
 
 use crate::engine::Engine;
+use crate::look::Look;
 use crate::query_slots::TooManyQueries;
 use crate::reader::StoreReader;
 
@@ -139,44 +140,69 @@ impl Engine {
         options: QueryOptions,
     ) -> Result<(Answer, QueryStats), QueryError> {
         let asked = Instant::now();
+        let (query, of_tenant) = (Arc::clone(query), tenant.clone());
+        self.in_turn(tenant, options.timeout, move |engine, is_cancelled| {
+            engine.metrics().queries.inc();
+            let start = Instant::now();
+            let reader = engine.reader(&of_tenant);
+            let reader = MeasuredReader::new(&reader, is_cancelled);
+            let answer = engine.evaluate(&reader, &query, times, options.lookback, is_cancelled)?;
+            let stats = QueryStats {
+                queued: start - asked,
+                reading: Duration::from_micros(reader.reading_micros.into_inner()),
+                evaluating: start.elapsed(),
+                samples: reader.samples.into_inner(),
+            };
+            Ok((answer, stats))
+        })
+        .await
+    }
+
+    /// Looks at a tenant's series for a list: in turn with queries, within their time and their memory.
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        tenant: &TenantId,
+        look: impl FnOnce(&Self, &Look<'_>) -> Result<T, EvalError> + Send + 'static,
+    ) -> Result<T, QueryError> {
+        self.in_turn(tenant, None, |engine, is_cancelled| {
+            let bounds = Look::new(engine.settings().query.bytes_max, is_cancelled);
+            look(engine, &bounds).inspect_err(|error| engine.metrics().count_stopped_query(error))
+        })
+        .await
+    }
+
+    /// Waits for a free thread and works there, until the time is over or the caller goes away.
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        tenant: &TenantId,
+        timeout: Option<Duration>,
+        work: impl FnOnce(&Self, &(dyn Fn() -> bool + Sync)) -> Result<T, EvalError> + Send + 'static,
+    ) -> Result<T, QueryError> {
         let most = self.settings().query.timeout;
-        let timeout = options.timeout.map_or(most, |timeout| timeout.min(most));
+        let timeout = timeout.map_or(most, |timeout| timeout.min(most));
         let mut phase = "query queue";
         // A timer of no length may still come later than a quick answer.
         if timeout.is_zero() {
             return Err(QueryError::TimedOut { phase });
         }
-        let work = async {
+        let working = async {
             let slot = self.query_slot(tenant).await?;
             phase = "expression evaluation";
-            self.metrics().queries.inc();
             let cancelled = Arc::new(AtomicBool::new(false));
             let _cancel = CancelOnDrop(Arc::clone(&cancelled));
-            let (engine, tenant, query) = (self.clone(), tenant.clone(), Arc::clone(query));
+            let engine = self.clone();
             let running = tokio::task::spawn_blocking(move || {
                 // Held until the run has really ended, so that cancelled ones count too.
                 let _slot = slot;
-                let is_cancelled = || cancelled.load(Ordering::Relaxed);
-                let start = Instant::now();
-                let reader = engine.reader(&tenant);
-                let reader = MeasuredReader::new(&reader, &is_cancelled);
-                let answer =
-                    engine.evaluate(&reader, &query, times, options.lookback, &is_cancelled)?;
-                let stats = QueryStats {
-                    queued: start - asked,
-                    reading: Duration::from_micros(reader.reading_micros.into_inner()),
-                    evaluating: start.elapsed(),
-                    samples: reader.samples.into_inner(),
-                };
-                Ok::<_, EvalError>((answer, stats))
+                work(&engine, &|| cancelled.load(Ordering::Relaxed))
             });
             match running.await {
-                Ok(answer) => Ok(answer?),
+                Ok(outcome) => Ok(outcome?),
                 Err(_) => Err(QueryError::Failed),
             }
         };
-        let answer = tokio::time::timeout(timeout, work).await;
-        answer.unwrap_or(Err(QueryError::TimedOut { phase }))
+        let outcome = tokio::time::timeout(timeout, working).await;
+        outcome.unwrap_or(Err(QueryError::TimedOut { phase }))
     }
 
     /// On the caller's own thread, for those who have a pool of their own.

@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use ingest_core::{BlockError, Head, Points, SelectError, SeriesView, TooManyPoints};
 use model::{Labels, Matcher, Sample, Timestamp};
-use promql::{ReadError, Selection, Series, SeriesReader};
+use promql::{EvalError, ReadError, Selection, Series, SeriesReader};
 use tracing::warn;
 
+use crate::look::Look;
 use crate::metrics::IngestMetrics;
-use crate::start_error::{StartError, chain};
+use crate::start_error::{StartError, unopened};
 use crate::tenant_blocks::DiskBlock;
 use crate::tenant_store::TenantStore;
 
@@ -37,10 +38,9 @@ impl StoreReader {
 
     /// What is stored cannot be opened, so that every look at it fails.
     pub(crate) fn of_unopened(problem: &StartError, metrics: IngestMetrics) -> Self {
-        let unopened = format!("tenant cannot be opened: {}", chain(problem));
         Self {
             store: None,
-            unopened: Some(unopened),
+            unopened: Some(unopened(problem)),
             metrics,
         }
     }
@@ -58,18 +58,30 @@ impl StoreReader {
         selectors: &[Vec<Matcher>],
         after: Timestamp,
         until: Timestamp,
-    ) -> Result<Vec<Labels>, ReadError> {
+        look: &Look<'_>,
+    ) -> Result<Vec<Labels>, EvalError> {
+        let mut sets: BTreeSet<Labels> = BTreeSet::new();
+        let mut add = |labels: Labels| {
+            look.go_on()?;
+            if !sets.contains(&labels) {
+                look.charge_labels(&labels)?;
+                sets.insert(labels);
+            }
+            Ok::<_, EvalError>(())
+        };
         // The head is looked at for one selector after the other, so that between two of them writers have their turn.
-        let mut found = Vec::new();
         if let Some(store) = self.store()? {
             for matchers in selectors {
-                found.extend(store.read(|head| head.label_sets(matchers, after, until)));
+                look.go_on()?;
+                let found = store.read(|head| head.label_sets(matchers, after, until));
+                found.into_iter().try_for_each(&mut add)?;
             }
         }
-        let mut sets: BTreeSet<Labels> = found.into_iter().collect();
-        self.look_at_blocks(after, until, |block| {
+        self.look_at_blocks(after, until, look, |block, wrong| {
             for matchers in selectors {
-                sets.extend(block.label_sets(matchers, after, until)?);
+                for labels in block.label_sets(matchers, after, until).map_err(wrong)? {
+                    add(labels.map_err(wrong)?)?;
+                }
             }
             Ok(())
         })?;
@@ -81,14 +93,16 @@ impl StoreReader {
         &self,
         after: Timestamp,
         until: Timestamp,
-    ) -> Result<Vec<String>, ReadError> {
-        let mut names: BTreeSet<String> = self
-            .head_in(after, until, Head::label_names)?
-            .into_iter()
-            .collect();
-        self.look_at_blocks(after, until, |block| {
-            names.extend(block.label_names());
-            Ok(())
+        look: &Look<'_>,
+    ) -> Result<Vec<String>, EvalError> {
+        let mut names = BTreeSet::new();
+        add_texts(
+            &mut names,
+            self.head_in(after, until, Head::label_names)?,
+            look,
+        )?;
+        self.look_at_blocks(after, until, look, |block, _| {
+            add_texts(&mut names, block.label_names(), look)
         })?;
         Ok(names.into_iter().collect())
     }
@@ -99,14 +113,13 @@ impl StoreReader {
         name: &str,
         after: Timestamp,
         until: Timestamp,
-    ) -> Result<Vec<String>, ReadError> {
-        let mut values: BTreeSet<String> = self
-            .head_in(after, until, |head| head.label_values(name))?
-            .into_iter()
-            .collect();
-        self.look_at_blocks(after, until, |block| {
-            values.extend(block.label_values(name)?);
-            Ok(())
+        look: &Look<'_>,
+    ) -> Result<Vec<String>, EvalError> {
+        let mut values = BTreeSet::new();
+        let in_head = self.head_in(after, until, |head| head.label_values(name))?;
+        add_texts(&mut values, in_head, look)?;
+        self.look_at_blocks(after, until, look, |block, wrong| {
+            add_texts(&mut values, block.label_values(name).map_err(wrong)?, look)
         })?;
         Ok(values.into_iter().collect())
     }
@@ -130,22 +143,42 @@ impl StoreReader {
         }))
     }
 
+    /// Every block of the window, with what makes an error of one of its own.
     fn look_at_blocks(
         &self,
         after: Timestamp,
         until: Timestamp,
-        mut look: impl FnMut(&ingest_core::Block) -> Result<(), BlockError>,
-    ) -> Result<(), ReadError> {
+        look: &Look<'_>,
+        mut at: impl FnMut(
+            &ingest_core::Block,
+            &dyn Fn(BlockError) -> EvalError,
+        ) -> Result<(), EvalError>,
+    ) -> Result<(), EvalError> {
         let Some(store) = self.store()? else {
             return Ok(());
         };
         for block in store.blocks().overlapping(after, until) {
+            look.go_on()?;
             let opened = open(&block)?;
-            let looked = look(&opened);
-            looked.map_err(|error| block_error(&block, &error))?;
+            at(&opened, &|error| block_error(&block, &error).into())?;
         }
         Ok(())
     }
+}
+
+fn add_texts(
+    all: &mut BTreeSet<String>,
+    more: Vec<String>,
+    look: &Look<'_>,
+) -> Result<(), EvalError> {
+    for text in more {
+        look.go_on()?;
+        if !all.contains(&text) {
+            look.charge(size_of::<String>() + text.len())?;
+            all.insert(text);
+        }
+    }
+    Ok(())
 }
 
 fn block_error(block: &DiskBlock, error: &BlockError) -> ReadError {
@@ -323,17 +356,24 @@ fn extend<T>(known: &mut Vec<T>, more: Vec<T>, time: impl Fn(&T) -> Timestamp) {
 pub(crate) fn newest_samples(
     reader: &StoreReader,
     matchers: &[Matcher],
-    after: Timestamp,
-    until: Timestamp,
+    (after, until): (Timestamp, Timestamp),
     samples_max: usize,
-) -> Result<Vec<(Labels, Sample)>, ReadError> {
+    look: &Look<'_>,
+) -> Result<Vec<(Labels, Sample)>, EvalError> {
     let selection = Selection {
         matchers,
         after,
         until,
         newest_only: true,
     };
-    let series = reader.select(&selection, samples_max)?.into_iter();
+    look.go_on()?;
+    let series = reader.select_unless(&selection, samples_max, look.is_cancelled());
+    let series = series.map_err(|error| match error {
+        ReadError::Cancelled => EvalError::Cancelled,
+        ReadError::TooManySamples => EvalError::TooManySamples,
+        error @ ReadError::Storage(_) => EvalError::Read(error),
+    })?;
+    let series = series.into_iter();
     Ok(series
         .filter_map(|series| {
             let newest = *series.samples.last()?;

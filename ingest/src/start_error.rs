@@ -19,6 +19,11 @@ pub enum StartError {
     Snapshot(#[from] RecordsFileError),
 }
 
+/// What whoever asks for the tenant is told.
+pub(crate) fn unopened(problem: &StartError) -> String {
+    format!("tenant cannot be opened: {}", chain(problem))
+}
+
 /// An error and its causes in one line.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

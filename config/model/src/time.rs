@@ -29,6 +29,8 @@ impl Timestamp {
     /// `0000-01-01T00:00:00Z` and `9999-12-31T23:59:59.999Z`: what RFC 3339 can write.
     const WRITABLE_MIN: Self = Self(-62_167_219_200_000);
     const WRITABLE_MAX: Self = Self(253_402_300_799_999);
+    /// Whole seconds of which the milliseconds fit, with a fraction.
+    const SECS_MAX: f64 = 9_223_372_036_854_774.0;
 
     #[must_use]
     #[inline]
@@ -41,11 +43,16 @@ impl Timestamp {
         Self(secs.saturating_mul(1000))
     }
 
-    /// Nearest millisecond; `None` for NaN, infinities and what does not fit.
+    /// Nearest millisecond, the fraction rounded by itself as Prometheus does it; `None` for NaN, infinities and what does
+    /// not fit.
     #[must_use]
     pub fn from_secs_f64(secs: f64) -> Option<Self> {
-        let millis = (secs * 1000.0).round();
-        (millis.is_finite() && millis.abs() < 9.2e18).then_some(Self(millis as i64))
+        let whole = secs.trunc();
+        if whole.is_nan() || whole.abs() > Self::SECS_MAX {
+            return None;
+        }
+        let millis = (secs.fract() * 1000.0).round() as i64;
+        Some(Self(whole as i64 * 1000 + millis))
     }
 
     #[must_use]
@@ -309,7 +316,26 @@ mod tests {
             Timestamp::from_secs_f64(1.0006),
             Some(Timestamp::from_millis(1001))
         );
-        assert_eq!(Timestamp::from_secs_f64(f64::NAN), None);
-        assert_eq!(Timestamp::from_secs_f64(1e300), None);
+        assert_eq!(
+            Timestamp::from_secs_f64(1.0005),
+            Some(Timestamp::from_millis(1000)),
+            "no double is halfway, and this one is below"
+        );
+        for fits in [9_223_372_036_854_774.0, -9_223_372_036_854_774.0] {
+            let millis = fits as i64 * 1000;
+            assert_eq!(
+                Timestamp::from_secs_f64(fits),
+                Some(Timestamp::from_millis(millis))
+            );
+        }
+        for wrong in [
+            f64::NAN,
+            f64::INFINITY,
+            9_223_372_036_854_776.0,
+            1e300,
+            -1e300,
+        ] {
+            assert_eq!(Timestamp::from_secs_f64(wrong), None);
+        }
     }
 }

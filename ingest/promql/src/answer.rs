@@ -46,7 +46,7 @@ pub enum EvalError {
     #[error("{0}")]
     NotRangeable(String),
     #[error("expanding series: {0}")]
-    Read(ReadError),
+    Read(#[from] ReadError),
     #[error("query processing would load too many samples into memory in query execution")]
     TooManySamples,
     #[error("query processing would load too many series into memory in query execution")]

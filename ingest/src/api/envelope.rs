@@ -3,9 +3,12 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use promql::{EvalError, ReadError};
+
 use crate::api::json::{push_text, texts};
+use crate::query::QueryError;
 use crate::query_slots::TooManyQueries;
-use crate::start_error::{StartError, chain};
+use crate::start_error::{StartError, unopened};
 
 /// Prometheus shows that many warnings and that many infos.
 const ANNOTATIONS_MAX: usize = 10;
@@ -64,6 +67,11 @@ impl ApiError {
         Self::of("timeout", 503, message)
     }
 
+    /// What is switched off; the status is Prometheus'.
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
+        Self::of("unavailable", 500, message)
+    }
+
     fn of(kind: &'static str, status: u16, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -81,9 +89,34 @@ impl ApiError {
     }
 }
 
+impl From<QueryError> for ApiError {
+    fn from(error: QueryError) -> Self {
+        let message = error.to_string();
+        match error {
+            QueryError::Evaluation(
+                EvalError::Cancelled | EvalError::Read(ReadError::Cancelled),
+            ) => Self::canceled(message),
+            QueryError::Evaluation(EvalError::NotRangeable(detail)) => {
+                Self::parameter("query", detail)
+            }
+            QueryError::Evaluation(EvalError::Read(ReadError::Storage(_))) | QueryError::Failed => {
+                Self::internal(message)
+            }
+            QueryError::Evaluation(
+                EvalError::Execution(_)
+                | EvalError::Read(ReadError::TooManySamples)
+                | EvalError::TooManyBytes
+                | EvalError::TooManySamples
+                | EvalError::TooManySeries,
+            ) => Self::execution(message),
+            QueryError::TimedOut { .. } | QueryError::TooMany(_) => Self::timeout(message),
+        }
+    }
+}
+
 impl From<StartError> for ApiError {
-    fn from(unopened: StartError) -> Self {
-        Self::internal(format!("tenant cannot be opened: {}", chain(&unopened)))
+    fn from(problem: StartError) -> Self {
+        Self::internal(unopened(&problem))
     }
 }
 

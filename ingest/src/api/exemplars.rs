@@ -4,13 +4,14 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use ingest_core::Exemplar;
 use model::{Labels, Matcher, Timestamp, go_number};
-use promql::Query;
+use promql::{EvalError, Query};
 use runtime::Tenant;
 
 use crate::api::envelope::{ApiError, Success, respond};
-use crate::api::json::{push_labels, push_list, push_time};
+use crate::api::json::{push_labels, push_list, push_time, push_within};
 use crate::api::params::Params;
 use crate::engine::Engine;
+use crate::look::Look;
 
 pub(crate) async fn query_exemplars(
     State(engine): State<Engine>,
@@ -36,19 +37,15 @@ pub(crate) async fn query_exemplars(
             .into_iter()
             .map(|selector| selector.matchers.clone())
             .collect();
-        let slot = engine.query_slot(&tenant).await?;
-        let json = tokio::task::spawn_blocking(move || {
-            let _slot = slot;
+        let of_tenant = tenant.clone();
+        let looked = engine.look(&tenant, move |engine, look| {
             let selectors: Vec<&[Matcher]> = selectors.iter().map(Vec::as_slice).collect();
-            let store = engine.store(&tenant)?;
+            let store = engine.store_to_read(&of_tenant)?;
             let found = store
                 .map(|store| store.look(|memory| memory.exemplars.select(&selectors, start, end)));
-            Ok::<_, ApiError>(found_json(&found.unwrap_or_default()))
+            found_json(&found.unwrap_or_default(), look)
         });
-        let json = json
-            .await
-            .map_err(|_| ApiError::internal("request failed unexpectedly"))??;
-        Ok(Some(Success::new(json)))
+        Ok(Some(Success::new(looked.await?)))
     };
     match answer.await {
         // A query that reads no series has nothing to be answered.
@@ -58,9 +55,9 @@ pub(crate) async fn query_exemplars(
     }
 }
 
-fn found_json(found: &[(Labels, Vec<Exemplar>)]) -> String {
+fn found_json(found: &[(Labels, Vec<Exemplar>)], look: &Look<'_>) -> Result<String, EvalError> {
     let mut json = "[".to_owned();
-    push_list(&mut json, found, |json, (series, exemplars)| {
+    push_within(&mut json, found, look, |json, (series, exemplars)| {
         json.push_str("{\"seriesLabels\":");
         push_labels(json, series);
         json.push_str(",\"exemplars\":[");
@@ -73,7 +70,7 @@ fn found_json(found: &[(Labels, Vec<Exemplar>)]) -> String {
             json.push('}');
         });
         json.push_str("]}");
-    });
+    })?;
     json.push(']');
-    json
+    Ok(json)
 }

@@ -1,5 +1,6 @@
 //! `/federate`: the newest samples as text, for a Prometheus that scrapes us.
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Write;
 
 use axum::extract::{Request, State};
@@ -9,12 +10,13 @@ use model::{
     Labels, METRIC_NAME, Sample, go_number, is_classic_label_name, is_classic_metric_name,
     is_stale_nan,
 };
-use promql::{EvalError, ReadError};
+use promql::EvalError;
 use runtime::Tenant;
 
 use crate::api::envelope::ApiError;
 use crate::api::params::Params;
 use crate::engine::Engine;
+use crate::look::Look;
 use crate::reader::newest_samples;
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8; escaping=allow-utf-8";
@@ -30,19 +32,29 @@ pub(crate) async fn federate(
         let after = until - engine.settings().query.lookback;
         let external = engine.settings().external_labels.clone();
         let samples_max = engine.settings().query.samples_max;
-        let slot = engine.query_slot(&tenant).await?;
-        let text = tokio::task::spawn_blocking(move || {
-            let _slot = slot;
-            let reader = engine.reader(&tenant);
+        let of_tenant = tenant.clone();
+        let looked = engine.look(&tenant, move |engine, look| {
+            let reader = engine.reader(&of_tenant);
             let mut newest = BTreeMap::new();
             for matchers in &selectors {
-                let found = newest_samples(&reader, matchers, after, until, samples_max);
-                newest.extend(found.map_err(error_of)?);
+                let window = (after, until);
+                for (labels, sample) in
+                    newest_samples(&reader, matchers, window, samples_max, look)?
+                {
+                    match newest.entry(labels) {
+                        Entry::Vacant(place) => {
+                            look.charge_labels(place.key())?;
+                            place.insert(sample);
+                        }
+                        Entry::Occupied(mut place) => {
+                            place.insert(sample);
+                        }
+                    }
+                }
             }
-            Ok::<_, ApiError>(exposition(newest, &external))
+            exposition(newest, &external, look)
         });
-        text.await
-            .map_err(|_| ApiError::internal("request failed unexpectedly"))?
+        looked.await.map_err(ApiError::from)
     };
     match text.await {
         Ok(text) => ([(CONTENT_TYPE, TEXT)], text).into_response(),
@@ -50,18 +62,13 @@ pub(crate) async fn federate(
     }
 }
 
-/// As the query API says it.
-fn error_of(error: ReadError) -> ApiError {
-    match error {
-        ReadError::TooManySamples => ApiError::execution(EvalError::TooManySamples.to_string()),
-        error @ ReadError::Cancelled => ApiError::canceled(error.to_string()),
-        ReadError::Storage(reason) => ApiError::internal(reason),
-    }
-}
-
 /// One family for each metric name. Series that have ended are left out; external labels, and an empty `instance`,
 /// are added where a series does not have them, so that a scrape with `honor_labels` keeps the series as they are.
-fn exposition(newest: BTreeMap<Labels, Sample>, external: &Labels) -> String {
+fn exposition(
+    newest: BTreeMap<Labels, Sample>,
+    external: &Labels,
+    look: &Look<'_>,
+) -> Result<String, EvalError> {
     let mut families: BTreeMap<String, Vec<(Labels, Sample)>> = BTreeMap::new();
     for (labels, sample) in newest {
         if !is_stale_nan(sample.value) {
@@ -101,10 +108,13 @@ fn exposition(newest: BTreeMap<Labels, Sample>, external: &Labels) -> String {
             let before = if is_classic { name.as_str() } else { "" };
             let value = go_number::format_g(sample.value);
             let millis = sample.timestamp.as_millis();
+            let length = text.len();
             let _ = writeln!(text, "{before}{{{}}} {value} {millis}", pairs.join(","));
+            look.go_on()?;
+            look.charge(text.len() - length)?;
         }
     }
-    text
+    Ok(text)
 }
 
 /// In quotes, with backslashes, quotes and newlines escaped.
@@ -123,6 +133,7 @@ mod tests {
     use model::{Labels, Sample, Timestamp, stale_nan};
 
     use super::exposition;
+    use crate::look::Look;
 
     #[test]
     fn the_text_is_that_of_prometheus() {
@@ -150,7 +161,7 @@ mod tests {
         ]);
         let external = Labels::from_pairs([("cluster", "eu"), ("job", "never")]);
         assert_eq!(
-            exposition(newest, &external),
+            exposition(newest, &external, &Look::new(usize::MAX, &|| false)).unwrap(),
             concat!(
                 "# TYPE \"http.status\" untyped\n",
                 "{\"http.status\",\"le.x\"=\"1\",cluster=\"eu\",instance=\"\",job=\"never\"} +Inf 1234\n",

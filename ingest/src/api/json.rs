@@ -1,5 +1,8 @@
 //! JSON as Prometheus writes it, into one growing text: results have many small values and no structure to build.
 use model::{Labels, Sample, Timestamp, go_json, go_number};
+use promql::EvalError;
+
+use crate::look::Look;
 
 /// A string as Go writes it, with `<`, `>` and `&` escaped.
 pub(crate) fn push_text(json: &mut String, text: &str) {
@@ -37,6 +40,25 @@ pub(crate) fn push_list<T>(
         }
         push(json, item);
     }
+}
+
+/// As [`push_list`], within what a look may take.
+pub(crate) fn push_within<T>(
+    json: &mut String,
+    items: impl IntoIterator<Item = T>,
+    look: &Look<'_>,
+    mut push: impl FnMut(&mut String, T),
+) -> Result<(), EvalError> {
+    for (index, item) in items.into_iter().enumerate() {
+        look.go_on()?;
+        let before = json.len();
+        if index > 0 {
+            json.push(',');
+        }
+        push(json, item);
+        look.charge(json.len() - before)?;
+    }
+    Ok(())
 }
 
 pub(crate) fn texts<'t>(items: impl IntoIterator<Item = &'t str>) -> String {

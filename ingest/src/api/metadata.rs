@@ -1,13 +1,15 @@
 //! `/api/v1/metadata`: what senders said about metrics.
 use axum::extract::{Request, State};
 use axum::response::Response;
-use ingest_core::MetadataTable;
+use ingest_core::Metadata;
+use promql::EvalError;
 use runtime::Tenant;
 
 use crate::api::envelope::{ApiError, Success, respond};
-use crate::api::json::{push_list, push_text};
+use crate::api::json::{push_list, push_text, push_within};
 use crate::api::params::Params;
 use crate::engine::Engine;
+use crate::look::Look;
 
 pub(crate) async fn metadata(
     State(engine): State<Engine>,
@@ -21,23 +23,19 @@ pub(crate) async fn metadata(
         let entries_max = count(&params, "limit_per_metric")?.filter(|count| *count > 0);
         let metric = params.value("metric").to_owned();
         let metric = (!metric.is_empty()).then_some(metric);
-        let slot = engine.query_slot(&tenant).await?;
-        let json = tokio::task::spawn_blocking(move || {
-            let _slot = slot;
-            let most = |count: Option<usize>| count.unwrap_or(usize::MAX);
-            let (metrics_max, entries_max) = (most(metrics_max), most(entries_max));
-            let Some(store) = engine.store(&tenant)? else {
+        let most = |count: Option<usize>| count.unwrap_or(usize::MAX);
+        let (metrics_max, entries_max) = (most(metrics_max), most(entries_max));
+        let of_tenant = tenant.clone();
+        let looked = engine.look(&tenant, move |engine, look| {
+            let Some(store) = engine.store_to_read(&of_tenant)? else {
                 return Ok("{}".to_owned());
             };
-            Ok::<_, ApiError>(store.look(|memory| {
-                let table = &memory.metadata;
-                table_json(table, metric.as_deref(), metrics_max, entries_max)
-            }))
+            store.look(|memory| {
+                let found = (memory.metadata).list(metric.as_deref(), metrics_max, entries_max);
+                metadata_json(found, look)
+            })
         });
-        let json = json
-            .await
-            .map_err(|_| ApiError::internal("request failed unexpectedly"))??;
-        Ok(Success::new(json))
+        Ok(Success::new(looked.await?))
     };
     respond(answer.await)
 }
@@ -52,15 +50,9 @@ fn count(params: &Params, name: &str) -> Result<Option<usize>, ApiError> {
     }
 }
 
-fn table_json(
-    table: &MetadataTable,
-    metric: Option<&str>,
-    metrics_max: usize,
-    entries_max: usize,
-) -> String {
+fn metadata_json(found: Vec<(&str, &[Metadata])>, look: &Look<'_>) -> Result<String, EvalError> {
     let mut json = "{".to_owned();
-    let all = table.list(metric, metrics_max, entries_max);
-    push_list(&mut json, all, |json, (name, entries)| {
+    push_within(&mut json, found, look, |json, (name, entries)| {
         push_text(json, name);
         json.push_str(":[");
         push_list(json, entries, |json, entry| {
@@ -71,7 +63,7 @@ fn table_json(
             json.push('}');
         });
         json.push(']');
-    });
+    })?;
     json.push('}');
-    json
+    Ok(json)
 }

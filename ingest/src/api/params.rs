@@ -1,7 +1,8 @@
-//! The parameters of a request: of its address and, of a form, of its body, which comes first as in Go.
+//! The parameters of a request: of its address and, of a form, of its body. As in Go the body comes first, but where it is
+//! in many parts.
 use std::time::Duration;
 
-use axum::body::to_bytes;
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
 use axum::http::Method;
 use axum::http::header::CONTENT_TYPE;
@@ -9,12 +10,14 @@ use model::{Matcher, Timestamp, duration, go_quote};
 use promql::{Expr, ParserOptions};
 
 use crate::api::envelope::ApiError;
+use crate::api::multipart::{boundary, fields};
 
 /// Go's bound for a form.
 const FORM_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Each of them may look at every series. A federation that names its metrics one by one has some hundred.
 const SELECTORS_MAX: usize = 1000;
 const FORM: &str = "application/x-www-form-urlencoded";
+const MULTIPART: &str = "multipart/form-data";
 
 #[derive(Debug, Default)]
 pub(crate) struct Params {
@@ -24,21 +27,27 @@ pub(crate) struct Params {
 impl Params {
     pub(crate) async fn read(request: Request) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        let mut pairs = Vec::new();
-        let is_form = parts
-            .headers
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.split(';').next())
-            .is_some_and(|media| media.trim().eq_ignore_ascii_case(FORM));
-        if parts.method == Method::POST && is_form {
-            let body = to_bytes(body, FORM_BYTES_MAX)
-                .await
-                .map_err(|_| ApiError::bad_data("error parsing form values: form is too large"))?;
-            pairs.extend(form_urlencoded::parse(&body).into_owned());
-        }
         let query = parts.uri.query().unwrap_or_default();
-        pairs.extend(form_urlencoded::parse(query.as_bytes()).into_owned());
+        let in_address = form_urlencoded::parse(query.as_bytes()).into_owned();
+        let content_type = parts.headers.get(CONTENT_TYPE);
+        let content_type = content_type.and_then(|value| value.to_str().ok());
+        let content_type = content_type.unwrap_or_default();
+        let media = content_type.split(';').next().unwrap_or_default().trim();
+        let mut pairs = Vec::new();
+        if parts.method != Method::POST {
+            pairs.extend(in_address);
+        } else if media.eq_ignore_ascii_case(MULTIPART) {
+            let body = form_body(body).await?;
+            let fields = boundary(content_type).and_then(|boundary| fields(&body, &boundary));
+            let fields = fields.map_err(wrong_form)?;
+            pairs.extend(in_address.chain(fields));
+        } else {
+            if media.eq_ignore_ascii_case(FORM) {
+                let body = form_body(body).await?;
+                pairs.extend(form_urlencoded::parse(&body).into_owned());
+            }
+            pairs.extend(in_address);
+        }
         Ok(Self { pairs })
     }
 
@@ -124,6 +133,15 @@ impl Params {
     }
 }
 
+async fn form_body(body: Body) -> Result<Bytes, ApiError> {
+    let read = to_bytes(body, FORM_BYTES_MAX).await;
+    read.map_err(|_| wrong_form("form is too large"))
+}
+
+fn wrong_form(problem: impl std::fmt::Display) -> ApiError {
+    ApiError::bad_data(format!("error parsing form values: {problem}"))
+}
+
 fn parse_selector(text: &str) -> Result<Vec<Matcher>, String> {
     // The parser itself refuses `{}`, and says it in words that fit a query; here they speak of `match[]`.
     let expr = match promql::parse(text, &ParserOptions::default()) {
@@ -162,7 +180,10 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
         )
     };
     if let Ok(seconds) = text.parse::<f64>() {
-        return Timestamp::from_secs_f64(seconds).ok_or_else(wrong);
+        // Prometheus reckons in nanoseconds and tells of some other time where they do not fit.
+        return Timestamp::from_secs_f64(seconds)
+            .filter(|at| (TIME_MIN_MILLIS..=TIME_MAX_MILLIS).contains(&at.as_millis()))
+            .ok_or_else(wrong);
     }
     match text {
         TIME_MIN => Ok(Timestamp::from_millis(TIME_MIN_MILLIS)),
@@ -208,7 +229,16 @@ mod tests {
             ("1", Some(1000)),
             ("1.0006", Some(1001)),
             ("-1.5", Some(-1500)),
+            ("1.0005", Some(1000)),
             ("1e3", Some(1_000_000)),
+            ("253402300800", Some(253_402_300_800_000)),
+            ("-1e15", Some(-1_000_000_000_000_000_000)),
+            // The first and the last time of Go as clients spell them in seconds.
+            ("-9223309901257974", Some(-9_223_309_901_257_974_000)),
+            ("9223309901257974", Some(9_223_309_901_257_974_000)),
+            ("9223309901257976", None),
+            ("1e300", None),
+            ("-Inf", None),
             ("2015-06-03T13:21:58.555Z", Some(1_433_337_718_555)),
             (
                 "-292273086-05-16T16:47:06Z",

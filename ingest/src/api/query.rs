@@ -5,10 +5,7 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use model::{Labels, Sample, go_json, go_number};
-use promql::{
-    Answer, EvalError, ParserOptions, Query, QueryValue, ReadError, SampleValue, Series,
-    VectorSample,
-};
+use promql::{Answer, ParserOptions, Query, QueryValue, SampleValue, Series, VectorSample};
 use runtime::Tenant;
 
 use crate::api::ast_json::tree;
@@ -18,7 +15,7 @@ use crate::api::json::{push_labels, push_list, push_point, push_sample, push_tex
 use crate::api::params::Params;
 use crate::api::pretty::pretty;
 use crate::engine::Engine;
-use crate::query::{QueryError, QueryOptions, QueryStats, QueryTimes};
+use crate::query::{QueryOptions, QueryStats, QueryTimes};
 
 /// Prometheus' bound: a week at a resolution of a minute, a year at an hour.
 const POINTS_MAX: i64 = 11_000;
@@ -37,7 +34,7 @@ pub(crate) async fn instant(
         let query = compile(&params, &engine.language())?;
         let times = QueryTimes::Instant(at);
         let answer = engine.run_measured(&tenant, &query, times, options).await;
-        let (answer, stats) = answer.map_err(error_of)?;
+        let (answer, stats) = answer?;
         Ok(success(answer, limit, wants_stats.then_some(&stats)))
     };
     respond(answer.await)
@@ -56,7 +53,7 @@ pub(crate) async fn range(
         let options = options(&params)?;
         let query = compile(&params, &engine.language())?;
         let answer = engine.run_measured(&tenant, &query, times, options).await;
-        let (answer, stats) = answer.map_err(error_of)?;
+        let (answer, stats) = answer?;
         Ok(success(answer, limit, wants_stats.then_some(&stats)))
     };
     respond(answer.await)
@@ -123,29 +120,6 @@ fn range_times(params: &Params) -> Result<QueryTimes, ApiError> {
         end,
         step: Duration::from_millis(step.unsigned_abs()),
     })
-}
-
-fn error_of(error: QueryError) -> ApiError {
-    let message = error.to_string();
-    match error {
-        QueryError::Evaluation(EvalError::Cancelled | EvalError::Read(ReadError::Cancelled)) => {
-            ApiError::canceled(message)
-        }
-        QueryError::Evaluation(EvalError::NotRangeable(detail)) => {
-            ApiError::parameter("query", detail)
-        }
-        QueryError::Evaluation(EvalError::Read(ReadError::Storage(_))) | QueryError::Failed => {
-            ApiError::internal(message)
-        }
-        QueryError::Evaluation(
-            EvalError::Execution(_)
-            | EvalError::Read(ReadError::TooManySamples)
-            | EvalError::TooManyBytes
-            | EvalError::TooManySamples
-            | EvalError::TooManySeries,
-        ) => ApiError::execution(message),
-        QueryError::TimedOut { .. } | QueryError::TooMany(_) => ApiError::timeout(message),
-    }
 }
 
 fn success(answer: Answer, limit: Option<usize>, stats: Option<&QueryStats>) -> Success {

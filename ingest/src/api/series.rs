@@ -3,15 +3,17 @@ use std::collections::BTreeSet;
 
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use model::{Labels, TenantId, Timestamp, go_quote};
-use promql::ReadError;
+use model::{TenantId, Timestamp, go_quote};
+use promql::{EvalError, ReadError};
 use runtime::Tenant;
 
 use crate::api::envelope::{ApiError, Success, TRUNCATED, respond};
-use crate::api::json::{push_labels, push_list, texts};
+use crate::api::json::{push_labels, push_text, push_within};
 use crate::api::label_name::unescape;
 use crate::api::params::Params;
 use crate::engine::Engine;
+use crate::look::Look;
+use crate::query::QueryError;
 use crate::reader::StoreReader;
 
 pub(crate) async fn series(
@@ -27,20 +29,11 @@ pub(crate) async fn series(
         let selectors = params.named_selectors()?;
         let (after, until) = window(&params)?;
         let limit = params.limit()?;
-        let found = look(&engine, &tenant, move |reader| {
-            reader.label_sets(&selectors, after, until)
+        look(&engine, &tenant, move |reader, look| {
+            let found = reader.label_sets(&selectors, after, until, look)?;
+            listed(&found, limit, look, push_labels)
         })
-        .await?;
-        Ok(listed(
-            found.iter().collect(),
-            limit,
-            |shown: &[&Labels]| {
-                let mut json = "[".to_owned();
-                push_list(&mut json, shown, |json, labels| push_labels(json, labels));
-                json.push(']');
-                json
-            },
-        ))
+        .await
     };
     respond(answer.await)
 }
@@ -55,16 +48,16 @@ pub(crate) async fn labels(
         let selectors = params.selectors()?;
         let (after, until) = window(&params)?;
         let limit = params.limit()?;
-        let names = look(&engine, &tenant, move |reader| {
+        look(&engine, &tenant, move |reader, look| {
             if selectors.is_empty() {
-                return reader.label_names(after, until);
+                let names = reader.label_names(after, until, look)?;
+                return listed(&names, limit, look, |json, name| push_text(json, name));
             }
-            let sets = reader.label_sets(&selectors, after, until)?;
+            let sets = reader.label_sets(&selectors, after, until, look)?;
             let names: BTreeSet<&str> = sets.iter().flatten().map(|(name, _)| name).collect();
-            Ok(names.into_iter().map(str::to_owned).collect())
+            listed(names, limit, look, push_text)
         })
-        .await?;
-        Ok(listed_texts(&names, limit))
+        .await
     };
     respond(answer.await)
 }
@@ -83,16 +76,16 @@ pub(crate) async fn label_values(
         let selectors = params.selectors()?;
         let (after, until) = window(&params)?;
         let limit = params.limit()?;
-        let values = look(&engine, &tenant, move |reader| {
+        look(&engine, &tenant, move |reader, look| {
             if selectors.is_empty() {
-                return reader.label_values(&name, after, until);
+                let values = reader.label_values(&name, after, until, look)?;
+                return listed(&values, limit, look, |json, value| push_text(json, value));
             }
-            let sets = reader.label_sets(&selectors, after, until)?;
+            let sets = reader.label_sets(&selectors, after, until, look)?;
             let values: BTreeSet<&str> = sets.iter().filter_map(|set| set.get(&name)).collect();
-            Ok(values.into_iter().map(str::to_owned).collect())
+            listed(values, limit, look, push_text)
         })
-        .await?;
-        Ok(listed_texts(&values, limit))
+        .await
     };
     respond(answer.await)
 }
@@ -108,32 +101,42 @@ fn window(params: &Params) -> Result<Window, ApiError> {
 }
 
 /// Looks at a tenant's head and blocks on a thread that may take its time.
-async fn look<T: Send + 'static>(
+async fn look(
     engine: &Engine,
     tenant: &TenantId,
-    look: impl FnOnce(&StoreReader) -> Result<T, ReadError> + Send + 'static,
-) -> Result<T, ApiError> {
-    let slot = engine.query_slot(tenant).await?;
-    let (engine, tenant) = (engine.clone(), tenant.clone());
-    tokio::task::spawn_blocking(move || {
-        let _slot = slot;
-        look(&engine.reader(&tenant))
+    look: impl FnOnce(&StoreReader, &Look<'_>) -> Result<Success, EvalError> + Send + 'static,
+) -> Result<Success, ApiError> {
+    let of_tenant = tenant.clone();
+    let looked = engine.look(tenant, move |engine, bounds| {
+        look(&engine.reader(&of_tenant), bounds)
+    });
+    looked.await.map_err(|error| match error {
+        // As Prometheus has it, where only queries make it an internal one.
+        QueryError::Evaluation(EvalError::Read(ReadError::Storage(reason))) => {
+            ApiError::execution(reason)
+        }
+        error => error.into(),
     })
-    .await
-    .map_err(|_| ApiError::internal("request failed unexpectedly"))?
-    .map_err(|error| ApiError::execution(error.to_string()))
 }
 
-fn listed_texts(items: &[String], limit: Option<usize>) -> Success {
-    let items = items.iter().map(String::as_str).collect();
-    listed(items, limit, |shown: &[&str]| texts(shown.iter().copied()))
-}
-
-fn listed<T>(items: Vec<T>, limit: Option<usize>, json: impl FnOnce(&[T]) -> String) -> Success {
-    let shown = limit.map_or(items.len(), |limit| limit.min(items.len()));
-    let mut success = Success::new(json(&items[..shown]));
-    if shown < items.len() {
+/// As many of the items as are wanted.
+fn listed<I: IntoIterator<IntoIter: ExactSizeIterator>>(
+    items: I,
+    limit: Option<usize>,
+    look: &Look<'_>,
+    mut push: impl FnMut(&mut String, I::Item),
+) -> Result<Success, EvalError> {
+    let items = items.into_iter();
+    let all = items.len();
+    let shown = limit.map_or(all, |limit| limit.min(all));
+    let mut json = "[".to_owned();
+    push_within(&mut json, items.take(shown), look, |json, item| {
+        push(json, item)
+    })?;
+    json.push(']');
+    let mut success = Success::new(json);
+    if shown < all {
         success.warnings.push(TRUNCATED.to_owned());
     }
-    success
+    Ok(success)
 }

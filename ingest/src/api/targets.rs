@@ -1,4 +1,4 @@
-//! What is scraped: nothing is, and whoever asks is told so in Prometheus' form.
+//! What is scraped, and what the server has to tell on its pages: nothing, and whoever asks is told so in Prometheus' form.
 use axum::response::Response;
 
 use crate::api::envelope::{Success, respond};
@@ -14,4 +14,9 @@ pub(crate) async fn metadata() -> Response {
 
 pub(crate) async fn pools() -> Response {
     respond(Ok(Success::new(r#"{"scrapePools":[]}"#.to_owned())))
+}
+
+/// News for whoever has the pages open. What goes wrong here is in the log and in the metrics.
+pub(crate) async fn notifications() -> Response {
+    respond(Ok(Success::new("[]".to_owned())))
 }

@@ -1,5 +1,6 @@
 //! The API as a client sees it: the router over an engine in a folder of its own, with a clock that stands still.
 mod endpoints;
+mod lists;
 mod senders;
 
 use std::path::Path;
@@ -22,7 +23,9 @@ use tower::ServiceExt;
 use crate::api::routes;
 use crate::engine::Engine;
 use crate::engine::REQUEST_BYTES_MAX;
+use crate::look::Look;
 use crate::query::QueryTimes;
+use crate::reader::newest_samples;
 use crate::settings::{Build, IngestSettings, QuerySettings};
 
 const NOW: Timestamp = Timestamp::from_secs(1_000_000);
@@ -437,14 +440,9 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
             let matchers = [model::Matcher::equal("job", "")];
             let named = [model::Matcher::equal("job", "a")];
             let newest = |matchers: &[model::Matcher]| {
-                crate::reader::newest_samples(
-                    &reader,
-                    matchers,
-                    Timestamp::MIN,
-                    Timestamp::MAX,
-                    100,
-                )
-                .unwrap()
+                let window = (Timestamp::MIN, Timestamp::MAX);
+                let look = Look::new(usize::MAX, &|| false);
+                newest_samples(&reader, matchers, window, 100, &look).unwrap()
             };
             let both = newest(&matchers).into_iter().chain(newest(&named));
             both.map(|(labels, sample)| {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use model::{Labels, Matcher, Sample, Timestamp};
 use promql::{ReadError, Selection, SeriesReader};
+use watchbell_ingest::Look;
 
 use crate::site::{HOUR, Keeping, Site, Table, assert_same, sample, series, tenant};
 
@@ -42,15 +43,18 @@ async fn two_days_go_into_blocks_and_nothing_is_lost_or_doubled() {
 
     let reader = site.engine.reader(&tenant());
     let (after, until) = (Timestamp::MIN, Timestamp::MAX);
+    let look = Look::new(usize::MAX, &|| false);
     assert_eq!(
-        reader.label_names(after, until).unwrap(),
+        reader.label_names(after, until, &look).unwrap(),
         ["__name__", "instance", "job"]
     );
-    assert_eq!(reader.label_values("job", after, until).unwrap().len(), 7);
+    let values = reader.label_values("job", after, until, &look);
+    assert_eq!(values.unwrap().len(), 7);
     let early = reader.label_sets(
         &[vec![Matcher::equal("job", "job-1")]],
         after,
         Timestamp::from_secs(HOUR),
+        &look,
     );
     assert_eq!(early.unwrap(), [series(1), series(8)]);
     let selection = Selection {

@@ -142,6 +142,37 @@ pub(crate) fn read_frame(bytes: &[u8], key: FrameKey) -> Result<(Frame<'_>, usiz
     Ok((frame, end))
 }
 
+/// The one key under which the frame at the beginning of `bytes` is sound, whatever it holds: the checksum is a linear
+/// function of the key, and turned round here. That the frame is one is for others to say, such as the one behind it.
+pub(crate) fn implied_key(bytes: &[u8]) -> Option<FrameKey> {
+    let whole = bytes.get(..frame_length(bytes).ok()?)?;
+    let stored = u32::from_le_bytes([whole[7], whole[8], whole[9], whole[10]]);
+    let mut summed = Hasher::new();
+    summed.update(&whole[1..CHECKSUM_AT]);
+    summed.update(&whole[FRAME_HEADER_BYTES..]);
+    let of_none = summed.clone().finalize();
+    // Rows of one leading bit each: what a sum of key bits makes of the checksum, and that sum.
+    let mut rows: Vec<(u32, u32)> = Vec::with_capacity(32);
+    let reduced = |rows: &[(u32, u32)], mut image: u32, mut bits: u32| {
+        for (row, row_bits) in rows {
+            if image ^ row < image {
+                image ^= row;
+                bits ^= row_bits;
+            }
+        }
+        (image, bits)
+    };
+    for bit in (0..32).map(|place| 1_u32 << place) {
+        let mut keyed = Hasher::new_with_initial(bit);
+        keyed.combine(&summed);
+        let row = reduced(&rows, keyed.finalize() ^ of_none, bit);
+        rows.push(row);
+        rows.sort_unstable_by(|one, other| other.cmp(one));
+    }
+    let (left, key) = reduced(&rows, stored ^ of_none, 0);
+    (left == 0).then_some(FrameKey(key))
+}
+
 /// Where the next sound frame begins behind the broken one at `at`: directly behind it by its own word, or found by a
 /// search from `search_from` on. A flipped bit in a payload leaves the length as it was, so that what the payload
 /// holds is not looked at.
@@ -208,7 +239,9 @@ fn checksum(frame: &[u8], key: FrameKey) -> u32 {
 mod tests {
     use model::TenantId;
 
-    use super::{FrameFault, FrameKey, Record, find_behind, find_frame, push_frame, read_frame};
+    use super::{
+        FrameFault, FrameKey, Record, find_behind, find_frame, implied_key, push_frame, read_frame,
+    };
 
     const KEY: FrameKey = FrameKey(0x1234_5678);
 
@@ -258,6 +291,21 @@ mod tests {
         }
         let without = read_frame(&sound, FrameKey::NONE);
         assert_eq!(without.err(), Some(FrameFault::Checksum));
+    }
+
+    #[test]
+    fn a_frame_implies_its_key() {
+        for payload in [&b""[..], b"x", &[0xa7; 100_000]] {
+            for key in [KEY, FrameKey(1), FrameKey(u32::MAX), FrameKey::random()] {
+                let bytes = [frame("team-1", 2, payload, key), vec![1, 2, 3]].concat();
+                assert_eq!(implied_key(&bytes), Some(key));
+                let mut damaged = bytes.clone();
+                damaged[12] ^= 1;
+                assert_ne!(implied_key(&damaged), Some(key));
+                assert_eq!(implied_key(&bytes[..bytes.len() - 4]), None);
+            }
+        }
+        assert_eq!(implied_key(b"none"), None);
     }
 
     #[test]

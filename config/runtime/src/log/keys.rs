@@ -2,11 +2,12 @@
 //!
 //! A segment's own header says so. Where that is damaged it must not be guessed: taken for one of version 1, a segment
 //! would hand out as records what senders have put into payloads. Versions never go back, so that one number tells
-//! which segments have no key.
+//! which segments have no key. The key itself is in every header and in the log's list; where all of these are damaged
+//! its frames still tell it, if the first two of them are sound.
 use std::path::Path;
 
 use crate::log::extent::{Keyed, StoredExtent};
-use crate::log::frame::{FrameKey, read_frame};
+use crate::log::frame::{FrameKey, implied_key, read_frame};
 use crate::log::open::OpenError;
 use crate::log::segment::{
     KEYED_VERSION, SegmentHeader, SegmentNumber, VERSION, header_bytes, read_start, segment_path,
@@ -63,7 +64,6 @@ impl Keys {
             }
         }
         let kept = stored.and_then(|stored| stored.keyed);
-        let known = newest_key.or(kept.map(|keyed| keyed.key));
         let keyed_from = match (kept, first_keyed) {
             (Some(kept), _) => kept.from,
             (None, first_keyed) => {
@@ -79,6 +79,13 @@ impl Keys {
                 keyed.or(first_keyed).unwrap_or(SegmentNumber(u64::MAX))
             }
         };
+        let of_frames = || {
+            let mut keyed = found.iter().filter(|number| **number >= keyed_from);
+            keyed.find_map(|number| key_of_frames(&segment_path(folder, *number)))
+        };
+        let known = newest_key
+            .or(kept.map(|keyed| keyed.key))
+            .or_else(of_frames);
         Ok(Self {
             key: known.unwrap_or_else(FrameKey::random),
             is_known: known.is_some(),
@@ -116,6 +123,22 @@ impl Keys {
             },
         }
     }
+}
+
+/// The key of a segment whose header is damaged, where nothing else has it: what stands in the header, if the first frame
+/// is sound under it, or else the one that makes the first frame sound, if the one behind it is so too. No sender can
+/// have made a frame that is sound under a key which follows from a checksum that he has not seen.
+fn key_of_frames(path: &Path) -> Option<FrameKey> {
+    let bytes = std::fs::read(path).ok()?;
+    let (header, frames) = bytes.split_at_checked(header_bytes(VERSION))?;
+    let in_header = SegmentHeader::key_bytes(header)?;
+    if in_header != FrameKey::NONE && read_frame(frames, in_header).is_ok() {
+        return Some(in_header);
+    }
+    let implied = implied_key(frames).filter(|key| *key != FrameKey::NONE)?;
+    let (_, length) = read_frame(frames, implied).ok()?;
+    read_frame(&frames[length..], implied).ok()?;
+    Some(implied)
 }
 
 /// No sender has a say in what stands there in a segment with a key: it is the end of the header. A segment that

@@ -98,6 +98,12 @@ impl SegmentHeader {
         })
     }
 
+    /// What stands where a header has its key, sound or not.
+    pub(crate) fn key_bytes(bytes: &[u8]) -> Option<FrameKey> {
+        let key = bytes.get(COMMON_BYTES..COMMON_BYTES + 4)?;
+        key.try_into().ok().map(FrameKey::from_bytes)
+    }
+
     /// `None` where the part that all versions have is not sound. A newer version is told by this alone.
     pub(crate) fn version_of(bytes: &[u8]) -> Option<u32> {
         let bytes: &[u8; COMMON_BYTES] = bytes.get(..COMMON_BYTES)?.try_into().ok()?;

@@ -436,8 +436,8 @@ fn whichever_byte_of_the_only_header_is_damaged_the_frames_are_found() {
         // The first frame says which version it is.
         (1, 32, false, &["a/1/one", "a/1/two"]),
         (2, 40, true, &["a/1/one", "a/1/two"]),
-        // The key is lost.
-        (2, 40, false, &[]),
+        // What is left of the header has the key, or the frames tell it.
+        (2, 40, false, &["a/1/one", "a/1/two"]),
     ] {
         for at in 0..header {
             let folder = tempfile::tempdir().unwrap();
@@ -454,12 +454,7 @@ fn whichever_byte_of_the_only_header_is_damaged_the_frames_are_found() {
             let mut bytes = fs::read(&path).unwrap();
             bytes[at] ^= 0x10;
             fs::write(&path, &bytes).unwrap();
-            let unreadable = if found.is_empty() {
-                bytes.len()
-            } else {
-                header
-            };
-            let mut expected = vec![format!("damaged at 0 for {unreadable}")];
+            let mut expected = vec![format!("damaged at 0 for {header}")];
             expected.extend(found.iter().map(|line| (*line).to_owned()));
             let row = format!("version {version}, byte {at}, {is_listed}");
             assert_eq!(replay_of(folder.path()), expected, "{row}");
@@ -470,6 +465,48 @@ fn whichever_byte_of_the_only_header_is_damaged_the_frames_are_found() {
             expected.push("a/1/more".to_owned());
             assert_eq!(replay_of(folder.path()), expected, "{row}");
             assert_eq!(fs::read(&path).unwrap(), bytes, "{row}: nothing is cut off");
+        }
+    }
+}
+
+/// Each row: what of the segment is overwritten, how many of its frames there are, and whether they are found.
+#[test]
+fn where_list_and_header_are_damaged_at_once_the_frames_tell_the_key() {
+    for (overwritten, frames, is_found) in [
+        (0..40, 3, true),
+        (0..40, 2, true),
+        // Nothing bears the one frame out.
+        (0..40, 1, false),
+        // The header's key is left.
+        (0..32, 1, true),
+        (30..40, 2, true),
+        // The first frame is damaged too, in its length, its checksum and its payload.
+        (0..44, 3, false),
+        (0..48, 3, false),
+        (0..53, 3, false),
+    ] {
+        for filled_with in [0, 0x20, 0xff] {
+            let row = format!("{overwritten:?} with {filled_with}, {frames} frames");
+            let folder = tempfile::tempdir().unwrap();
+            let payloads = [b"one".as_slice(), b"two", b"three"];
+            log_of_version_2(folder.path(), &payloads[..frames]);
+            fs::write(folder.path().join("extent"), b"WATCHEXT nonsense").unwrap();
+            let path = segment_path(folder.path(), SegmentNumber(1));
+            let mut bytes = fs::read(&path).unwrap();
+            bytes[overwritten.clone()].fill(filled_with);
+            fs::write(&path, &bytes).unwrap();
+            let mut expected = if is_found {
+                let lines = ["damaged at 0 for 40", "a/1/one", "a/1/two", "a/1/three"];
+                lines[..=frames].iter().map(ToString::to_string).collect()
+            } else {
+                vec![format!("damaged at 0 for {}", bytes.len())]
+            };
+            assert_eq!(replay_of(folder.path()), expected, "{row}");
+            // What comes later is read, and nothing of the damaged one is taken away.
+            append(&Log::open(folder.path(), &small()).unwrap(), "a", 1, "more");
+            expected.push("a/1/more".to_owned());
+            assert_eq!(replay_of(folder.path()), expected, "{row}");
+            assert_eq!(fs::read(&path).unwrap(), bytes, "{row}");
         }
     }
 }

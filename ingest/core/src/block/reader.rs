@@ -125,22 +125,23 @@ impl Block {
         matchers: &[Matcher],
         after: Timestamp,
         until: Timestamp,
-    ) -> Result<Vec<Labels>, BlockError> {
+    ) -> Result<impl Iterator<Item = Result<Labels, BlockError>>, BlockError> {
         let mut index = self.index_reader();
-        let mut sets = Vec::new();
-        for id in index.select(matchers)? {
-            let series = index.series(id)?;
+        let selected = index.select(matchers)?;
+        Ok(selected.into_iter().filter_map(move |id| {
+            let series = match index.series(id) {
+                Ok(series) => series,
+                Err(error) => return Some(Err(error)),
+            };
             let deleted = self.tombstones.of(series.number);
             let is_there = |chunk: &ChunkPlace| {
                 let whole =
                     |(first, last): &Interval| *first <= chunk.min_time && *last >= chunk.max_time;
                 chunk.max_time > after && chunk.min_time <= until && !deleted.iter().any(whole)
             };
-            if series.chunks.iter().any(is_there) {
-                sets.push(series.labels);
-            }
-        }
-        Ok(sets)
+            let is_found = series.chunks.iter().any(is_there);
+            is_found.then_some(Ok(series.labels))
+        }))
     }
 
     /// Sorted.

@@ -286,7 +286,7 @@ fn names_values_and_label_sets() {
     let job = [Matcher::equal("job", "7")];
     let sets = |after, until| {
         let (after, until) = (Timestamp::from_millis(after), Timestamp::from_millis(until));
-        block.label_sets(&job, after, until).unwrap().len()
+        block.label_sets(&job, after, until).unwrap().count()
     };
     assert_eq!((sets(0, 10_000_000), sets(30_000, 40_000)), (11, 0));
 }
@@ -319,7 +319,7 @@ fn deleted_samples_are_not_seen_and_do_not_come_along() {
     let all = block
         .label_sets(&[], Timestamp::MIN, Timestamp::MAX)
         .unwrap();
-    assert_eq!(all.len(), 1);
+    assert_eq!(all.count(), 1);
     assert_eq!(merged(&[&block]).unwrap(), expected);
 }
 
@@ -477,6 +477,7 @@ proptest! {
         let (files, _) = write(&table, 120, 1 << 20);
         let block = files.open().unwrap();
         let found = block.label_sets(&matchers, Timestamp::MIN, Timestamp::MAX).unwrap();
+        let found = found.collect::<Result<Vec<_>, _>>().unwrap();
         prop_assert_eq!(found.iter().collect::<Vec<_>>(), expected);
     }
 

@@ -43,6 +43,80 @@ async fn queries_are_parsed_and_formatted_by_get_and_post() {
     }
 }
 
+/// As `curl -F` sends them. What the address says comes first, as in Go.
+#[tokio::test]
+async fn forms_in_many_parts_are_read() {
+    let site = site();
+    site.write("anonymous", &[("up{a=b}", &[(10, 2.0)])]).await;
+    let send = async |address: &str, content_type: &str, parts: &[(&str, &str)], rest: &str| {
+        let parts = parts.iter().map(|(name, value)| {
+            format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        });
+        let request = Request::post(address).header("Content-Type", content_type);
+        let body = parts.collect::<String>() + rest;
+        site.ask(request.body(Body::from(body)).unwrap()).await
+    };
+    let typed = "multipart/form-data; boundary=b";
+    let (end, at) = ("--b--\r\n", ("time", "5"));
+    for (address, content_type, parts, rest, answer) in [
+        (
+            "query",
+            typed,
+            &[("query", "1+1"), at][..],
+            end,
+            Ok(r#"[5,"2"]"#),
+        ),
+        (
+            "query?query=7",
+            typed,
+            &[("query", "1"), at],
+            end,
+            Ok(r#"[5,"7"]"#),
+        ),
+        (
+            "query",
+            typed,
+            &[at, ("query", "1"), ("query", "2")],
+            end,
+            Ok(r#"[5,"1"]"#),
+        ),
+        (
+            "series",
+            typed,
+            &[("match[]", "none"), ("match[]", "up")],
+            end,
+            Ok(r#""a":"b""#),
+        ),
+        (
+            "query",
+            typed,
+            &[("query", "1")],
+            "",
+            Err("form ends before"),
+        ),
+        (
+            "query",
+            "multipart/form-data",
+            &[("query", "1")],
+            end,
+            Err("no multipart boundary"),
+        ),
+    ] {
+        let (status, body) = send(&format!("/api/v1/{address}"), content_type, parts, rest).await;
+        let (expected, text) = match answer {
+            Ok(text) => (200, text),
+            Err(text) => (400, text),
+        };
+        assert!(status == expected && body.contains(text), "{status} {body}");
+    }
+    let long = "x".repeat(10 << 20);
+    let (status, body) = send("/api/v1/query", typed, &[("query", &long)], end).await;
+    assert!(
+        status == 400 && body.contains("form is too large"),
+        "{body}"
+    );
+}
+
 #[tokio::test]
 async fn the_program_says_how_it_is_set() {
     let site = site_with(|settings| {
@@ -67,6 +141,38 @@ async fn the_program_says_how_it_is_set() {
     assert_eq!(info["reloadConfigSuccess"], true);
     assert!(info["GOMAXPROCS"].as_u64().unwrap() > 0);
     assert_eq!(info.as_object().unwrap().len(), 13);
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_said_in_prometheus_form() {
+    let site = site();
+    assert_eq!(site.data("/api/v1/notifications").await, "[]");
+    let features = site.data("/api/v1/features").await;
+    let features: serde_json::Value = serde_json::from_str(&features).unwrap();
+    assert_eq!(features["api"]["label_values_match"], true);
+    assert_eq!(features["promql_functions"]["info"], false);
+    let on = promql::ParserOptions {
+        experimental_functions: true,
+        ..promql::ParserOptions::default()
+    };
+    site.engine.set_language(on);
+    let features = site.data("/api/v1/features").await;
+    assert!(features.contains(r#""info":true"#), "{features}");
+    // As Debian's 2.42 says it.
+    let disabled = r#"{"status":"error","errorType":"unavailable","error":"admin APIs disabled"}"#;
+    for action in ["clean_tombstones", "delete_series", "snapshot"] {
+        for (method, answer) in [
+            ("POST", (500, disabled)),
+            ("PUT", (500, disabled)),
+            ("GET", (405, "")),
+        ] {
+            let request = Request::builder()
+                .method(method)
+                .uri(format!("/api/v1/admin/tsdb/{action}"));
+            let (status, body) = site.ask(request.body(Body::empty()).unwrap()).await;
+            assert_eq!((status, body.as_str()), answer, "{method} {action}");
+        }
+    }
 }
 
 #[tokio::test]
