@@ -218,6 +218,7 @@ async fn start_ruler(
         resend_delay: watchbell.evaluation.resend_delay,
         outage_tolerance: watchbell.evaluation.for_outage_tolerance,
         concurrency_max: watchbell.evaluation.concurrency_max,
+        group_concurrency_max: watchbell.evaluation.group_concurrency_max,
         outside: outside(configuration, addresses)?,
     };
     let parts = ruler::ServiceParts {

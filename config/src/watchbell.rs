@@ -73,6 +73,8 @@ pub struct Evaluation {
     pub resend_delay: Duration,
     pub for_outage_tolerance: Duration,
     pub concurrency_max: usize,
+    /// Rules of one group that are evaluated at once, where none needs what another writes.
+    pub group_concurrency_max: usize,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -204,6 +206,7 @@ impl Default for WatchbellConfig {
                 resend_delay: defaults::RESEND_DELAY,
                 for_outage_tolerance: defaults::FOR_OUTAGE_TOLERANCE,
                 concurrency_max: defaults::EVALUATION_CONCURRENCY_MAX,
+                group_concurrency_max: defaults::GROUP_CONCURRENCY_MAX,
             },
             rule_files: Vec::new(),
             alertmanager: AlertmanagerSettings::default(),
@@ -460,6 +463,11 @@ fn read_evaluation(fields: &mut Fields<'_>, default: Evaluation) -> Evaluation {
         for_outage_tolerance: fields
             .duration_or("for_outage_tolerance", default.for_outage_tolerance),
         concurrency_max: fields.size_or("concurrency_max", default.concurrency_max, 1),
+        group_concurrency_max: fields.size_or(
+            "group_concurrency_max",
+            default.group_concurrency_max,
+            1,
+        ),
     }
 }
 

@@ -30,6 +30,7 @@ pub struct RulerMetrics {
     group_interval: Family<LabelSet, FloatGauge>,
     group_last_evaluation: Family<LabelSet, FloatGauge>,
     group_last_duration: Family<LabelSet, FloatGauge>,
+    group_last_rule_duration_sum: Family<LabelSet, FloatGauge>,
     group_last_samples: Family<LabelSet, Gauge>,
     group_rules: Family<LabelSet, Gauge>,
     pub(crate) template_expansions: Counter,
@@ -76,16 +77,6 @@ impl RulerMetrics {
             latency_help,
             notification_latency.clone(),
         );
-        let group_last_duration: Family<LabelSet, FloatGauge> = metrics.register(
-            "prometheus_rule_group_last_duration_seconds",
-            "The duration of the last rule group evaluation",
-            Family::default(),
-        );
-        metrics.register(
-            "prometheus_rule_group_last_rule_duration_sum_seconds",
-            "The sum of time in seconds it took to evaluate each rule in the group regardless of concurrency",
-            group_last_duration.clone(),
-        );
         Self {
             evaluation_duration: twice(
                 "prometheus_rule_evaluation_duration_seconds",
@@ -127,7 +118,16 @@ impl RulerMetrics {
                 "The timestamp of the last rule group evaluation in seconds",
                 Family::default(),
             ),
-            group_last_duration,
+            group_last_duration: metrics.register(
+                "prometheus_rule_group_last_duration_seconds",
+                "The duration of the last rule group evaluation",
+                Family::default(),
+            ),
+            group_last_rule_duration_sum: metrics.register(
+                "prometheus_rule_group_last_rule_duration_sum_seconds",
+                "The sum of time in seconds it took to evaluate each rule in the group regardless of concurrency",
+                Family::default(),
+            ),
             group_last_samples: metrics.register(
                 "prometheus_rule_group_last_evaluation_samples",
                 "The number of samples returned during the last rule group evaluation",
@@ -242,6 +242,7 @@ impl RulerMetrics {
         self.group_interval.remove(&labels);
         self.group_last_evaluation.remove(&labels);
         self.group_last_duration.remove(&labels);
+        self.group_last_rule_duration_sum.remove(&labels);
         self.group_last_samples.remove(&labels);
         self.group_rules.remove(&labels);
     }
@@ -264,6 +265,9 @@ impl RulerMetrics {
         self.group_last_duration
             .get_or_create(&labels)
             .set(iteration.took.as_secs_f64());
+        self.group_last_rule_duration_sum
+            .get_or_create(&labels)
+            .set(iteration.rules_took.as_secs_f64());
         self.group_last_evaluation
             .get_or_create(&labels)
             .set(iteration.started.as_secs_f64());

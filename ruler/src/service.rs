@@ -32,6 +32,8 @@ pub struct ServiceSettings {
     pub outage_tolerance: Duration,
     /// Rules of all tenants that are evaluated at once.
     pub concurrency_max: usize,
+    /// Of one group, those that need not wait for each other.
+    pub group_concurrency_max: usize,
     pub outside: Outside,
 }
 
@@ -255,6 +257,7 @@ impl Inner {
         let options = RulerOptions {
             resend_delay: settings.resend_delay,
             outage_tolerance: settings.outage_tolerance,
+            group_concurrency_max: settings.group_concurrency_max,
         };
         let mut machine = Ruler::new(tenant.clone(), options, saved);
         let destinations = destinations(&parts.sender.external().current());

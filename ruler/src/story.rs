@@ -256,6 +256,7 @@ mod tests {
         let options = RulerOptions {
             resend_delay: Duration::from_secs(60),
             outage_tolerance: Duration::from_secs(60),
+            group_concurrency_max: 1,
         };
         (story, Ruler::new(tenant, options, SavedState::default()))
     }

@@ -225,6 +225,7 @@ impl<B: Backend> House<B> {
             resend_delay: Duration::from_secs(60),
             outage_tolerance: Duration::from_secs(3600),
             concurrency_max: 2,
+            group_concurrency_max: 2,
             outside: Outside {
                 language: ParserOptions::default(),
                 external_labels,

@@ -18,12 +18,14 @@ use crate::record::{Record, snapshot_from_bytes};
 use crate::recording::RecordedElement;
 use crate::restore::SavedState;
 use crate::rule::{Group, GroupKey, Rule, RuleClass, RuleKey, RuleKind};
+use crate::rule_order::RuleOrder;
 use crate::ruler::{Ruler, RulerOptions};
 use crate::series::SampleBatch;
 
 pub(crate) const OPTIONS: RulerOptions = RulerOptions {
     resend_delay: Duration::from_secs(60),
     outage_tolerance: Duration::from_secs(3600),
+    group_concurrency_max: 4,
 };
 pub(crate) const INTERVAL: Duration = Duration::from_secs(30);
 
@@ -52,6 +54,12 @@ pub(crate) fn recording(name: &str) -> Rule {
     rule(RuleClass::Recording, name, RuleKind::Recording)
 }
 
+/// The same rule, whose query reads what `expr` does.
+pub(crate) fn reading(expr: &str, mut rule: Rule) -> Rule {
+    rule.plan.query = Query::compile(expr, &ParserOptions::default()).unwrap();
+    rule
+}
+
 fn rule(class: RuleClass, name: &str, kind: RuleKind) -> Rule {
     Rule {
         key: RuleKey {
@@ -76,6 +84,7 @@ pub(crate) fn group(name: &str, rules: Vec<Rule>) -> Arc<Group> {
         interval: INTERVAL,
         query_offset: Duration::ZERO,
         limit: None,
+        order: RuleOrder::of(&rules),
         rules,
     })
 }
@@ -118,6 +127,17 @@ impl Rehearsal {
             Input::DestinationsChanged(vec![Destination("http://am".into())]),
             now,
         );
+        rehearsal.handle(Input::RulesLoaded(groups), now);
+        rehearsal
+    }
+
+    pub(crate) fn with_options(
+        options: RulerOptions,
+        groups: Vec<Arc<Group>>,
+        now: Timestamp,
+    ) -> Self {
+        let mut rehearsal = Self::restored(SavedState::default());
+        rehearsal.ruler = Ruler::new(TenantId::anonymous(), options, SavedState::default());
         rehearsal.handle(Input::RulesLoaded(groups), now);
         rehearsal
     }

@@ -1,9 +1,10 @@
 //! The ruler of one tenant: which group is due, what its rules' results mean, who is told what.
 //!
-//! An iteration of a group goes through its rules one by one. For each: `Evaluate` out, the result in, the alerts step;
-//! then what changed is saved (`Persist`), what is due is told (`Send`), the samples are written (`Append`), and when the
-//! answer to that is in, the next rule has its turn. Groups run beside each other; how many at once is the shell's to
-//! bound. A reload waits for the running iteration of each group that it changes.
+//! An iteration of a group gives each of its rules a turn: `Evaluate` out, the result in, the alerts step; then what
+//! changed is saved (`Persist`), what is due is told (`Send`), the samples are written (`Append`), and the turn ends when
+//! the answer to that is in. A rule's turn begins when those have ended that it has to wait for
+//! ([`RuleOrder`](crate::RuleOrder)), a few at once. Groups run beside each other; how many evaluations at once is the
+//! shell's to bound. A reload waits for the running iteration of each group that it changes.
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::alerting::OutgoingAlert;
 use crate::announcement::{announcement, message, resolved};
 use crate::command::{Command, Persist};
 use crate::departed::{Departed, Departing};
-use crate::evaluation::{Append, Appended, Evaluate, Evaluated};
+use crate::evaluation::{Append, Appended, Evaluate, Evaluated, Ticket};
 use crate::event::Event;
 use crate::group_state::{GroupState, RemovedRule, Successor};
 use crate::group_table::{GroupTable, StartedGroup};
@@ -36,6 +37,8 @@ pub struct RulerOptions {
     pub resend_delay: Duration,
     /// See [`crate::OUTAGE_TOLERANCE`].
     pub outage_tolerance: Duration,
+    /// Rules of one group that are evaluated at once, where none waits for another.
+    pub group_concurrency_max: usize,
 }
 
 #[derive(Debug)]
@@ -300,30 +303,30 @@ impl Ruler {
                 at,
                 missed,
             });
-            self.take_turn(&group, now);
+            self.take_turns(&group, now);
         }
     }
 
-    /// Evaluates the rule whose turn it is, or ends the iteration.
-    fn take_turn(&mut self, key: &GroupKey, now: Timestamp) {
+    /// Evaluates the rules whose turn it is, and ends the iteration after the last.
+    fn take_turns(&mut self, key: &GroupKey, now: Timestamp) {
         let Some(state) = self.groups.get_mut(key) else {
             return;
         };
-        if let Some(ticket) = state.next_ticket() {
+        while let Some(ticket) = state.next_ticket(self.options.group_concurrency_max) {
             if let Some(rule) = state.rules.get_mut(ticket.rule) {
                 rule.last_evaluation = Some(now);
             }
             let group = state.group.clone();
             self.commands
                 .push_back(Command::Evaluate(Evaluate { ticket, group }));
+        }
+        let Some(iteration) = state.finish(now) else {
             return;
-        }
-        if let Some(iteration) = state.finish() {
-            self.events.push_back(Event::IterationFinished {
-                group: key.clone(),
-                iteration,
-            });
-        }
+        };
+        self.events.push_back(Event::IterationFinished {
+            group: key.clone(),
+            iteration,
+        });
         let successor = state.take_successor();
         self.groups.rest(key);
         if let Some(successor) = successor {
@@ -337,13 +340,12 @@ impl Ruler {
             outcome,
             took,
         } = evaluated;
-        let Some(state) = self
-            .groups
-            .get_mut(&ticket.group)
-            .filter(|state| state.awaits_result(&ticket))
-        else {
+        let Some(state) = self.groups.get_mut(&ticket.group) else {
             return;
         };
+        if !state.awaits_result(&ticket) {
+            return;
+        }
         let sending = state.sending(self.options.resend_delay);
         let group = state.group.clone();
         let (Some(rule), Some(rule_state)) = (
@@ -364,7 +366,7 @@ impl Ruler {
         });
         state.add_time(took);
         let batch = step.batch.map(|(batch, written)| {
-            state.await_append(written, batch.samples.len());
+            state.await_append(&ticket, written, batch.samples.len());
             batch
         });
         for transition in step.transitions {
@@ -385,7 +387,7 @@ impl Ruler {
                 self.commands
                     .push_back(Command::Append(Append { ticket, batch }));
             }
-            None => self.end_turn(&ticket.group, now),
+            None => self.end_turn(&ticket, now),
         }
     }
 
@@ -421,14 +423,14 @@ impl Ruler {
         if let Some(rule) = state.rules.get_mut(ticket.rule) {
             rule.appended(written, outcome);
         }
-        self.end_turn(&ticket.group, now);
+        self.end_turn(&ticket, now);
     }
 
-    fn end_turn(&mut self, key: &GroupKey, now: Timestamp) {
-        if let Some(state) = self.groups.get_mut(key) {
-            state.turn_to_next();
+    fn end_turn(&mut self, ticket: &Ticket, now: Timestamp) {
+        if let Some(state) = self.groups.get_mut(&ticket.group) {
+            state.end_turn(ticket);
         }
-        self.take_turn(key, now);
+        self.take_turns(&ticket.group, now);
     }
 
     fn tell_alerts(&mut self, alerts: Vec<OutgoingAlert>, expression: &Arc<str>) {

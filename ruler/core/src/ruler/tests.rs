@@ -10,7 +10,7 @@ use crate::event::Event;
 use crate::input::Input;
 use crate::outbox::{Destination, SendOutcome};
 use crate::rehearsal::{
-    Effect, INTERVAL, Rehearsal, Vector, alerting, group, labels, letter, recording,
+    Effect, INTERVAL, Rehearsal, Vector, alerting, group, labels, letter, reading, recording,
 };
 use crate::rule::{Group, GroupKey, Rule};
 use crate::rule_state::RuleHealth;
@@ -75,7 +75,9 @@ fn health(rehearsal: &Rehearsal) -> RuleHealth {
 
 #[test]
 fn rules_have_their_turns_in_order_and_what_is_told_goes_before_what_is_written() {
-    let mut rehearsal = Rehearsal::new(web(vec![alerting("Down", 0), recording("job:up")]), NOW);
+    let down = || alerting("Down", 0);
+    let rules = vec![down(), reading("ALERTS", recording("job:up"))];
+    let mut rehearsal = Rehearsal::new(web(rules), NOW);
     evaluate(&mut rehearsal, 0, "s");
     let effects: Vec<&str> = rehearsal
         .effects
@@ -87,6 +89,49 @@ fn rules_have_their_turns_in_order_and_what_is_told_goes_before_what_is_written(
         })
         .collect();
     assert_eq!(effects, ["Down", "send", "append", "job:up", "append"]);
+}
+
+#[test]
+fn rules_that_need_not_wait_are_evaluated_at_once_and_no_more_than_may_be() {
+    let names = |rehearsal: &Rehearsal| -> Vec<String> {
+        let held = rehearsal.held.iter();
+        held.map(|held| held.rule().key.name.to_string()).collect()
+    };
+    let rules = ["a", "b", "c", "d", "e"].map(recording).into_iter();
+    let rules = rules.chain([reading("a + 1", recording("f"))]).collect();
+    let mut rehearsal = Rehearsal::new(web(rules), NOW);
+    rehearsal.holding = true;
+    evaluate(&mut rehearsal, 0, "s");
+    assert_eq!(names(&rehearsal), ["a", "b", "c", "d"]);
+    let now = slot(&rehearsal, 0);
+    for (answered, then) in [
+        ("c", &["a", "b", "d", "e"][..]),
+        ("b", &["a", "d", "e"]),
+        ("a", &["d", "e", "f"]),
+        ("f", &["d", "e"]),
+        ("d", &["e"]),
+        ("e", &[]),
+    ] {
+        let held = rehearsal.held.iter();
+        let place = held
+            .clone()
+            .position(|held| *held.rule().key.name == *answered);
+        let held = rehearsal.held.remove(place.unwrap());
+        assert_eq!(
+            rehearsal
+                .ruler
+                .view(&held.group.key)
+                .unwrap()
+                .last_iteration,
+            None
+        );
+        rehearsal.answer(&held, seen(), now);
+        assert_eq!(names(&rehearsal), then, "after {answered}");
+    }
+    let view = rehearsal.ruler.view(&GroupKey::new("rules.yml", "web"));
+    let last = view.unwrap().last_iteration.unwrap();
+    assert_eq!(last.samples, 6);
+    assert_eq!(last.rules_took, Duration::from_millis(6));
 }
 
 #[test]
@@ -525,6 +570,59 @@ fn some_rules(mask: u8) -> Vec<Arc<Group>> {
         .filter(|(bit, _)| mask & (1 << bit) != 0)
         .map(|(_, rule)| rule);
     web(chosen.collect())
+}
+
+/// `a`, `b`, … each the sum of those it reads and one, as they stand at that moment.
+fn sums(reads: &[Vec<u8>]) -> Vec<Arc<Group>> {
+    let name = |rule: usize| char::from(b'a' + u8::try_from(rule).unwrap()).to_string();
+    let rule = |(rule, reads): (usize, &Vec<u8>)| {
+        let reads = reads.iter().map(|read| name(usize::from(*read)));
+        let terms: Vec<String> = reads.chain(["1".to_owned()]).collect();
+        reading(&terms.join(" + "), recording(&name(rule)))
+    };
+    web(reads.iter().enumerate().map(rule).collect())
+}
+
+fn sum(rehearsal: &Rehearsal, held: &crate::evaluation::Evaluate) -> Vector {
+    let of = |name: &str| {
+        let found = rehearsal.written.get(&labels(&[("__name__", name)]));
+        found.map_or(0.0, |(_, value)| *value)
+    };
+    let selectors = held.rule().plan.query.expr().selectors().into_iter();
+    let read: f64 = selectors
+        .map(|selector| of(selector.metric_name().unwrap()))
+        .sum();
+    Ok(vec![(labels(&[]), read + 1.0)])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// In whatever order answers come, what is written is what one rule after the other writes.
+    #[test]
+    fn at_once_or_one_by_one_comes_out_the_same(
+        reads in prop::collection::vec(prop::collection::vec(0..6_u8, 0..3), 6),
+        picks in prop::collection::vec(any::<prop::sample::Index>(), 18),
+    ) {
+        let outcome = |group_concurrency_max: usize| {
+            let options = crate::ruler::RulerOptions { group_concurrency_max, ..crate::rehearsal::OPTIONS };
+            let mut rehearsal = Rehearsal::with_options(options, sums(&reads), NOW);
+            rehearsal.holding = true;
+            let mut picks = picks.iter();
+            for number in 0..3 {
+                let at = slot(&rehearsal, number);
+                rehearsal.run(at, |_, _| unseen());
+                while !rehearsal.held.is_empty() {
+                    let pick = picks.next().unwrap().index(rehearsal.held.len());
+                    let held = rehearsal.held.remove(pick);
+                    let vector = sum(&rehearsal, &held);
+                    rehearsal.answer(&held, vector, at);
+                }
+            }
+            rehearsal.written
+        };
+        prop_assert_eq!(outcome(4), outcome(1));
+    }
 }
 
 proptest! {
