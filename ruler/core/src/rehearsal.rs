@@ -320,7 +320,9 @@ impl Rehearsal {
         let alerts = match record {
             Record::Evaluated { changed, .. } => changed,
             Record::Departed { alert, .. } => vec![alert],
-            Record::RuleRemoved { .. } | Record::DepartedForgotten { .. } => Vec::new(),
+            Record::RuleRemoved { .. }
+            | Record::DepartedForgotten { .. }
+            | Record::Wrote { .. } => Vec::new(),
         };
         for alert in alerts {
             if let AlertState::Firing { fired_at, .. } | AlertState::Resolved { fired_at, .. } =

@@ -73,6 +73,14 @@ impl RuleState {
         }
     }
 
+    /// A recording rule whose series are these.
+    pub(crate) fn recorded(written: WrittenSeries) -> Self {
+        Self {
+            written,
+            ..Self::default()
+        }
+    }
+
     /// What a restart would have to find; `None` while there is no alert.
     pub(crate) fn saved(&self) -> Option<SavedRule> {
         let evaluated_at = self.succeeded_at?;
@@ -161,29 +169,46 @@ impl RuleState {
         }
     }
 
-    /// The storage answered to a batch whose series are `written`.
+    /// The storage answered to a batch whose series are `written`. What has changed about a recording rule's series has
+    /// to be saved.
     pub(crate) fn appended(
         &mut self,
+        group: &Group,
+        rule: &Rule,
         mut written: WrittenSeries,
         outcome: Result<AppendReport, String>,
-    ) {
-        match outcome {
-            Ok(report) => {
-                let refused: Vec<Labels> = report
-                    .refused
-                    .iter()
-                    .map(|sample| sample.labels.clone())
-                    .collect();
-                written.remove(&refused);
-                self.written = written;
-                if let Some(sample) = report.refused.into_iter().next() {
-                    self.health = RuleHealth::Err {
-                        reason: sample.reason,
-                    };
-                }
+    ) -> Option<Record> {
+        let report = match outcome {
+            Ok(report) => report,
+            Err(reason) => {
+                self.health = RuleHealth::Err { reason };
+                return None;
             }
-            Err(reason) => self.health = RuleHealth::Err { reason },
+        };
+        let refused: Vec<Labels> = report
+            .refused
+            .iter()
+            .map(|sample| sample.labels.clone())
+            .collect();
+        written.remove(&refused);
+        if let Some(sample) = report.refused.into_iter().next() {
+            self.health = RuleHealth::Err {
+                reason: sample.reason,
+            };
         }
+        let before = std::mem::replace(&mut self.written, written);
+        match rule.kind {
+            // They are those of its alerts, which are saved.
+            RuleKind::Alerting { .. } => return None,
+            RuleKind::Recording => {}
+        }
+        let (added, ended) = before.change_to(&self.written);
+        (!added.is_empty() || !ended.is_empty()).then(|| Record::Wrote {
+            group: group.key.clone(),
+            rule: rule.key.clone(),
+            added,
+            ended,
+        })
     }
 
     fn batch(

@@ -22,8 +22,8 @@ use crate::group_table::{GroupTable, StartedGroup};
 use crate::input::Input;
 use crate::outbox::{Destination, DropReason, Message, Outbox, SendOutcome};
 use crate::record::Record;
-use crate::restore::{DepartedAlert, SavedRule, SavedState};
-use crate::rule::{Group, GroupKey, RuleKey};
+use crate::restore::{DepartedAlert, SavedGroup, SavedState};
+use crate::rule::{Group, GroupKey, RuleClass, RuleKey};
 use crate::rule_state::{RuleHealth, RuleState};
 use crate::series::SampleBatch;
 use crate::view::GroupView;
@@ -47,7 +47,7 @@ pub struct Ruler {
     options: RulerOptions,
     groups: GroupTable,
     /// Saved rules that no loaded rule has claimed; `None` once rules were loaded.
-    unclaimed: Option<BTreeMap<GroupKey, BTreeMap<RuleKey, SavedRule>>>,
+    unclaimed: Option<SavedState>,
     departed: Departed,
     outbox: Outbox,
     /// A record is missing in the log: only a snapshot makes it whole again.
@@ -59,13 +59,14 @@ pub struct Ruler {
 impl Ruler {
     /// A ruler without rules and destinations that goes on where `saved` ends.
     #[must_use]
-    pub fn new(tenant: TenantId, options: RulerOptions, saved: SavedState) -> Self {
+    pub fn new(tenant: TenantId, options: RulerOptions, mut saved: SavedState) -> Self {
+        let departed = std::mem::take(&mut saved.departed);
         Self {
             tenant,
             options,
             groups: GroupTable::default(),
-            unclaimed: Some(saved.rules),
-            departed: Departed::restored(saved.departed),
+            unclaimed: Some(saved),
+            departed: Departed::restored(departed),
             outbox: Outbox::default(),
             log_has_hole: false,
             commands: VecDeque::new(),
@@ -94,10 +95,17 @@ impl Ruler {
     /// What a restart would have to find.
     #[must_use]
     pub fn saved(&self) -> SavedState {
-        let mut rules: BTreeMap<GroupKey, BTreeMap<RuleKey, SavedRule>> =
-            self.unclaimed.clone().unwrap_or_default();
+        let SavedState {
+            mut rules,
+            mut written,
+            ..
+        } = self.unclaimed.clone().unwrap_or_default();
         for (key, state) in self.groups.iter() {
             for (rule, state) in state.group.rules.iter().zip(&state.rules) {
+                if rule.key.class == RuleClass::Recording && !state.written.is_empty() {
+                    let of_group = written.entry(key.clone()).or_default();
+                    of_group.insert(rule.key.clone(), state.written.clone());
+                }
                 if let Some(saved) = state.saved() {
                     rules
                         .entry(key.clone())
@@ -109,6 +117,7 @@ impl Ruler {
         let departed = self.departed.iter();
         SavedState {
             rules,
+            written,
             departed: departed
                 .map(|departed| (departed.alert.labels.clone(), departed.clone()))
                 .collect(),
@@ -138,11 +147,14 @@ impl Ruler {
                 None => {
                     let mut saved = unclaimed
                         .as_mut()
-                        .and_then(|unclaimed| unclaimed.remove(&key))
+                        .map(|unclaimed| unclaimed.take_group(&key))
                         .unwrap_or_default();
                     let tolerance = self.options.outage_tolerance;
                     let claim = |rule: &RuleKey| {
-                        let saved = saved.remove(rule)?;
+                        if let Some(written) = saved.written.remove(rule) {
+                            return Some(RuleState::recorded(written));
+                        }
+                        let saved = saved.rules.remove(rule)?;
                         was_set_back |= saved.evaluated_at > now;
                         Some(RuleState::restored(saved, tolerance, now))
                     };
@@ -152,8 +164,9 @@ impl Ruler {
                 }
             }
         }
-        if let Some(unclaimed) = unclaimed {
-            for (key, saved) in unclaimed {
+        if let Some(mut unclaimed) = unclaimed {
+            for key in unclaimed.groups() {
+                let saved = unclaimed.take_group(&key);
                 self.remove_saved(&key, saved, now);
             }
             if was_set_back {
@@ -200,18 +213,22 @@ impl Ruler {
     }
 
     /// Saved rules that are not there any more.
-    fn remove_saved(
-        &mut self,
-        group: &GroupKey,
-        saved: BTreeMap<RuleKey, SavedRule>,
-        now: Timestamp,
-    ) {
-        let removed = saved
+    fn remove_saved(&mut self, group: &GroupKey, saved: SavedGroup, now: Timestamp) {
+        let tolerance = self.options.outage_tolerance;
+        let alerting = saved
+            .rules
             .into_iter()
-            .map(|(key, saved)| RemovedRule {
+            .map(|(key, saved)| (key, RuleState::restored(saved, tolerance, now)));
+        let recording = saved
+            .written
+            .into_iter()
+            .map(|(key, written)| (key, RuleState::recorded(written)));
+        let removed = alerting
+            .chain(recording)
+            .map(|(key, state)| RemovedRule {
                 key,
                 expression: Arc::default(),
-                state: RuleState::restored(saved, self.options.outage_tolerance, now),
+                state,
             })
             .collect();
         self.remove_rules(group, removed, Duration::ZERO, now);
@@ -246,7 +263,7 @@ impl Ruler {
                     });
                 }
             }
-            if !state.alerts.is_empty() {
+            if !state.alerts.is_empty() || !state.written.is_empty() {
                 let (group, rule) = (group.clone(), key);
                 self.persist(&Record::RuleRemoved { group, rule });
             }
@@ -420,8 +437,16 @@ impl Ruler {
                 reason: reason.clone(),
             }),
         }
-        if let Some(rule) = state.rules.get_mut(ticket.rule) {
-            rule.appended(written, outcome);
+        let group = state.group.clone();
+        let record = match (
+            group.rules.get(ticket.rule),
+            state.rules.get_mut(ticket.rule),
+        ) {
+            (Some(rule), Some(state)) => state.appended(&group, rule, written, outcome),
+            (None, _) | (_, None) => None,
+        };
+        if let Some(record) = record {
+            self.persist(&record);
         }
         self.end_turn(&ticket, now);
     }

@@ -484,6 +484,28 @@ fn alerts_of_rules_that_vanished_during_the_outage_are_resolved() {
     assert_eq!(restarted.replayed(), restarted.ruler.saved());
 }
 
+/// The process is killed; meanwhile one series vanishes, and in another row the rule, or its group.
+#[test]
+fn series_that_vanish_during_a_restart_end() {
+    let series = |instance: &str| labels(&[("__name__", "job:up"), ("instance", instance)]);
+    for (rules, first_ends) in [
+        (web(vec![recording("job:up")]), false),
+        (web(vec![recording("other")]), true),
+        (vec![], true),
+    ] {
+        let mut rehearsal = Rehearsal::new(web(vec![recording("job:up")]), NOW);
+        let at = slot(&rehearsal, 0);
+        let element = |instance: &str| (labels(&[("instance", instance)]), 1.0);
+        rehearsal.run(at, |_, _| Ok(vec![element("a"), element("b")]));
+        let now = slot(&rehearsal, 1) - Duration::from_secs(3);
+        let mut restarted = rehearsal.restart(rules, now);
+        restarted.run(now + INTERVAL, |_, _| Ok(vec![element("a")]));
+        let has_ended = |instance| model::is_stale_nan(restarted.written[&series(instance)].1);
+        assert_eq!((has_ended("a"), has_ended("b")), (first_ends, true));
+        assert_eq!(restarted.replayed(), restarted.ruler.saved());
+    }
+}
+
 #[test]
 fn an_end_that_no_receiver_took_is_tried_until_one_does() {
     let mut rehearsal = Rehearsal::new(web(vec![alerting("Down", 0)]), NOW);
@@ -557,15 +579,15 @@ fn happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
         6 => (1..5_u32, prop::option::weighted(0.8, result))
             .prop_map(|(slots, result)| Happening::Evaluate { slots, result }),
-        1 => (0..8_u8).prop_map(|rules| Happening::Reload { rules }),
+        1 => (0..32_u8).prop_map(|rules| Happening::Reload { rules }),
         1 => Just(Happening::Restart),
     ]
 }
 
 fn some_rules(mask: u8) -> Vec<Arc<Group>> {
-    let rules = [alerting("A", 0), alerting("B", 60), alerting("C", 300)];
+    let alerts = [alerting("A", 0), alerting("B", 60), alerting("C", 300)];
+    let rules = alerts.into_iter().chain([recording("r"), recording("s")]);
     let chosen = rules
-        .into_iter()
         .enumerate()
         .filter(|(bit, _)| mask & (1 << bit) != 0)
         .map(|(_, rule)| rule);
@@ -632,7 +654,7 @@ proptest! {
     /// told as resolved was told as firing with the same start.
     #[test]
     fn the_log_always_holds_what_the_ruler_knows(happenings in prop::collection::vec(happening(), 1..30)) {
-        let mut rules = 7;
+        let mut rules = 31;
         let mut rehearsal = Rehearsal::new(some_rules(rules), NOW);
         let mut now = NOW;
         let mut effects = Vec::new();
