@@ -194,6 +194,8 @@ fn needs_restart(before: &WatchbellConfig, after: &WatchbellConfig) -> Vec<&'sta
             evaluation.for_outage_tolerance,
             evaluation.concurrency_max,
             evaluation.group_concurrency_max,
+            evaluation.limit_keeps_first,
+            evaluation.rule_metrics,
         )
     };
     let changed = [

@@ -17,6 +17,7 @@ mod metrics;
 mod pieces;
 mod remote;
 mod rule_book;
+mod rule_collector;
 mod rule_store;
 mod sender;
 mod service;
@@ -29,7 +30,7 @@ mod watch;
 mod tests;
 
 pub use api::routes;
-pub use backend::{Answering, Backend, instant_vector};
+pub use backend::{Answering, Backend, Queried, instant_vector};
 pub use embedded::Embedded;
 pub use external::{AlertmanagerTarget, Outside, SEND_TIMEOUT};
 pub use files::{FileContents, LoadedRules, RuleFiles};

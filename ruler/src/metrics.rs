@@ -13,6 +13,9 @@ use ruler_core::{Destination, GroupKey, LastIteration};
 use runtime::Metrics;
 use std::sync::atomic::AtomicU64;
 
+use crate::rule_collector::RuleCollector;
+use crate::views::Views;
+
 type LabelSet = Vec<(String, String)>;
 type FloatGauge = Gauge<f64, AtomicU64>;
 
@@ -21,6 +24,7 @@ const DURATION_BUCKETS: [f64; 8] = [0.01, 0.1, 0.5, 1.0, 3.0, 7.0, 15.0, 30.0];
 
 #[derive(Clone, Debug)]
 pub struct RulerMetrics {
+    rules: RuleCollector,
     evaluation_duration: Histogram,
     group_duration: Histogram,
     iterations: Family<LabelSet, Counter>,
@@ -35,6 +39,7 @@ pub struct RulerMetrics {
     group_rules: Family<LabelSet, Gauge>,
     pub(crate) template_expansions: Counter,
     pub(crate) template_expansion_failures: Counter,
+    pub(crate) selections_shared: Counter,
     pub(crate) persist_failures: Counter,
     pub(crate) log_damages: Counter,
     pub(crate) rule_storage_reachable: Gauge,
@@ -77,7 +82,10 @@ impl RulerMetrics {
             latency_help,
             notification_latency.clone(),
         );
+        let rules = RuleCollector::default();
+        metrics.collect(Box::new(rules.clone()));
         Self {
+            rules,
             evaluation_duration: twice(
                 "prometheus_rule_evaluation_duration_seconds",
                 "prometheus_rule_evaluation_duration_histogram_seconds",
@@ -148,6 +156,11 @@ impl RulerMetrics {
                 "The total number of template text expansion failures",
                 Counter::default(),
             ),
+            selections_shared: metrics.register(
+                "watchbell_ruler_selections_shared",
+                "Selections of samples that a rule did not make because another rule of its group had made the same",
+                Counter::default(),
+            ),
             persist_failures: metrics.register(
                 "watchbell_ruler_persist_failures",
                 "Changes of alert state that could not be written to the log",
@@ -205,6 +218,11 @@ impl RulerMetrics {
                 Gauge::default(),
             ),
         }
+    }
+
+    /// Shows what each rule of `views` takes.
+    pub(crate) fn watch_rules(&self, views: Views) {
+        self.rules.watch(views);
     }
 
     pub(crate) fn alertmanagers_known(&self, count: usize) {
@@ -330,7 +348,7 @@ impl RulerMetrics {
 }
 
 /// The tenant of a single-tenant installation stays unnamed, so that its dashboards are Prometheus' own.
-fn group_labels(tenant: &TenantId, group: &GroupKey) -> LabelSet {
+pub(crate) fn group_labels(tenant: &TenantId, group: &GroupKey) -> LabelSet {
     let mut labels = vec![("rule_group".to_owned(), group.to_string())];
     if *tenant != TenantId::anonymous() {
         labels.push(("user".to_owned(), tenant.to_string()));

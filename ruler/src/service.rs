@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use model::{Machine, TenantId};
 use parking_lot::Mutex;
-use ruler_core::{Destination, Group, GroupView, Input, Ruler, RulerOptions, SavedState};
+use ruler_core::{
+    Destination, Group, GroupView, Input, OverLimit, Ruler, RulerOptions, SavedState,
+};
 use runtime::log::{Log, keep_short};
 use runtime::{Clock, Stop, Stopper, Tasks, Trouble, drive, watch_clock};
 use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc, watch};
@@ -34,6 +36,9 @@ pub struct ServiceSettings {
     pub concurrency_max: usize,
     /// Of one group, those that need not wait for each other.
     pub group_concurrency_max: usize,
+    pub over_limit: OverLimit,
+    /// Whether there are metrics of each rule.
+    pub rule_metrics: bool,
     pub outside: Outside,
 }
 
@@ -97,6 +102,10 @@ impl RulerService {
         parts
             .metrics
             .alertmanagers_known(settings.outside.alertmanagers.len());
+        let views = Views::default();
+        if settings.rule_metrics {
+            parts.metrics.watch_rules(views.clone());
+        }
         let service = Self {
             inner: Arc::new(Inner {
                 settings,
@@ -104,7 +113,7 @@ impl RulerService {
                 workers,
                 tenants: Mutex::default(),
                 tasks: Mutex::new(tasks),
-                views: Views::default(),
+                views,
             }),
         };
         service
@@ -258,6 +267,7 @@ impl Inner {
             resend_delay: settings.resend_delay,
             outage_tolerance: settings.outage_tolerance,
             group_concurrency_max: settings.group_concurrency_max,
+            over_limit: settings.over_limit,
         };
         let mut machine = Ruler::new(tenant.clone(), options, saved);
         let destinations = destinations(&parts.sender.external().current());

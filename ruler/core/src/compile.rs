@@ -11,7 +11,7 @@ use template::{Mode, Template, TemplateSet};
 use crate::alert::AlertTiming;
 use crate::plan::RulePlan;
 use crate::rule::{Group, GroupKey, Rule, RuleClass, RuleKey, RuleKind};
-use crate::rule_order::RuleOrder;
+use crate::rule_order::{RuleOrder, shared_selectors};
 
 /// What holds for groups that do not say it themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +73,7 @@ impl Compiler<'_> {
             query_offset: raw.query_offset.unwrap_or(defaults.query_offset),
             limit: raw.limit,
             order: RuleOrder::of(&rules),
+            shared_selectors: shared_selectors(&rules),
             rules,
         }
     }

@@ -127,6 +127,9 @@ impl GroupState {
         }
         let due = self.slots.due(self.next_slot, now)?;
         self.next_slot = self.slots.next(due.at);
+        for rule in &mut self.rules {
+            rule.figures.missed += due.missed;
+        }
         self.iteration = Some(Iteration {
             at: due.at,
             started: now,

@@ -9,13 +9,14 @@ use promql::{ParserOptions, Query};
 use crate::alert::{ActiveAlert, AlertState, AlertTiming};
 use crate::alerting::AlertElement;
 use crate::command::{Command, Persist};
-use crate::evaluation::{AppendReport, Appended, Evaluate, Evaluated, RuleResult};
+use crate::evaluation::{AppendReport, Appended, Evaluate, Evaluated, QueryCost, RuleResult};
 use crate::event::Event;
 use crate::input::Input;
 use crate::outbox::{Destination, Message, SendOutcome};
 use crate::plan::RulePlan;
 use crate::record::{Record, snapshot_from_bytes};
 use crate::recording::RecordedElement;
+use crate::refusal::OverLimit;
 use crate::restore::SavedState;
 use crate::rule::{Group, GroupKey, Rule, RuleClass, RuleKey, RuleKind};
 use crate::rule_order::RuleOrder;
@@ -26,6 +27,7 @@ pub(crate) const OPTIONS: RulerOptions = RulerOptions {
     resend_delay: Duration::from_secs(60),
     outage_tolerance: Duration::from_secs(3600),
     group_concurrency_max: 4,
+    over_limit: OverLimit::DropAll,
 };
 pub(crate) const INTERVAL: Duration = Duration::from_secs(30);
 
@@ -85,6 +87,7 @@ pub(crate) fn group(name: &str, rules: Vec<Rule>) -> Arc<Group> {
         query_offset: Duration::ZERO,
         limit: None,
         order: RuleOrder::of(&rules),
+        shared_selectors: Arc::default(),
         rules,
     })
 }
@@ -200,6 +203,17 @@ impl Rehearsal {
         }
     }
 
+    /// Runs what is due at `now`, which nobody looked at before.
+    pub(crate) fn run_late(
+        &mut self,
+        now: Timestamp,
+        mut query: impl FnMut(&str, &Snapshot<'_>) -> Vector,
+    ) {
+        self.now = now;
+        self.ruler.handle_timeout(now);
+        self.settle(now, &mut query);
+    }
+
     fn settle(&mut self, now: Timestamp, query: &mut dyn FnMut(&str, &Snapshot<'_>) -> Vector) {
         loop {
             while let Some(event) = self.ruler.poll_event() {
@@ -312,6 +326,10 @@ impl Rehearsal {
             ticket: evaluate.ticket.clone(),
             outcome,
             took: Duration::from_millis(1),
+            cost: QueryCost {
+                series: 2,
+                samples: 10,
+            },
         };
         self.ruler.handle(Input::Evaluated(evaluated), now);
     }

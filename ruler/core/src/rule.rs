@@ -3,7 +3,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::Labels;
+use model::{Labels, Matcher};
 
 use crate::alert::AlertTiming;
 use crate::plan::RulePlan;
@@ -61,6 +61,9 @@ pub struct Group {
     pub rules: Vec<Rule>,
     /// Of `rules`.
     pub order: RuleOrder,
+    /// Matchers of selectors that several of `rules` have and none of them writes: what they find at one time is one and
+    /// the same.
+    pub shared_selectors: Arc<[Vec<Matcher>]>,
 }
 
 #[derive(Clone, Debug)]

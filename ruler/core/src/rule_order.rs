@@ -3,6 +3,9 @@
 //!
 //! A rule waits for an earlier one whose series it reads, for an earlier one that reads its series (and is to see those of
 //! the evaluation before), and for an earlier one that writes series of the same name.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use model::{ALERT_NAME, METRIC_NAME, Matcher};
 use promql::Expr;
 use promql::function::FunctionKind;
@@ -18,6 +21,43 @@ pub enum RuleOrder {
     OneByOne,
     /// Who waits, and for whom, by their places in the group; sorted.
     Partial(Box<[(u32, u32)]>),
+}
+
+/// How many rules have a selector.
+struct Count<'a> {
+    matchers: &'a [Matcher],
+    /// The last of them.
+    last: usize,
+    rules: usize,
+}
+
+/// Selectors that several of the rules have, and that find nothing of what any of them writes.
+#[must_use]
+pub(crate) fn shared_selectors(rules: &[Rule]) -> Arc<[Vec<Matcher>]> {
+    if rules.len() < 2 || rules.len() > RULES_MAX {
+        return Arc::default();
+    }
+    let mut counts: BTreeMap<String, Count<'_>> = BTreeMap::new();
+    for (place, rule) in rules.iter().enumerate() {
+        for selector in rule.plan.query.expr().selectors() {
+            let matchers = &*selector.matchers;
+            let count = counts.entry(format!("{matchers:?}")).or_insert(Count {
+                matchers,
+                last: place,
+                rules: 1,
+            });
+            // One query reads a selector once by itself.
+            if count.last != place {
+                count.last = place;
+                count.rules += 1;
+            }
+        }
+    }
+    let writes: Vec<Writes<'_>> = rules.iter().map(Writes::of).collect();
+    let shared = counts.into_values().filter(|count| {
+        count.rules > 1 && !writes.iter().any(|writes| reach(count.matchers, *writes))
+    });
+    shared.map(|count| count.matchers.to_vec()).collect()
 }
 
 impl RuleOrder {
@@ -151,14 +191,22 @@ fn calls_info(expr: &Expr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use config::{Problems, RuleFile};
     use promql::ParserOptions;
 
     use super::RuleOrder;
     use crate::compile::{GroupDefaults, compile_groups};
+    use crate::rule::Group;
 
     /// Rules as `name = expression`, an alert's name with a capital; who waits for whom, counted from 0.
     fn check(rules: &[&str], waits: &[(u32, u32)]) {
+        let order = RuleOrder::Partial(waits.into());
+        assert_eq!(group(rules).order, order, "{rules:?}");
+    }
+
+    fn group(rules: &[&str]) -> Arc<Group> {
         let mut text = String::from("groups:\n- name: g\n  rules:\n");
         for rule in rules {
             let (name, rest) = rule.split_once(" = ").unwrap();
@@ -183,13 +231,9 @@ mod tests {
             experimental_functions: true,
             ..ParserOptions::default()
         };
-        let groups = compile_groups(&[file], defaults, &options, &mut problems);
+        let mut groups = compile_groups(&[file], defaults, &options, &mut problems);
         assert!(problems.is_empty(), "{problems}");
-        assert_eq!(
-            groups[0].order,
-            RuleOrder::Partial(waits.into()),
-            "{rules:?}"
-        );
+        groups.remove(0)
     }
 
     #[test]
@@ -214,6 +258,26 @@ mod tests {
             &[(1, 0), (2, 1)],
         );
         check(&["a = up", r#"b = {job="x"}"#, "c = up"], &[(1, 0), (2, 1)]);
+    }
+
+    #[test]
+    fn what_several_rules_select_is_shared_unless_one_of_them_writes_it() {
+        for (rules, shared) in [
+            (&["a = up", "b = up + 1", "c = down"][..], &["up"][..]),
+            (&["a = up + up", "b = down"], &[]),
+            (&["a = rate(up[5m])", "b = up", "c = a", "d = a"], &["up"]),
+            (&[r#"a = up{job="x"}"#, "b = up"], &[]),
+            (&[r#"Down = up"#, "b = ALERTS + up", "c = ALERTS"], &["up"]),
+            (&[r#"a = {job="x"}"#, r#"b = {job="x"}"#], &[]),
+        ] {
+            let group = group(rules);
+            let names: Vec<&str> = group
+                .shared_selectors
+                .iter()
+                .map(|matchers| matchers[0].value())
+                .collect();
+            assert_eq!(names, shared, "{rules:?}");
+        }
     }
 
     #[test]

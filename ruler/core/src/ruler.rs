@@ -20,11 +20,13 @@ use crate::event::Event;
 use crate::group_state::{GroupState, RemovedRule, Successor};
 use crate::group_table::{GroupTable, StartedGroup};
 use crate::input::Input;
+use crate::notes::Notes;
 use crate::outbox::{Destination, DropReason, Message, Outbox, SendOutcome};
 use crate::record::Record;
+use crate::refusal::OverLimit;
 use crate::restore::{DepartedAlert, SavedGroup, SavedState};
 use crate::rule::{Group, GroupKey, RuleClass, RuleKey};
-use crate::rule_state::{RuleHealth, RuleState};
+use crate::rule_state::{RuleHealth, RuleState, Taking};
 use crate::series::SampleBatch;
 use crate::view::GroupView;
 
@@ -39,6 +41,7 @@ pub struct RulerOptions {
     pub outage_tolerance: Duration,
     /// Rules of one group that are evaluated at once, where none waits for another.
     pub group_concurrency_max: usize,
+    pub over_limit: OverLimit,
 }
 
 #[derive(Debug)]
@@ -294,7 +297,8 @@ impl Ruler {
                         expression: expression.clone(),
                     });
                     let sending = resolved(self.options.resend_delay);
-                    self.tell(message(&alert, sending, &expression).as_slice());
+                    let notes = Notes::default();
+                    self.tell(message(&alert, sending, &notes, &expression).as_slice());
                 }
             }
         }
@@ -356,6 +360,7 @@ impl Ruler {
             ticket,
             outcome,
             took,
+            cost,
         } = evaluated;
         let Some(state) = self.groups.get_mut(&ticket.group) else {
             return;
@@ -363,7 +368,10 @@ impl Ruler {
         if !state.awaits_result(&ticket) {
             return;
         }
-        let sending = state.sending(self.options.resend_delay);
+        let taking = Taking {
+            sending: state.sending(self.options.resend_delay),
+            over_limit: self.options.over_limit,
+        };
         let group = state.group.clone();
         let (Some(rule), Some(rule_state)) = (
             group.rules.get(ticket.rule),
@@ -371,8 +379,8 @@ impl Ruler {
         ) else {
             return;
         };
-        rule_state.evaluation_time = took;
-        let step = rule_state.evaluated(&group, rule, ticket.at, outcome, sending);
+        rule_state.count(took, cost);
+        let step = rule_state.evaluated(&group, rule, ticket.at, outcome, taking);
         self.events.push_back(Event::RuleEvaluated {
             ticket: ticket.clone(),
             took,
@@ -422,6 +430,9 @@ impl Ruler {
             return;
         };
         state.add_time(took);
+        if let Some(rule) = state.rules.get_mut(ticket.rule) {
+            rule.figures.took += took;
+        }
         match &outcome {
             Ok(report) => {
                 if let Some(first) = report.refused.first() {

@@ -67,6 +67,10 @@ impl WrittenSeries {
         *self = kept.chain(added).collect();
     }
 
+    pub(crate) fn contains(&self, labels: &Labels) -> bool {
+        self.0.binary_search(labels).is_ok()
+    }
+
     pub(crate) fn labels(&self) -> &[Labels] {
         &self.0
     }

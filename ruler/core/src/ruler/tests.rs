@@ -9,11 +9,14 @@ use crate::evaluation::{AppendReport, RefusedSample};
 use crate::event::Event;
 use crate::input::Input;
 use crate::outbox::{Destination, SendOutcome};
+use crate::refusal::OverLimit;
 use crate::rehearsal::{
-    Effect, INTERVAL, Rehearsal, Vector, alerting, group, labels, letter, reading, recording,
+    Effect, INTERVAL, OPTIONS, Rehearsal, Vector, alerting, group, labels, letter, reading,
+    recording,
 };
 use crate::rule::{Group, GroupKey, Rule};
-use crate::rule_state::RuleHealth;
+use crate::rule_state::{RuleFigures, RuleHealth};
+use crate::ruler::RulerOptions;
 
 const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
 
@@ -177,6 +180,12 @@ fn a_failed_query_leaves_alerts_and_series_and_keeps_firing_ones_alive() {
     let last: u64 = told.rsplit('F').next().unwrap().parse().unwrap();
     assert!(told.starts_with("F0 F90 F180"), "{told}");
     assert_eq!(last, 3600, "the last message within the grace");
+    let since = slot(&rehearsal, 0);
+    let reason = "query timed out in expression evaluation";
+    let note = format!("since {}: {reason}", since.to_rfc3339_millis());
+    let notes = notes_from(&rehearsal, slot(&rehearsal, 1), "watchbell_unconfirmed");
+    assert!(notes.iter().all(|text| *text == note), "{notes:?}");
+    assert_eq!(web_rule(&rehearsal, 0).unconfirmed_since, Some(since));
     let (at, value) = rehearsal.written[&labels(&[
         ("__name__", "ALERTS"),
         ("alertname", "Down"),
@@ -184,6 +193,72 @@ fn a_failed_query_leaves_alerts_and_series_and_keeps_firing_ones_alive() {
         ("instance", "a"),
     ])];
     assert_eq!((at, value), (slot(&rehearsal, 0), 1.0));
+    // The first good answer takes the note away.
+    evaluate(&mut rehearsal, 202, "s");
+    let notes = notes_from(&rehearsal, slot(&rehearsal, 202), "watchbell_unconfirmed");
+    assert_eq!(notes, [""]);
+    assert_eq!(web_rule(&rehearsal, 0).unconfirmed_since, None);
+}
+
+/// An annotation of every message that was sent at `at` or later.
+fn notes_from(rehearsal: &Rehearsal, at: Timestamp, name: &str) -> Vec<String> {
+    let effects = rehearsal.effects.iter().filter(|(sent, _)| *sent >= at);
+    let messages = effects.filter_map(|(_, effect)| match effect {
+        Effect::Send(messages) => Some(messages),
+        Effect::Append(_) | Effect::Query { .. } => None,
+    });
+    messages
+        .flatten()
+        .map(|message| message.alert.annotations.value(name).to_owned())
+        .collect()
+}
+
+fn web_rule(rehearsal: &Rehearsal, rule: usize) -> crate::view::RuleView {
+    let key = GroupKey::new("rules.yml", "web");
+    rehearsal.ruler.view(&key).unwrap().rules[rule].clone()
+}
+
+#[test]
+fn who_is_told_of_some_alerts_is_told_how_many_more_there_are() {
+    let options = RulerOptions {
+        over_limit: OverLimit::KeepFirst,
+        ..OPTIONS
+    };
+    let mut limited = (*group("web", vec![alerting("Down", 0)])).clone();
+    limited.limit = Some(2);
+    let mut rehearsal = Rehearsal::with_options(options, vec![Arc::new(limited)], NOW);
+    let destination = Destination("http://am".into());
+    rehearsal.handle(Input::DestinationsChanged(vec![destination]), NOW);
+    let at = slot(&rehearsal, 0);
+    let element = |instance| (labels(&[("instance", instance)]), 1.0);
+    rehearsal.run(at, |_, _| Ok(["a", "b", "c", "d", "e"].map(element).into()));
+    let notes = notes_from(&rehearsal, at, "watchbell_left_out");
+    assert_eq!(notes, ["3 more alerts of this rule"; 2]);
+    let reason = "exceeded limit of 2: 3 more are left out".to_owned();
+    assert_eq!(health(&rehearsal), RuleHealth::Err { reason });
+    assert_eq!(web_rule(&rehearsal, 0).left_out, 3);
+    rehearsal.run(at + INTERVAL, |_, _| Ok(vec![element("a")]));
+    assert_eq!(health(&rehearsal), RuleHealth::Ok);
+    assert_eq!(rehearsal.replayed(), rehearsal.ruler.saved());
+}
+
+#[test]
+fn each_rule_knows_what_it_missed_and_what_it_took() {
+    let rules = vec![alerting("Down", 0), recording("job:up")];
+    let mut rehearsal = Rehearsal::new(web(rules), NOW);
+    evaluate(&mut rehearsal, 0, "se");
+    let now = slot(&rehearsal, 5) + Duration::from_secs(1);
+    rehearsal.run_late(now, |_, _| seen());
+    // A reload that keeps a rule keeps its figures.
+    let rules = web(vec![recording("job:up"), alerting("New", 0)]);
+    rehearsal.handle(Input::RulesLoaded(rules), now);
+    let figures = web_rule(&rehearsal, 0).figures;
+    assert_eq!((figures.evaluations, figures.failures), (3, 1));
+    assert_eq!(figures.missed, 3);
+    assert_eq!((figures.series, figures.samples), (6, 30));
+    assert_eq!((figures.last.series, figures.last.samples), (2, 10));
+    assert_eq!(figures.took, Duration::from_millis(3));
+    assert_eq!(web_rule(&rehearsal, 1).figures, RuleFigures::default());
 }
 
 #[test]
@@ -627,7 +702,7 @@ proptest! {
         picks in prop::collection::vec(any::<prop::sample::Index>(), 18),
     ) {
         let outcome = |group_concurrency_max: usize| {
-            let options = crate::ruler::RulerOptions { group_concurrency_max, ..crate::rehearsal::OPTIONS };
+            let options = RulerOptions { group_concurrency_max, ..OPTIONS };
             let mut rehearsal = Rehearsal::with_options(options, sums(&reads), NOW);
             rehearsal.holding = true;
             let mut picks = picks.iter();
