@@ -23,6 +23,7 @@ mod sender;
 mod service;
 mod shell;
 mod story;
+mod turns;
 mod views;
 mod watch;
 

@@ -1,4 +1,4 @@
-//! The rulers of all tenants in this process: one machine each, one pool of workers for all.
+//! The rulers of all tenants in this process: one machine each, one pool of workers for all, in which each has its turn.
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use ruler_core::{
 };
 use runtime::log::{Log, keep_short};
 use runtime::{Clock, Stop, Stopper, Tasks, Trouble, drive, watch_clock};
-use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc, watch};
+use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 use tracing::{debug, info};
 
 use crate::backend::Backend;
@@ -20,6 +20,7 @@ use crate::journal::SavedTenants;
 use crate::metrics::RulerMetrics;
 use crate::sender::Sender;
 use crate::shell::{ShellParts, SnapshotTally, TenantShell};
+use crate::turns::Turns;
 use crate::views::Views;
 
 /// Inputs that wait for a tenant's machine. Results come from at most as many tasks as groups run, each of which waits
@@ -63,7 +64,7 @@ pub struct RulerService {
 struct Inner {
     settings: ServiceSettings,
     parts: ServiceParts,
-    workers: Arc<Semaphore>,
+    turns: Turns,
     tenants: Mutex<BTreeMap<TenantId, TenantHandle>>,
     tasks: Mutex<Tasks>,
     views: Views,
@@ -94,7 +95,7 @@ impl RulerService {
     /// A ruler for each tenant whose alerts were saved; the others come with their first rules.
     #[must_use]
     pub fn start(settings: ServiceSettings, parts: ServiceParts, saved: SavedTenants) -> Self {
-        let workers = Arc::new(Semaphore::new(settings.concurrency_max.max(1)));
+        let turns = Turns::new(settings.concurrency_max);
         let mut tasks = Tasks::new(parts.stopper.clone());
         let clock = watch_clock(parts.clock.clone(), parts.stop.clone());
         tasks.spawn_fallible("clock", clock);
@@ -110,7 +111,7 @@ impl RulerService {
             inner: Arc::new(Inner {
                 settings,
                 parts,
-                workers,
+                turns,
                 tenants: Mutex::default(),
                 tasks: Mutex::new(tasks),
                 views,
@@ -284,7 +285,7 @@ impl Inner {
             sender: parts.sender.clone(),
             log: parts.log.clone(),
             inputs: inputs.downgrade(),
-            workers: self.workers.clone(),
+            turns: self.turns.clone(),
             views: self.views.clone(),
             tally,
             loads,

@@ -11,13 +11,14 @@ use ruler_core::{
 use runtime::Shell;
 use runtime::log::Log;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::evaluate::{Evaluation, evaluate};
 use crate::journal::save;
 use crate::sender::Sender;
 use crate::story::Story;
+use crate::turns::Turns;
 use crate::views::Views;
 
 pub(crate) struct ShellParts {
@@ -27,7 +28,7 @@ pub(crate) struct ShellParts {
     pub(crate) log: Option<Log>,
     /// Weak, so that a ruler ends when nobody else can reach it.
     pub(crate) inputs: mpsc::WeakSender<Input>,
-    pub(crate) workers: Arc<Semaphore>,
+    pub(crate) turns: Turns,
     pub(crate) views: Views,
     pub(crate) tally: watch::Sender<SnapshotTally>,
     /// How many times rules were taken over.
@@ -119,13 +120,13 @@ impl TenantShell {
         });
         let evaluation = self.parts.evaluation.clone();
         let inputs = self.parts.inputs.clone();
-        let workers = self.parts.workers.clone();
+        let turns = self.parts.turns.clone();
         tokio::spawn(async move {
             let ticket = order.ticket.clone();
-            let permit = workers.acquire_owned().await;
+            let turn = turns.turn(&evaluation.tenant).await;
             let started = Instant::now();
             let (outcome, cost) = run(evaluation, order, shared).await;
-            drop(permit);
+            drop(turn);
             let evaluated = Evaluated {
                 ticket,
                 outcome,

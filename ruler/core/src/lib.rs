@@ -15,6 +15,7 @@ mod compliance;
 mod departed;
 mod evaluation;
 mod event;
+mod fair_turns;
 mod group_state;
 mod group_table;
 mod input;
@@ -47,6 +48,7 @@ pub use evaluation::{
     Ticket,
 };
 pub use event::Event;
+pub use fair_turns::FairTurns;
 pub use group_state::LastIteration;
 pub use input::Input;
 pub use notes::{LEFT_OUT, UNCONFIRMED};
