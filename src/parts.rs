@@ -14,7 +14,7 @@ use ruler::{
     RuleBook, RuleBookSettings, RuleFileWatch, RuleFiles, RuleStore, RulerMetrics, RulerService,
     Sender,
 };
-use ruler_core::UploadLimits;
+use ruler_core::{OverLimit, UploadLimits};
 use runtime::log::SyncPolicy;
 use runtime::{Clock, Metrics, Routes, Stop, Stopper, Tasks};
 use tokio::sync::{mpsc, oneshot};
@@ -219,6 +219,12 @@ async fn start_ruler(
         resend_delay: watchbell.evaluation.resend_delay,
         outage_tolerance: watchbell.evaluation.for_outage_tolerance,
         concurrency_max: watchbell.evaluation.concurrency_max,
+        group_concurrency_max: watchbell.evaluation.group_concurrency_max,
+        over_limit: match watchbell.evaluation.limit_keeps_first {
+            true => OverLimit::KeepFirst,
+            false => OverLimit::DropAll,
+        },
+        rule_metrics: watchbell.evaluation.rule_metrics,
         outside: outside(configuration, addresses)?,
     };
     let parts = ruler::ServiceParts {

@@ -193,6 +193,9 @@ fn needs_restart(before: &WatchbellConfig, after: &WatchbellConfig) -> Vec<&'sta
             evaluation.resend_delay,
             evaluation.for_outage_tolerance,
             evaluation.concurrency_max,
+            evaluation.group_concurrency_max,
+            evaluation.limit_keeps_first,
+            evaluation.rule_metrics,
         )
     };
     let changed = [

@@ -139,6 +139,8 @@ pub(crate) const TENANT_IDLE_MAX: Duration = HOUR;
 pub(crate) const RESEND_DELAY: Duration = MINUTE;
 pub(crate) const FOR_OUTAGE_TOLERANCE: Duration = HOUR;
 pub(crate) const EVALUATION_CONCURRENCY_MAX: usize = 4;
+/// Prometheus' own figure where it evaluates rules at once (`--rules.max-concurrent-evals`).
+pub(crate) const GROUP_CONCURRENCY_MAX: usize = 4;
 
 // `watchbell.yml`: limits of one tenant.
 /// At some 3 kB of memory a series this is what a machine with 16 GB carries at ease.

@@ -73,6 +73,12 @@ pub struct Evaluation {
     pub resend_delay: Duration,
     pub for_outage_tolerance: Duration,
     pub concurrency_max: usize,
+    /// Rules of one group that are evaluated at once, where none needs what another writes.
+    pub group_concurrency_max: usize,
+    /// Whether of a result above a group's `limit` the first are kept.
+    pub limit_keeps_first: bool,
+    /// Whether there are metrics of each rule.
+    pub rule_metrics: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -206,6 +212,9 @@ impl Default for WatchbellConfig {
                 resend_delay: defaults::RESEND_DELAY,
                 for_outage_tolerance: defaults::FOR_OUTAGE_TOLERANCE,
                 concurrency_max: defaults::EVALUATION_CONCURRENCY_MAX,
+                group_concurrency_max: defaults::GROUP_CONCURRENCY_MAX,
+                limit_keeps_first: false,
+                rule_metrics: false,
             },
             rule_files: Vec::new(),
             alertmanager: AlertmanagerSettings::default(),
@@ -463,6 +472,13 @@ fn read_evaluation(fields: &mut Fields<'_>, default: Evaluation) -> Evaluation {
         for_outage_tolerance: fields
             .duration_or("for_outage_tolerance", default.for_outage_tolerance),
         concurrency_max: fields.size_or("concurrency_max", default.concurrency_max, 1),
+        group_concurrency_max: fields.size_or(
+            "group_concurrency_max",
+            default.group_concurrency_max,
+            1,
+        ),
+        limit_keeps_first: fields.boolean_or("limit_keeps_first", default.limit_keeps_first),
+        rule_metrics: fields.boolean_or("rule_metrics", default.rule_metrics),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::engine::Engine;
 use crate::look::Look;
 use crate::query_slots::TooManyQueries;
 use crate::reader::StoreReader;
+use crate::shared_reads::SharedReads;
 
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
@@ -58,8 +59,17 @@ pub(crate) struct QueryStats {
 struct MeasuredReader<'r> {
     reader: &'r StoreReader,
     is_cancelled: &'r (dyn Fn() -> bool + Sync),
+    shared: Option<&'r SharedReads>,
     reading_micros: AtomicU64,
+    series: AtomicUsize,
     samples: AtomicUsize,
+}
+
+/// What a query looked at in the store, or would have if it had not been read already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadStats {
+    pub series: usize,
+    pub samples: usize,
 }
 
 impl<'r> MeasuredReader<'r> {
@@ -67,7 +77,9 @@ impl<'r> MeasuredReader<'r> {
         Self {
             reader,
             is_cancelled,
+            shared: None,
             reading_micros: AtomicU64::new(0),
+            series: AtomicUsize::new(0),
             samples: AtomicUsize::new(0),
         }
     }
@@ -80,15 +92,21 @@ impl SeriesReader for MeasuredReader<'_> {
         samples_max: usize,
     ) -> Result<Vec<Series>, ReadError> {
         let start = Instant::now();
-        let found = self
-            .reader
-            .select_unless(selection, samples_max, self.is_cancelled)?;
+        let read = || {
+            self.reader
+                .select_unless(selection, samples_max, self.is_cancelled)
+        };
+        let found = match self.shared {
+            Some(shared) => shared.select(selection, read)?,
+            None => read()?,
+        };
         let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.reading_micros.fetch_add(micros, Ordering::Relaxed);
         let samples = found
             .iter()
             .map(|series| series.samples.len() + series.histograms.len())
             .sum();
+        self.series.fetch_add(found.len(), Ordering::Relaxed);
         self.samples.fetch_add(samples, Ordering::Relaxed);
         Ok(found)
     }
@@ -214,9 +232,29 @@ impl Engine {
         lookback: Option<Duration>,
         is_cancelled: &(dyn Fn() -> bool + Sync),
     ) -> Result<Answer, EvalError> {
+        let answer = self.run_shared(tenant, query, times, lookback, is_cancelled, None);
+        answer.map(|(answer, _)| answer)
+    }
+
+    /// As [`Engine::run_blocking`], reading what `shared` has not read yet.
+    pub fn run_shared(
+        &self,
+        tenant: &TenantId,
+        query: &Query,
+        times: QueryTimes,
+        lookback: Option<Duration>,
+        is_cancelled: &(dyn Fn() -> bool + Sync),
+        shared: Option<&SharedReads>,
+    ) -> Result<(Answer, ReadStats), EvalError> {
         let reader = self.reader(tenant);
-        let reader = MeasuredReader::new(&reader, is_cancelled);
-        self.evaluate(&reader, query, times, lookback, is_cancelled)
+        let mut reader = MeasuredReader::new(&reader, is_cancelled);
+        reader.shared = shared;
+        let answer = self.evaluate(&reader, query, times, lookback, is_cancelled)?;
+        let stats = ReadStats {
+            series: reader.series.into_inner(),
+            samples: reader.samples.into_inner(),
+        };
+        Ok((answer, stats))
     }
 
     fn evaluate(

@@ -132,7 +132,7 @@ fn rule_groups<'a>(
         let rules: Vec<WireRule<'_>> = view
             .iter()
             .filter(|(rule, _)| filter.wants_rule(rule))
-            .map(|(rule, view)| WireRule::new(rule, view, filter.exclude_alerts))
+            .map(|(rule, view)| WireRule::new(rule, view, filter))
             .collect();
         if rules.is_empty() {
             continue;
@@ -156,8 +156,7 @@ async fn alerts(State(service): State<RulerService>, Tenant(tenant): Tenant) -> 
     let alerts = views
         .iter()
         .flat_map(|view| &view.rules)
-        .flat_map(|rule| &rule.alerts)
-        .map(WireAlert::new)
+        .flat_map(|rule| rule.alerts.iter().map(|alert| WireAlert::new(rule, alert)))
         .collect();
     success(&Alerts { alerts })
 }

@@ -1,13 +1,13 @@
 //! This process' own engine as the place where rules ask and write.
 use std::time::Duration;
 
-use ingest::{Engine, QueryTimes};
+use ingest::{Engine, QueryTimes, SharedReads};
 use model::{Labels, SampleValue, TenantId, Timestamp, stale_nan};
-use promql::{EvalError, Query, VectorSample};
-use ruler_core::{AppendReport, RefusedSample, SampleBatch};
+use promql::{EvalError, Query};
+use ruler_core::{AppendReport, QueryCost, RefusedSample, SampleBatch};
 use tokio::time::Instant;
 
-use crate::backend::{Answering, Backend, instant_vector};
+use crate::backend::{Answering, Backend, Queried, instant_vector};
 
 /// Queries run on the thread that asks: the ruler's workers are a pool already.
 #[derive(Clone)]
@@ -28,14 +28,22 @@ impl Embedded {
         tenant: &TenantId,
         query: &Query,
         at: Timestamp,
-    ) -> Result<Vec<VectorSample>, String> {
+        shared: Option<&SharedReads>,
+    ) -> Result<Queried, String> {
         let started = Instant::now();
         let is_late = || started.elapsed() > self.timeout;
-        let answer =
-            self.engine
-                .run_blocking(tenant, query, QueryTimes::Instant(at), None, &is_late);
+        let times = QueryTimes::Instant(at);
+        let answer = self
+            .engine
+            .run_shared(tenant, query, times, None, &is_late, shared);
         match answer {
-            Ok(answer) => instant_vector(answer.value),
+            Ok((answer, read)) => Ok(Queried {
+                vector: instant_vector(answer.value)?,
+                cost: QueryCost {
+                    series: read.series,
+                    samples: read.samples,
+                },
+            }),
             Err(EvalError::Cancelled) => Err("query timed out in expression evaluation".to_owned()),
             Err(error) => Err(error.to_string()),
         }
@@ -79,8 +87,9 @@ impl Backend for Embedded {
         tenant: &'a TenantId,
         query: &'a Query,
         at: Timestamp,
-    ) -> Answering<'a, Result<Vec<VectorSample>, String>> {
-        Box::pin(async move { self.instant(tenant, query, at) })
+        shared: Option<&'a SharedReads>,
+    ) -> Answering<'a, Result<Queried, String>> {
+        Box::pin(async move { self.instant(tenant, query, at, shared) })
     }
 
     fn append<'a>(

@@ -1,15 +1,17 @@
 //! Runs one rule: its query, then its templates for each element.
+use std::cell::Cell;
 use std::sync::Arc;
 
+use ingest::SharedReads;
 use model::{Labels, TenantId, Timestamp};
 use promql::{Query, SampleValue, VectorSample};
-use ruler_core::{AlertElement, Evaluate, RecordedElement, Rule, RuleKind, RuleResult};
+use ruler_core::{AlertElement, Evaluate, QueryCost, RecordedElement, Rule, RuleKind, RuleResult};
 use runtime::Trouble;
 use template::{AlertTemplateData, Host, Limits, QueryResult, Template, Value};
 use tokio::runtime::Handle;
 use tracing::warn;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Queried};
 use crate::external::{External, Outside};
 use crate::metrics::RulerMetrics;
 
@@ -23,22 +25,26 @@ pub(crate) struct Evaluation {
     pub(crate) expanding: Arc<Trouble>,
 }
 
-/// Blocks until the engine has answered, so it belongs on a thread that may.
-///
-/// # Errors
-/// What the engine says. A template that fails does not fail its alert: its text says what went wrong.
+/// Blocks until the engine has answered, so it belongs on a thread that may. The error is what the engine says. A template that fails does not fail its alert: its text says what went wrong.
 pub(crate) fn evaluate(
     evaluation: &Evaluation,
     evaluate: &Evaluate,
+    shared: Option<&SharedReads>,
     runtime: &Handle,
-) -> Result<RuleResult, String> {
+) -> (Result<RuleResult, String>, QueryCost) {
     let rule = evaluate.rule();
-    let query =
-        evaluation
-            .backend
-            .query(&evaluation.tenant, &rule.plan.query, evaluate.query_time());
-    let vector = runtime.block_on(query)?;
-    Ok(match rule.kind {
+    let query = evaluation.backend.query(
+        &evaluation.tenant,
+        &rule.plan.query,
+        evaluate.query_time(),
+        shared,
+    );
+    let Queried { vector, cost } = match runtime.block_on(query) {
+        Ok(queried) => queried,
+        Err(reason) => return (Err(reason), QueryCost::default()),
+    };
+    let cost = Cell::new(cost);
+    let result = match rule.kind {
         RuleKind::Recording => RuleResult::Recording(
             vector
                 .into_iter()
@@ -53,6 +59,7 @@ pub(crate) fn evaluate(
                 evaluation,
                 outside: evaluation.external.current(),
                 at: evaluate.ticket.at,
+                cost: &cost,
                 runtime,
             };
             RuleResult::Alerting(
@@ -62,7 +69,8 @@ pub(crate) fn evaluate(
                     .collect(),
             )
         }
-    })
+    };
+    (Ok(result), cost.get())
 }
 
 /// What a rule's alert or template sees of a value: of a histogram nothing, as in Prometheus.
@@ -117,6 +125,8 @@ struct RuleHost<'a> {
     evaluation: &'a Evaluation,
     outside: Arc<Outside>,
     at: Timestamp,
+    /// Of the rule's queries so far.
+    cost: &'a Cell<QueryCost>,
     runtime: &'a Handle,
 }
 
@@ -131,9 +141,15 @@ impl Host for RuleHost<'_> {
             Query::compile(expr, &self.outside.language).map_err(|error| error.to_string())?;
         let answer = evaluation
             .backend
-            .query(&evaluation.tenant, &query, self.at);
-        let vector = self.runtime.block_on(answer)?;
-        Ok(vector
+            .query(&evaluation.tenant, &query, self.at, None);
+        let queried = self.runtime.block_on(answer)?;
+        let before = self.cost.get();
+        self.cost.set(QueryCost {
+            series: before.series + queried.cost.series,
+            samples: before.samples + queried.cost.samples,
+        });
+        Ok(queried
+            .vector
             .into_iter()
             .map(|sample| QueryResult {
                 value: number(&sample.value),

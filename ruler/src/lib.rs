@@ -17,11 +17,13 @@ mod metrics;
 mod pieces;
 mod remote;
 mod rule_book;
+mod rule_collector;
 mod rule_store;
 mod sender;
 mod service;
 mod shell;
 mod story;
+mod turns;
 mod views;
 mod watch;
 
@@ -29,7 +31,7 @@ mod watch;
 mod tests;
 
 pub use api::routes;
-pub use backend::{Answering, Backend, instant_vector};
+pub use backend::{Answering, Backend, Queried, instant_vector};
 pub use embedded::Embedded;
 pub use external::{AlertmanagerTarget, Outside, SEND_TIMEOUT};
 pub use files::{FileContents, LoadedRules, RuleFiles};

@@ -13,6 +13,9 @@ use ruler_core::{Destination, GroupKey, LastIteration};
 use runtime::Metrics;
 use std::sync::atomic::AtomicU64;
 
+use crate::rule_collector::RuleCollector;
+use crate::views::Views;
+
 type LabelSet = Vec<(String, String)>;
 type FloatGauge = Gauge<f64, AtomicU64>;
 
@@ -21,6 +24,7 @@ const DURATION_BUCKETS: [f64; 8] = [0.01, 0.1, 0.5, 1.0, 3.0, 7.0, 15.0, 30.0];
 
 #[derive(Clone, Debug)]
 pub struct RulerMetrics {
+    rules: RuleCollector,
     evaluation_duration: Histogram,
     group_duration: Histogram,
     iterations: Family<LabelSet, Counter>,
@@ -30,10 +34,12 @@ pub struct RulerMetrics {
     group_interval: Family<LabelSet, FloatGauge>,
     group_last_evaluation: Family<LabelSet, FloatGauge>,
     group_last_duration: Family<LabelSet, FloatGauge>,
+    group_last_rule_duration_sum: Family<LabelSet, FloatGauge>,
     group_last_samples: Family<LabelSet, Gauge>,
     group_rules: Family<LabelSet, Gauge>,
     pub(crate) template_expansions: Counter,
     pub(crate) template_expansion_failures: Counter,
+    pub(crate) selections_shared: Counter,
     pub(crate) persist_failures: Counter,
     pub(crate) log_damages: Counter,
     pub(crate) rule_storage_reachable: Gauge,
@@ -76,17 +82,10 @@ impl RulerMetrics {
             latency_help,
             notification_latency.clone(),
         );
-        let group_last_duration: Family<LabelSet, FloatGauge> = metrics.register(
-            "prometheus_rule_group_last_duration_seconds",
-            "The duration of the last rule group evaluation",
-            Family::default(),
-        );
-        metrics.register(
-            "prometheus_rule_group_last_rule_duration_sum_seconds",
-            "The sum of time in seconds it took to evaluate each rule in the group regardless of concurrency",
-            group_last_duration.clone(),
-        );
+        let rules = RuleCollector::default();
+        metrics.collect(Box::new(rules.clone()));
         Self {
+            rules,
             evaluation_duration: twice(
                 "prometheus_rule_evaluation_duration_seconds",
                 "prometheus_rule_evaluation_duration_histogram_seconds",
@@ -127,7 +126,16 @@ impl RulerMetrics {
                 "The timestamp of the last rule group evaluation in seconds",
                 Family::default(),
             ),
-            group_last_duration,
+            group_last_duration: metrics.register(
+                "prometheus_rule_group_last_duration_seconds",
+                "The duration of the last rule group evaluation",
+                Family::default(),
+            ),
+            group_last_rule_duration_sum: metrics.register(
+                "prometheus_rule_group_last_rule_duration_sum_seconds",
+                "The sum of time in seconds it took to evaluate each rule in the group regardless of concurrency",
+                Family::default(),
+            ),
             group_last_samples: metrics.register(
                 "prometheus_rule_group_last_evaluation_samples",
                 "The number of samples returned during the last rule group evaluation",
@@ -146,6 +154,11 @@ impl RulerMetrics {
             template_expansion_failures: metrics.register(
                 "prometheus_template_text_expansion_failures",
                 "The total number of template text expansion failures",
+                Counter::default(),
+            ),
+            selections_shared: metrics.register(
+                "watchbell_ruler_selections_shared",
+                "Selections of samples that a rule did not make because another rule of its group had made the same",
                 Counter::default(),
             ),
             persist_failures: metrics.register(
@@ -207,6 +220,11 @@ impl RulerMetrics {
         }
     }
 
+    /// Shows what each rule of `views` takes.
+    pub(crate) fn watch_rules(&self, views: Views) {
+        self.rules.watch(views);
+    }
+
     pub(crate) fn alertmanagers_known(&self, count: usize) {
         self.alertmanagers
             .set(i64::try_from(count).unwrap_or(i64::MAX));
@@ -242,6 +260,7 @@ impl RulerMetrics {
         self.group_interval.remove(&labels);
         self.group_last_evaluation.remove(&labels);
         self.group_last_duration.remove(&labels);
+        self.group_last_rule_duration_sum.remove(&labels);
         self.group_last_samples.remove(&labels);
         self.group_rules.remove(&labels);
     }
@@ -264,6 +283,9 @@ impl RulerMetrics {
         self.group_last_duration
             .get_or_create(&labels)
             .set(iteration.took.as_secs_f64());
+        self.group_last_rule_duration_sum
+            .get_or_create(&labels)
+            .set(iteration.rules_took.as_secs_f64());
         self.group_last_evaluation
             .get_or_create(&labels)
             .set(iteration.started.as_secs_f64());
@@ -326,7 +348,7 @@ impl RulerMetrics {
 }
 
 /// The tenant of a single-tenant installation stays unnamed, so that its dashboards are Prometheus' own.
-fn group_labels(tenant: &TenantId, group: &GroupKey) -> LabelSet {
+pub(crate) fn group_labels(tenant: &TenantId, group: &GroupKey) -> LabelSet {
     let mut labels = vec![("rule_group".to_owned(), group.to_string())];
     if *tenant != TenantId::anonymous() {
         labels.push(("user".to_owned(), tenant.to_string()));

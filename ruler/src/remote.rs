@@ -1,15 +1,16 @@
 //! An outside engine as the place where rules ask and write: Prometheus' query API and remote write 1.0.
 use std::time::Duration;
 
+use ingest::SharedReads;
 use model::protobuf::push_time_series;
 use model::{Labels, SampleValue, TenantId, Timestamp, go_number, stale_nan};
 use promql::{Query, VectorSample};
 use reqwest::{Client, RequestBuilder};
-use ruler_core::{AppendReport, SampleBatch};
+use ruler_core::{AppendReport, QueryCost, SampleBatch};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::backend::{Answering, Backend};
+use crate::backend::{Answering, Backend, Queried};
 
 const TENANT_HEADER: &str = "X-Scope-OrgID";
 /// An instant vector of a hundred thousand series has some 30 MB.
@@ -109,8 +110,14 @@ impl Backend for Remote {
         tenant: &'a TenantId,
         query: &'a Query,
         at: Timestamp,
-    ) -> Answering<'a, Result<Vec<VectorSample>, String>> {
-        Box::pin(self.instant(tenant, query, at))
+        _shared: Option<&'a SharedReads>,
+    ) -> Answering<'a, Result<Queried, String>> {
+        Box::pin(async move {
+            let vector = self.instant(tenant, query, at).await?;
+            // It does not say what it read.
+            let cost = QueryCost::default();
+            Ok(Queried { vector, cost })
+        })
     }
 
     fn append<'a>(

@@ -1,14 +1,16 @@
-//! The rulers of all tenants in this process: one machine each, one pool of workers for all.
+//! The rulers of all tenants in this process: one machine each, one pool of workers for all, in which each has its turn.
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Machine, TenantId};
 use parking_lot::Mutex;
-use ruler_core::{Destination, Group, GroupView, Input, Ruler, RulerOptions, SavedState};
+use ruler_core::{
+    Destination, Group, GroupView, Input, OverLimit, Ruler, RulerOptions, SavedState,
+};
 use runtime::log::{Log, keep_short};
 use runtime::{Clock, Stop, Stopper, Tasks, Trouble, drive, watch_clock};
-use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc, watch};
+use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 use tracing::{debug, info};
 
 use crate::backend::Backend;
@@ -18,6 +20,7 @@ use crate::journal::SavedTenants;
 use crate::metrics::RulerMetrics;
 use crate::sender::Sender;
 use crate::shell::{ShellParts, SnapshotTally, TenantShell};
+use crate::turns::Turns;
 use crate::views::Views;
 
 /// Inputs that wait for a tenant's machine. Results come from at most as many tasks as groups run, each of which waits
@@ -32,6 +35,11 @@ pub struct ServiceSettings {
     pub outage_tolerance: Duration,
     /// Rules of all tenants that are evaluated at once.
     pub concurrency_max: usize,
+    /// Of one group, those that need not wait for each other.
+    pub group_concurrency_max: usize,
+    pub over_limit: OverLimit,
+    /// Whether there are metrics of each rule.
+    pub rule_metrics: bool,
     pub outside: Outside,
 }
 
@@ -56,7 +64,7 @@ pub struct RulerService {
 struct Inner {
     settings: ServiceSettings,
     parts: ServiceParts,
-    workers: Arc<Semaphore>,
+    turns: Turns,
     tenants: Mutex<BTreeMap<TenantId, TenantHandle>>,
     tasks: Mutex<Tasks>,
     views: Views,
@@ -87,7 +95,7 @@ impl RulerService {
     /// A ruler for each tenant whose alerts were saved; the others come with their first rules.
     #[must_use]
     pub fn start(settings: ServiceSettings, parts: ServiceParts, saved: SavedTenants) -> Self {
-        let workers = Arc::new(Semaphore::new(settings.concurrency_max.max(1)));
+        let turns = Turns::new(settings.concurrency_max);
         let mut tasks = Tasks::new(parts.stopper.clone());
         let clock = watch_clock(parts.clock.clone(), parts.stop.clone());
         tasks.spawn_fallible("clock", clock);
@@ -95,14 +103,18 @@ impl RulerService {
         parts
             .metrics
             .alertmanagers_known(settings.outside.alertmanagers.len());
+        let views = Views::default();
+        if settings.rule_metrics {
+            parts.metrics.watch_rules(views.clone());
+        }
         let service = Self {
             inner: Arc::new(Inner {
                 settings,
                 parts,
-                workers,
+                turns,
                 tenants: Mutex::default(),
                 tasks: Mutex::new(tasks),
-                views: Views::default(),
+                views,
             }),
         };
         service
@@ -255,6 +267,8 @@ impl Inner {
         let options = RulerOptions {
             resend_delay: settings.resend_delay,
             outage_tolerance: settings.outage_tolerance,
+            group_concurrency_max: settings.group_concurrency_max,
+            over_limit: settings.over_limit,
         };
         let mut machine = Ruler::new(tenant.clone(), options, saved);
         let destinations = destinations(&parts.sender.external().current());
@@ -271,7 +285,7 @@ impl Inner {
             sender: parts.sender.clone(),
             log: parts.log.clone(),
             inputs: inputs.downgrade(),
-            workers: self.workers.clone(),
+            turns: self.turns.clone(),
             views: self.views.clone(),
             tally,
             loads,

@@ -1,21 +1,24 @@
 //! Carries out what one tenant's ruler decides.
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ingest::SharedReads;
 use model::TenantId;
 use ruler_core::{
-    Append, AppendReport, Appended, Command, Destination, Evaluate, Evaluated, Event, Input,
-    Message, Persist, RuleResult, Ruler, SendOutcome,
+    Append, AppendReport, Appended, Command, Destination, Evaluate, Evaluated, Event, GroupKey,
+    Input, Message, Persist, QueryCost, RuleResult, Ruler, SendOutcome,
 };
 use runtime::Shell;
 use runtime::log::Log;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::evaluate::{Evaluation, evaluate};
 use crate::journal::save;
 use crate::sender::Sender;
 use crate::story::Story;
+use crate::turns::Turns;
 use crate::views::Views;
 
 pub(crate) struct ShellParts {
@@ -25,7 +28,7 @@ pub(crate) struct ShellParts {
     pub(crate) log: Option<Log>,
     /// Weak, so that a ruler ends when nobody else can reach it.
     pub(crate) inputs: mpsc::WeakSender<Input>,
-    pub(crate) workers: Arc<Semaphore>,
+    pub(crate) turns: Turns,
     pub(crate) views: Views,
     pub(crate) tally: watch::Sender<SnapshotTally>,
     /// How many times rules were taken over.
@@ -61,12 +64,18 @@ impl SnapshotTally {
 pub(crate) struct TenantShell {
     parts: ShellParts,
     story: Story,
+    /// What the rules of a running iteration read together.
+    shared: BTreeMap<GroupKey, Arc<SharedReads>>,
 }
 
 impl TenantShell {
     pub(crate) fn new(parts: ShellParts) -> Self {
         let story = Story::new(parts.tenant.clone(), parts.evaluation.metrics.clone());
-        Self { parts, story }
+        Self {
+            parts,
+            story,
+            shared: BTreeMap::new(),
+        }
     }
 
     /// What was decided is in the log before anybody hears of it.
@@ -101,23 +110,42 @@ impl TenantShell {
         tokio::spawn(answer(inputs, input));
     }
 
-    fn evaluate(&self, order: Evaluate) {
+    fn evaluate(&mut self, order: Evaluate) {
+        let selectors = &order.group.shared_selectors;
+        let shared = (!selectors.is_empty()).then(|| {
+            let shared = self.shared.entry(order.ticket.group.clone());
+            shared
+                .or_insert_with(|| Arc::new(SharedReads::new(selectors.clone())))
+                .clone()
+        });
         let evaluation = self.parts.evaluation.clone();
         let inputs = self.parts.inputs.clone();
-        let workers = self.parts.workers.clone();
+        let turns = self.parts.turns.clone();
         tokio::spawn(async move {
             let ticket = order.ticket.clone();
-            let permit = workers.acquire_owned().await;
+            let turn = turns.turn(&evaluation.tenant).await;
             let started = Instant::now();
-            let outcome = run(evaluation, order).await;
-            drop(permit);
+            let (outcome, cost) = run(evaluation, order, shared).await;
+            drop(turn);
             let evaluated = Evaluated {
                 ticket,
                 outcome,
                 took: started.elapsed(),
+                cost,
             };
             answer(inputs, Input::Evaluated(evaluated)).await;
         });
+    }
+
+    fn forget_shared(&mut self, events: &[Event]) {
+        for event in events {
+            if let Event::IterationFinished { group, .. } = event
+                && let Some(shared) = self.shared.remove(group)
+            {
+                let metrics = &self.parts.evaluation.metrics;
+                metrics.selections_shared.inc_by(shared.spared());
+            }
+        }
     }
 
     fn append(&self, order: Append) {
@@ -193,6 +221,7 @@ impl Shell<Ruler> for TenantShell {
             }
         }
         self.save(&mut changes).await;
+        self.forget_shared(&events);
         let taken_over = events
             .iter()
             .filter(|event| **event == Event::RulesTakenOver);
@@ -221,12 +250,18 @@ async fn outcome_of<T: Send + 'static>(
 
 /// On a thread that may block. An engine that panics fails one evaluation, not the process: the rule's failure is told
 /// as any other.
-async fn run(evaluation: Evaluation, order: Evaluate) -> Result<RuleResult, String> {
+async fn run(
+    evaluation: Evaluation,
+    order: Evaluate,
+    shared: Option<Arc<SharedReads>>,
+) -> (Result<RuleResult, String>, QueryCost) {
     let runtime = Handle::current();
-    let running = tokio::task::spawn_blocking(move || evaluate(&evaluation, &order, &runtime));
+    let running = tokio::task::spawn_blocking(move || {
+        evaluate(&evaluation, &order, shared.as_deref(), &runtime)
+    });
     match running.await {
         Ok(outcome) => outcome,
-        Err(failure) => Err(failed("evaluation", &failure)),
+        Err(failure) => (Err(failed("evaluation", &failure)), QueryCost::default()),
     }
 }
 

@@ -241,8 +241,8 @@ mod tests {
 
     use model::{Labels, TenantId, Timestamp};
     use ruler_core::{
-        AlertState, Destination, DropReason, Event, GroupKey, Ruler, RulerOptions, SavedState,
-        SendOutcome, Settled, Ticket, Transition,
+        AlertState, Destination, DropReason, Event, GroupKey, OverLimit, Ruler, RulerOptions,
+        SavedState, SendOutcome, Settled, Ticket, Transition,
     };
     use runtime::{HeardLog, Metrics};
 
@@ -256,6 +256,8 @@ mod tests {
         let options = RulerOptions {
             resend_delay: Duration::from_secs(60),
             outage_tolerance: Duration::from_secs(60),
+            group_concurrency_max: 1,
+            over_limit: OverLimit::DropAll,
         };
         (story, Ruler::new(tenant, options, SavedState::default()))
     }

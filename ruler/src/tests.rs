@@ -12,20 +12,23 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
 use config::{Problems, PrometheusConfig, RelabelConfig, RuleFile, RuleFilesPattern};
-use ingest::{Build, Engine, IngestSettings};
+use ingest::{Build, Engine, IngestSettings, SharedReads};
 use model::histogram::Bucket;
 use model::{Histogram, Labels, Sample, SampleValue, TenantId, Timestamp};
 use object_store::memory::InMemory;
 use parking_lot::Mutex;
 use promql::{ParserOptions, Query, VectorSample};
-use ruler_core::{AppendReport, Group, GroupDefaults, SampleBatch, UploadLimits, compile_groups};
+use ruler_core::{
+    AppendReport, Group, GroupDefaults, OverLimit, QueryCost, SampleBatch, UploadLimits,
+    compile_groups,
+};
 use runtime::log::{HangingLog, Log, LogSettings, SyncPolicy, shorten};
 use runtime::{Clock, Metrics, Server, Stop, Stopper, SystemClock};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::api::routes;
-use crate::backend::{Answering, Backend};
+use crate::backend::{Answering, Backend, Queried};
 use crate::embedded::Embedded;
 use crate::external::{AlertmanagerTarget, Outside};
 use crate::files::RuleFiles;
@@ -92,9 +95,17 @@ impl Backend for Table {
         _tenant: &'a TenantId,
         query: &'a Query,
         _at: Timestamp,
-    ) -> Answering<'a, Result<Vec<VectorSample>, String>> {
+        _shared: Option<&'a SharedReads>,
+    ) -> Answering<'a, Result<Queried, String>> {
         let answer = self.answers.lock().get(query.text()).cloned();
-        Box::pin(async move { answer.unwrap_or_else(|| Ok(Vec::new())) })
+        let cost = QueryCost {
+            series: 3,
+            samples: 30,
+        };
+        Box::pin(async move {
+            let vector = answer.unwrap_or_else(|| Ok(Vec::new()))?;
+            Ok(Queried { vector, cost })
+        })
     }
 
     fn append<'a>(
@@ -225,6 +236,9 @@ impl<B: Backend> House<B> {
             resend_delay: Duration::from_secs(60),
             outage_tolerance: Duration::from_secs(3600),
             concurrency_max: 2,
+            group_concurrency_max: 2,
+            over_limit: OverLimit::DropAll,
+            rule_metrics: true,
             outside: Outside {
                 language: ParserOptions::default(),
                 external_labels,
@@ -642,7 +656,6 @@ async fn an_alertmanager_that_refuses_for_a_while_hears_it_in_the_end_and_distur
 async fn on_the_embedded_engine_a_later_rule_sees_what_the_earlier_one_wrote() {
     let folder = tempfile::tempdir().unwrap();
     let (stopper, stop) = Stopper::new();
-    let mut alertmanager = Alertmanager::start(stop.clone()).await;
     let clock = Arc::new(SystemClock::new());
     let mut config = config::WatchbellConfig::default();
     config.storage.path = folder.path().to_owned();
@@ -677,13 +690,7 @@ async fn on_the_embedded_engine_a_later_rule_sees_what_the_earlier_one_wrote() {
     );
     engine.append_values(&team(), &[latency]).await.unwrap();
     let embedded = Embedded::new(engine.clone(), Duration::from_secs(10));
-    let house = House::start_on(
-        Arc::new(embedded),
-        vec![alertmanager.url.clone()],
-        None,
-        stopper,
-        stop,
-    );
+    let house = House::start_on(Arc::new(embedded), Vec::new(), None, stopper, stop);
     let rules = r#"
 groups:
 - name: web
@@ -698,18 +705,87 @@ groups:
     expr: latency * 2
   - alert: Slow
     expr: histogram_count(latency:doubled) == 4
+  - alert: DownToo
+    expr: count(up == 0) == 2
 "#;
     house.service.load(&team(), groups(rules)).await;
-    let (_, first) = alertmanager.alert("Down").await;
-    let (_, second) = alertmanager.alert("BothDown").await;
-    assert_eq!(first["startsAt"], second["startsAt"]);
-    let summary = second["annotations"]["summary"].as_str().unwrap();
+    let path = "/prometheus/api/v1/rules?stats=all";
+    let data = house
+        .get_until(path, |data| {
+            let rules = &data["groups"][0]["rules"];
+            [0, 1, 3, 4].map(|rule| &rules[rule]["state"]) == ["firing"; 4]
+        })
+        .await;
+    let alert = |rule: usize| &data["groups"][0]["rules"][rule]["alerts"][0];
+    assert_eq!(alert(0)["activeAt"], alert(1)["activeAt"]);
+    let summary = alert(1)["annotations"]["summary"].as_str().unwrap();
     let (asked, told) = summary
         .strip_prefix("2 at ")
         .and_then(|times| times.split_once(" of "))
         .unwrap();
     assert_eq!(asked, told);
-    alertmanager.alert("Slow").await;
+    // What two rules select is read once, and counts for both.
+    for (rule, series) in [(0, 2), (2, 1), (4, 2)] {
+        let stats = &data["groups"][0]["rules"][rule]["stats"];
+        assert_eq!(
+            (&stats["lastSeries"], &stats["lastSamples"]),
+            (&json!(series), &json!(series))
+        );
+    }
+    let text = house.metrics.text();
+    let spared = text
+        .lines()
+        .find_map(|line| line.strip_prefix("watchbell_ruler_selections_shared_total "))
+        .unwrap();
+    assert!(spared.parse::<u64>().unwrap() > 0, "{spared}");
+    house.stopper.stop();
+    assert!(house.service.join(Duration::from_secs(5)).await);
+}
+
+#[tokio::test]
+async fn what_a_rule_takes_and_what_it_cannot_confirm_is_shown() {
+    let (stopper, stop) = Stopper::new();
+    let mut alertmanager = Alertmanager::start(stop.clone()).await;
+    let house = House::start(vec![alertmanager.url.clone()], None, stopper, stop);
+    down(&house.backend);
+    house.service.load(&team(), groups(RULES)).await;
+    alertmanager.alert("Down").await;
+    house.backend.set("up==0", Err("no answer"));
+    let path = "/prometheus/api/v1/rules?stats=all&rule_name[]=Down";
+    let data = house
+        .get_until(path, |data| {
+            data["groups"][0]["rules"][0]["health"] == "err"
+        })
+        .await;
+    let rule = &data["groups"][0]["rules"][0];
+    assert_eq!(rule["lastError"], "no answer");
+    assert_eq!(rule["state"], "firing");
+    let since = rule["alerts"][0]["unconfirmedSince"].as_str().unwrap();
+    assert!(Timestamp::parse_rfc3339(since).is_ok(), "{since}");
+    let stats = &rule["stats"];
+    let figure = |name: &str| stats[name].as_u64().unwrap();
+    let good = figure("evaluations") - figure("failures");
+    assert!(good > 0 && figure("failures") > 0, "{stats}");
+    // Its own query, and two of its templates' three, of which one is none.
+    assert_eq!((figure("series"), figure("samples")), (6 * good, 60 * good));
+    assert_eq!(figure("missed"), 0);
+    let plain = house.get("team-1", "/prometheus/api/v1/rules").await.1;
+    assert!(!plain.to_string().contains("\"stats\""), "{plain}");
+    assert!(!plain.to_string().contains("leftOut"), "{plain}");
+    let text = house.metrics.text();
+    for name in [
+        "evaluations",
+        "failures",
+        "missed",
+        "seconds",
+        "series_read",
+        "samples_read",
+    ] {
+        let line = format!(
+            "watchbell_rule_{name}_total{{rule_group=\"rules.yml;web\",user=\"team-1\",rule=\"Down\",rule_number=\"2\"}} "
+        );
+        assert!(text.contains(&line), "{line} in {text}");
+    }
     house.stopper.stop();
     assert!(house.service.join(Duration::from_secs(5)).await);
 }

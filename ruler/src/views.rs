@@ -40,6 +40,15 @@ impl Views {
         }
     }
 
+    /// Of every tenant.
+    pub(crate) fn all(&self) -> Vec<(TenantId, Arc<GroupView>)> {
+        let tenants = self.groups.read();
+        let groups = tenants.iter().flat_map(|(tenant, groups)| {
+            groups.values().map(|group| (tenant.clone(), group.clone()))
+        });
+        groups.collect()
+    }
+
     /// By file, then name.
     pub(crate) fn of(&self, tenant: &TenantId) -> Vec<Arc<GroupView>> {
         let groups = self.groups.read();

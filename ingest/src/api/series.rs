@@ -115,7 +115,10 @@ async fn look(
         QueryError::Evaluation(EvalError::Read(ReadError::Storage(reason))) => {
             ApiError::execution(reason)
         }
-        error => error.into(),
+        other @ (QueryError::Evaluation(_)
+        | QueryError::Failed
+        | QueryError::TimedOut { .. }
+        | QueryError::TooMany(_)) => other.into(),
     })
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use model::{ALERT_NAME, AlertStatus, Labels, LabelsBuilder, METRIC_NAME, SampleValue, Timestamp};
 
 use crate::alert::{ActiveAlert, AlertState, AlertTiming};
-use crate::refusal::ResultRefused;
+use crate::notes::Notes;
+use crate::refusal::{LeftOut, OverLimit, ResultRefused};
 use crate::series::{SeriesValue, WrittenSeries};
 
 /// One element of an alerting rule's result, its templates expanded.
@@ -27,6 +28,7 @@ pub(crate) struct AlertPolicy<'a> {
     pub timing: AlertTiming,
     /// How many alerts may be pending or firing; `None` is any number.
     pub limit: Option<u64>,
+    pub over_limit: OverLimit,
 }
 
 /// An alert as receivers are told it, before external labels are added.
@@ -55,6 +57,7 @@ pub(crate) struct AlertStep {
     /// `ALERTS` and `ALERTS_FOR_STATE` of every alert that is pending or firing.
     pub samples: Vec<SeriesValue>,
     pub transitions: Vec<Transition>,
+    pub left_out: Option<LeftOut>,
 }
 
 /// How the alerts of one rule are told.
@@ -104,8 +107,8 @@ impl ActiveAlerts {
     /// The order of decisions is Prometheus 3.14's.
     ///
     /// # Errors
-    /// Two elements with the same final labels: nothing has changed. More alive alerts than the limit: all alerts
-    /// of the rule are forgotten, and none of them is resolved at the receivers.
+    /// Two elements with the same final labels: nothing has changed. More alive alerts than the limit, where that drops
+    /// all: all alerts of the rule are forgotten, and none of them is resolved at the receivers.
     pub(crate) fn step(
         &mut self,
         policy: AlertPolicy<'_>,
@@ -120,7 +123,11 @@ impl ActiveAlerts {
         let mut alive = 0;
         let forgotten = &mut self.forgotten;
         self.alerts.retain(|labels, tracked| {
-            let sight = seen.remove(labels);
+            // A resolved alert that is seen is a new one, and new ones come after those that are alive.
+            let sight = match tracked.alert.state.is_alive() {
+                true => seen.remove(labels),
+                false => None,
+            };
             let before = tracked.alert.state;
             let next = before.step(sight.is_some(), policy.timing, at);
             step.note(labels, Some(before), next);
@@ -133,21 +140,42 @@ impl ActiveAlerts {
             tracked.emit(&mut step.samples);
             true
         });
+        let has_room = |alive: usize| match (policy.over_limit, policy.limit) {
+            (OverLimit::KeepFirst, Some(limit)) => (alive as u64) < limit,
+            (OverLimit::KeepFirst, None) | (OverLimit::DropAll, _) => true,
+        };
         for (labels, sight) in seen {
-            let alert = ActiveAlert {
-                labels: labels.clone(),
-                annotations: sight.annotations,
-                value: sight.value,
-                state: AlertState::begin(policy.timing, at),
-            };
-            step.note(&labels, None, Some(alert.state));
-            let tracked = Tracked::new(alert, Saved::No);
+            if !has_room(alive) {
+                let limit = policy.limit.unwrap_or_default();
+                let left_out = step.left_out.get_or_insert(LeftOut { limit, count: 0 });
+                left_out.count += 1;
+                continue;
+            }
             alive += 1;
+            let state = AlertState::begin(policy.timing, at);
+            let tracked = match self.alerts.entry(labels) {
+                Entry::Occupied(entry) => {
+                    let tracked = entry.into_mut();
+                    let before = tracked.alert.state;
+                    step.note(&tracked.alert.labels, Some(before), Some(state));
+                    tracked.update(state, Some(sight));
+                    tracked
+                }
+                Entry::Vacant(entry) => {
+                    step.note(entry.key(), None, Some(state));
+                    let alert = ActiveAlert {
+                        labels: entry.key().clone(),
+                        annotations: sight.annotations,
+                        value: sight.value,
+                        state,
+                    };
+                    entry.insert(Tracked::new(alert, Saved::No))
+                }
+            };
             tracked.emit(&mut step.samples);
-            self.alerts.insert(labels, tracked);
         }
         match policy.limit {
-            Some(limit) if alive as u64 > limit => {
+            Some(limit) if policy.over_limit == OverLimit::DropAll && alive as u64 > limit => {
                 self.forget_all();
                 Err(ResultRefused::TooManyAlerts {
                     limit,
@@ -159,8 +187,13 @@ impl ActiveAlerts {
     }
 
     /// The alerts that receivers should be told at `at`; they count as told from then on.
-    pub(crate) fn take_due(&mut self, sending: Sending, at: Timestamp) -> Vec<OutgoingAlert> {
-        self.take_due_if(sending, at, |_| true)
+    pub(crate) fn take_due(
+        &mut self,
+        sending: Sending,
+        notes: &Notes,
+        at: Timestamp,
+    ) -> Vec<OutgoingAlert> {
+        self.take_due_if(sending, notes, at, |_| true)
     }
 
     /// Like [`Self::take_due`] for the firing ones alone: what keeps them alive at the receivers while the rule's
@@ -168,9 +201,10 @@ impl ActiveAlerts {
     pub(crate) fn take_due_firing(
         &mut self,
         sending: Sending,
+        notes: &Notes,
         at: Timestamp,
     ) -> Vec<OutgoingAlert> {
-        self.take_due_if(sending, at, |state| {
+        self.take_due_if(sending, notes, at, |state| {
             matches!(state, AlertState::Firing { .. })
         })
     }
@@ -178,6 +212,7 @@ impl ActiveAlerts {
     fn take_due_if(
         &mut self,
         sending: Sending,
+        notes: &Notes,
         at: Timestamp,
         wanted: impl Fn(AlertState) -> bool,
     ) -> Vec<OutgoingAlert> {
@@ -188,7 +223,7 @@ impl ActiveAlerts {
             .filter_map(|tracked| {
                 tracked.alert.state = tracked.alert.state.sent(at);
                 tracked.saved = Saved::No;
-                outgoing(&tracked.alert, sending)
+                outgoing(&tracked.alert, sending, notes)
             })
             .collect()
     }
@@ -256,7 +291,11 @@ impl ActiveAlerts {
 /// The message about an alert: `None` for a pending one, of which receivers hear nothing. How long a firing one is
 /// valid counts from when it was last told.
 #[must_use]
-pub(crate) fn outgoing(alert: &ActiveAlert, sending: Sending) -> Option<OutgoingAlert> {
+pub(crate) fn outgoing(
+    alert: &ActiveAlert,
+    sending: Sending,
+    notes: &Notes,
+) -> Option<OutgoingAlert> {
     let (starts_at, ends_at, status) = match alert.state {
         AlertState::Pending { .. } => return None,
         AlertState::Firing {
@@ -273,7 +312,7 @@ pub(crate) fn outgoing(alert: &ActiveAlert, sending: Sending) -> Option<Outgoing
     };
     Some(OutgoingAlert {
         labels: alert.labels.clone(),
-        annotations: alert.annotations.clone(),
+        annotations: notes.on(&alert.annotations),
         starts_at,
         ends_at,
         status,

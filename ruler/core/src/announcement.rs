@@ -8,6 +8,7 @@ use crate::alert::ActiveAlert;
 use crate::alerting::{Sending, outgoing};
 use crate::departed::Departed;
 use crate::group_table::GroupTable;
+use crate::notes::Notes;
 use crate::outbox::{Message, has_expired};
 
 /// Alerts that were told before and fire, or have just ended. Where two have the same labels the living rule's stands
@@ -23,6 +24,7 @@ pub(crate) fn announcement(
         message(
             &departed.alert,
             resolved(resend_delay),
+            &Notes::default(),
             &departed.expression,
         )
     });
@@ -34,7 +36,8 @@ pub(crate) fn announcement(
                 .alerts
                 .iter()
                 .filter(|alert| alert.state.sent_at().is_some());
-            told.filter_map(move |alert| message(alert, sending, &rule.expression))
+            let notes = state.notes();
+            told.filter_map(move |alert| message(alert, sending, &notes, &rule.expression))
         })
     });
     of_departed
@@ -47,9 +50,10 @@ pub(crate) fn announcement(
 pub(crate) fn message(
     alert: &ActiveAlert,
     sending: Sending,
+    notes: &Notes,
     expression: &Arc<str>,
 ) -> Option<Message> {
-    outgoing(alert, sending).map(|alert| Message {
+    outgoing(alert, sending, notes).map(|alert| Message {
         alert,
         expression: expression.clone(),
     })

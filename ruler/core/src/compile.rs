@@ -11,6 +11,7 @@ use template::{Mode, Template, TemplateSet};
 use crate::alert::AlertTiming;
 use crate::plan::RulePlan;
 use crate::rule::{Group, GroupKey, Rule, RuleClass, RuleKey, RuleKind};
+use crate::rule_order::{RuleOrder, shared_selectors};
 
 /// What holds for groups that do not say it themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,16 +62,19 @@ type RawLabels = BTreeMap<String, Placed<String>>;
 impl Compiler<'_> {
     fn group(&mut self, raw: &RawGroup, defaults: GroupDefaults) -> Group {
         let interval = raw.interval.filter(|interval| !interval.is_zero());
+        let rules: Vec<Rule> = raw
+            .rules
+            .iter()
+            .filter_map(|rule| self.rule(rule, &raw.labels))
+            .collect();
         Group {
             key: GroupKey::new(self.file, &raw.name.value),
             interval: interval.unwrap_or(defaults.interval),
             query_offset: raw.query_offset.unwrap_or(defaults.query_offset),
             limit: raw.limit,
-            rules: raw
-                .rules
-                .iter()
-                .filter_map(|rule| self.rule(rule, &raw.labels))
-                .collect(),
+            order: RuleOrder::of(&rules),
+            shared_selectors: shared_selectors(&rules),
+            rules,
         }
     }
 

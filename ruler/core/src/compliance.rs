@@ -9,7 +9,7 @@ use std::time::Duration;
 use model::{AlertStatus, Labels, TenantId, Timestamp};
 
 use crate::rehearsal::{
-    Effect, INTERVAL, Rehearsal, Snapshot, Vector, alerting, group, labels, letter,
+    Effect, INTERVAL, Rehearsal, Snapshot, Vector, alerting, group, labels, letter, reading,
 };
 use crate::rule::{Group, Rule};
 use crate::schedule::Slots;
@@ -262,7 +262,13 @@ fn zero_for_and_small_for() {
 #[test]
 fn new_alerts_and_the_order_of_rules() {
     let mut schedule = Schedule::new(
-        vec![alerting("Rule1", 3 * 60), alerting("Rule2", 0)],
+        vec![
+            alerting("Rule1", 3 * 60),
+            reading(
+                r#"sum(ALERTS{alertname="Rule1", alertstate="firing"}) == 2"#,
+                alerting("Rule2", 0),
+            ),
+        ],
         vec![
             ("one", "1 0x7 11 0x64 9 0x20"),
             ("two", "1 0x31 11 0x32 9 0x20 0x8"),

@@ -47,6 +47,14 @@ pub struct Evaluated {
     /// The error is what the engine says.
     pub outcome: Result<RuleResult, String>,
     pub took: Duration,
+    pub cost: QueryCost,
+}
+
+/// What a rule's query, and those of its templates, read. Zero where the engine does not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueryCost {
+    pub series: usize,
+    pub samples: usize,
 }
 
 #[derive(Clone, Debug, PartialEq)]

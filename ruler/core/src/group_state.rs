@@ -1,4 +1,4 @@
-//! One group between and during its iterations: one rule at a time, each seeing what the rules before it wrote.
+//! One group between and during its iterations: each rule sees what the rules before it wrote.
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,20 +36,34 @@ pub(crate) enum Successor {
 struct Iteration {
     at: Timestamp,
     started: Timestamp,
-    rule: usize,
-    waiting_for: WaitingFor,
-    took: Duration,
+    /// In the order of the group's rules.
+    turns: Vec<Turn>,
+    /// Rules before it are done.
+    first_open: usize,
+    running: usize,
+    rules_took: Duration,
     samples: usize,
 }
 
 #[derive(Debug)]
-enum WaitingFor {
-    Result,
+enum Turn {
+    Waiting,
+    Evaluating,
     /// The series that stand written when the answer is good.
-    Appended {
+    Appending {
         written: WrittenSeries,
         samples: usize,
     },
+    Done,
+}
+
+impl Turn {
+    const fn is_done(&self) -> bool {
+        match self {
+            Self::Waiting | Self::Evaluating | Self::Appending { .. } => false,
+            Self::Done => true,
+        }
+    }
 }
 
 /// The figures of an iteration that has ended.
@@ -58,8 +72,9 @@ pub struct LastIteration {
     pub at: Timestamp,
     /// By the wall clock.
     pub started: Timestamp,
-    /// In queries, templates and writes.
     pub took: Duration,
+    /// In queries, templates and writes, of all rules together.
+    pub rules_took: Duration,
     pub samples: usize,
 }
 
@@ -112,79 +127,108 @@ impl GroupState {
         }
         let due = self.slots.due(self.next_slot, now)?;
         self.next_slot = self.slots.next(due.at);
+        for rule in &mut self.rules {
+            rule.figures.missed += due.missed;
+        }
         self.iteration = Some(Iteration {
             at: due.at,
             started: now,
-            rule: 0,
-            waiting_for: WaitingFor::Result,
-            took: Duration::ZERO,
+            turns: self.rules.iter().map(|_| Turn::Waiting).collect(),
+            first_open: 0,
+            running: 0,
+            rules_took: Duration::ZERO,
             samples: 0,
         });
         Some((due.at, due.missed))
     }
 
-    /// The rule whose turn it is; `None` when all had theirs.
-    pub(crate) fn next_ticket(&self) -> Option<Ticket> {
-        let iteration = self.iteration.as_ref()?;
-        (iteration.rule < self.rules.len()).then(|| Ticket {
+    /// The next rule that may be evaluated, of which no more than `at_once_max` are at once; it is from here on.
+    pub(crate) fn next_ticket(&mut self, at_once_max: usize) -> Option<Ticket> {
+        let iteration = self.iteration.as_mut()?;
+        if iteration.running >= at_once_max.max(1) {
+            return None;
+        }
+        let turns = &mut iteration.turns;
+        while turns.get(iteration.first_open).is_some_and(Turn::is_done) {
+            iteration.first_open += 1;
+        }
+        let order = &self.group.order;
+        let rule = (iteration.first_open..turns.len()).find(|rule| {
+            matches!(turns[*rule], Turn::Waiting)
+                && order.may_begin(*rule, |earlier| turns[earlier].is_done())
+        })?;
+        turns[rule] = Turn::Evaluating;
+        iteration.running += 1;
+        Some(Ticket {
             group: self.group.key.clone(),
             at: iteration.at,
-            rule: iteration.rule,
+            rule,
         })
     }
 
-    /// Is this the result that the iteration waits for?
-    pub(crate) fn awaits_result(&self, ticket: &Ticket) -> bool {
-        self.iteration.as_ref().is_some_and(|iteration| {
-            iteration.at == ticket.at
-                && iteration.rule == ticket.rule
-                && matches!(iteration.waiting_for, WaitingFor::Result)
-        })
+    fn turn_of(&mut self, ticket: &Ticket) -> Option<&mut Turn> {
+        let iteration = self.iteration.as_mut()?;
+        (iteration.at == ticket.at)
+            .then(|| iteration.turns.get_mut(ticket.rule))
+            .flatten()
     }
 
-    /// The result took `took`; the answer to its batch is waited for from here on.
-    pub(crate) fn await_append(&mut self, written: WrittenSeries, samples: usize) {
-        if let Some(iteration) = &mut self.iteration {
-            iteration.waiting_for = WaitingFor::Appended { written, samples };
+    /// Is this the result that the rule waits for?
+    pub(crate) fn awaits_result(&mut self, ticket: &Ticket) -> bool {
+        matches!(self.turn_of(ticket), Some(Turn::Evaluating))
+    }
+
+    /// The answer to the batch of the rule's result is waited for from here on.
+    pub(crate) fn await_append(&mut self, ticket: &Ticket, written: WrittenSeries, samples: usize) {
+        if let Some(turn) = self.turn_of(ticket) {
+            *turn = Turn::Appending { written, samples };
         }
     }
 
-    /// The answer to a batch: the series it holds, if it is the one that the iteration waits for.
+    /// The answer to a batch: the series it holds, if it is one that the rule waits for.
     pub(crate) fn take_append(&mut self, ticket: &Ticket, refused: usize) -> Option<WrittenSeries> {
-        let iteration = self
-            .iteration
-            .as_mut()
-            .filter(|iteration| iteration.at == ticket.at && iteration.rule == ticket.rule)?;
-        match std::mem::replace(&mut iteration.waiting_for, WaitingFor::Result) {
-            WaitingFor::Result => None,
-            WaitingFor::Appended { written, samples } => {
-                iteration.samples += samples.saturating_sub(refused);
+        let turn = self.turn_of(ticket)?;
+        match std::mem::replace(turn, Turn::Evaluating) {
+            Turn::Appending { written, samples } => {
+                if let Some(iteration) = &mut self.iteration {
+                    iteration.samples += samples.saturating_sub(refused);
+                }
                 Some(written)
+            }
+            other @ (Turn::Waiting | Turn::Evaluating | Turn::Done) => {
+                *turn = other;
+                None
             }
         }
     }
 
-    /// Time spent on the rule whose turn it is.
+    /// Time spent on one of the rules.
     pub(crate) fn add_time(&mut self, took: Duration) {
         if let Some(iteration) = &mut self.iteration {
-            iteration.took += took;
+            iteration.rules_took += took;
         }
     }
 
-    /// The rule whose turn it was is done.
-    pub(crate) fn turn_to_next(&mut self) {
-        if let Some(iteration) = &mut self.iteration {
-            iteration.rule += 1;
-            iteration.waiting_for = WaitingFor::Result;
+    /// The rule has had its turn.
+    pub(crate) fn end_turn(&mut self, ticket: &Ticket) {
+        if let Some(turn) = self.turn_of(ticket) {
+            *turn = Turn::Done;
+            if let Some(iteration) = &mut self.iteration {
+                iteration.running = iteration.running.saturating_sub(1);
+            }
         }
     }
 
-    pub(crate) fn finish(&mut self) -> Option<LastIteration> {
-        let iteration = self.iteration.take()?;
+    /// Ends the iteration if all rules have had their turns.
+    pub(crate) fn finish(&mut self, now: Timestamp) -> Option<LastIteration> {
+        let iteration = self
+            .iteration
+            .take_if(|iteration| iteration.turns.iter().all(Turn::is_done))?;
         self.last = Some(LastIteration {
             at: iteration.at,
             started: iteration.started,
-            took: iteration.took,
+            took: now.saturating_since(iteration.started),
+            rules_took: iteration.rules_took,
             samples: iteration.samples,
         });
         self.last

@@ -15,9 +15,11 @@ mod compliance;
 mod departed;
 mod evaluation;
 mod event;
+mod fair_turns;
 mod group_state;
 mod group_table;
 mod input;
+mod notes;
 mod outbox;
 mod plan;
 mod record;
@@ -28,6 +30,7 @@ mod rehearsal;
 mod relabel;
 mod restore;
 mod rule;
+mod rule_order;
 mod rule_state;
 mod ruler;
 mod schedule;
@@ -41,22 +44,26 @@ pub use codec::DecodeError;
 pub use command::{Command, Persist};
 pub use compile::{GroupDefaults, compile_groups};
 pub use evaluation::{
-    Append, AppendReport, Appended, Evaluate, Evaluated, RefusedSample, RuleResult, Ticket,
+    Append, AppendReport, Appended, Evaluate, Evaluated, QueryCost, RefusedSample, RuleResult,
+    Ticket,
 };
 pub use event::Event;
+pub use fair_turns::FairTurns;
 pub use group_state::LastIteration;
 pub use input::Input;
+pub use notes::{LEFT_OUT, UNCONFIRMED};
 pub use outbox::{
     BATCH_MAX, Destination, DropReason, Message, Outbox, SendOutcome, Settled, WAITING_MAX,
 };
 pub use plan::RulePlan;
 pub use record::Record;
 pub use recording::RecordedElement;
-pub use refusal::ResultRefused;
+pub use refusal::{OverLimit, ResultRefused};
 pub use relabel::relabel;
 pub use restore::{DepartedAlert, OUTAGE_TOLERANCE, SavedRule, SavedState};
 pub use rule::{Group, GroupKey, Rule, RuleClass, RuleKey, RuleKind};
-pub use rule_state::{QUERY_FAILURE_GRACE, RuleHealth};
+pub use rule_order::RuleOrder;
+pub use rule_state::{QUERY_FAILURE_GRACE, RuleFigures, RuleHealth};
 pub use ruler::{Ruler, RulerOptions};
 pub use schedule::Slots;
 pub use series::{SampleBatch, SeriesValue};

@@ -8,7 +8,9 @@ use crate::alert::{ActiveAlert, AlertState};
 use crate::codec::{DecodeError, Decoder, Encoder};
 use crate::rule::{GroupKey, RuleClass, RuleKey};
 
-const VERSION: u8 = 1;
+/// 1 had no [`Record::Wrote`].
+const VERSIONS: std::ops::RangeInclusive<u8> = 1..=2;
+const VERSION: u8 = *VERSIONS.end();
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +24,14 @@ pub enum Record {
         changed: Vec<ActiveAlert>,
         forgotten: Vec<Labels>,
     },
-    /// A rule is gone, and with it its alerts.
+    /// A recording rule has written other series than before: a restart goes on to mark those that end.
+    Wrote {
+        group: GroupKey,
+        rule: RuleKey,
+        added: Vec<Labels>,
+        ended: Vec<Labels>,
+    },
+    /// A rule is gone, and with it its alerts and series.
     RuleRemoved { group: GroupKey, rule: RuleKey },
     /// The resolved alert of a rule that is gone: changed or new.
     Departed {
@@ -73,19 +82,21 @@ pub(crate) fn snapshot_from_bytes(bytes: &[u8]) -> Result<Vec<Record>, DecodeErr
 }
 
 fn check_version(decoder: &mut Decoder<'_>) -> Result<(), DecodeError> {
-    match decoder.mark()? {
-        VERSION => Ok(()),
-        found => Err(DecodeError::Version {
-            found,
-            known: VERSION,
-        }),
+    let found = decoder.mark()?;
+    if VERSIONS.contains(&found) {
+        return Ok(());
     }
+    Err(DecodeError::Version {
+        found,
+        known: VERSION,
+    })
 }
 
 const EVALUATED: u8 = 1;
 const RULE_REMOVED: u8 = 2;
 const DEPARTED: u8 = 3;
 const DEPARTED_FORGOTTEN: u8 = 4;
+const WROTE: u8 = 5;
 
 fn encode(record: &Record, encoder: &mut Encoder) {
     match record {
@@ -103,10 +114,18 @@ fn encode(record: &Record, encoder: &mut Encoder) {
             for alert in changed {
                 encode_alert(alert, encoder);
             }
-            encoder.count(forgotten.len());
-            for labels in forgotten {
-                encoder.labels(labels);
-            }
+            encode_all(forgotten, encoder);
+        }
+        Record::Wrote {
+            group,
+            rule,
+            added,
+            ended,
+        } => {
+            encoder.mark(WROTE);
+            encode_keys(group, rule, encoder);
+            encode_all(added, encoder);
+            encode_all(ended, encoder);
         }
         Record::RuleRemoved { group, rule } => {
             encoder.mark(RULE_REMOVED);
@@ -132,15 +151,22 @@ fn decode(decoder: &mut Decoder<'_>) -> Result<Record, DecodeError> {
             let changed = (0..decoder.count()?)
                 .map(|_| decode_alert(decoder))
                 .collect::<Result<_, _>>()?;
-            let forgotten = (0..decoder.count()?)
-                .map(|_| decoder.labels())
-                .collect::<Result<_, _>>()?;
+            let forgotten = decode_all(decoder)?;
             Ok(Record::Evaluated {
                 group,
                 rule,
                 at,
                 changed,
                 forgotten,
+            })
+        }
+        WROTE => {
+            let (group, rule) = decode_keys(decoder)?;
+            Ok(Record::Wrote {
+                group,
+                rule,
+                added: decode_all(decoder)?,
+                ended: decode_all(decoder)?,
             })
         }
         RULE_REMOVED => {
@@ -159,6 +185,17 @@ fn decode(decoder: &mut Decoder<'_>) -> Result<Record, DecodeError> {
             mark,
         }),
     }
+}
+
+fn encode_all(labels: &[Labels], encoder: &mut Encoder) {
+    encoder.count(labels.len());
+    for labels in labels {
+        encoder.labels(labels);
+    }
+}
+
+fn decode_all(decoder: &mut Decoder<'_>) -> Result<Vec<Labels>, DecodeError> {
+    (0..decoder.count()?).map(|_| decoder.labels()).collect()
 }
 
 fn encode_keys(group: &GroupKey, rule: &RuleKey, encoder: &mut Encoder) {

@@ -9,21 +9,25 @@ use promql::{ParserOptions, Query};
 use crate::alert::{ActiveAlert, AlertState, AlertTiming};
 use crate::alerting::AlertElement;
 use crate::command::{Command, Persist};
-use crate::evaluation::{AppendReport, Appended, Evaluate, Evaluated, RuleResult};
+use crate::evaluation::{AppendReport, Appended, Evaluate, Evaluated, QueryCost, RuleResult};
 use crate::event::Event;
 use crate::input::Input;
 use crate::outbox::{Destination, Message, SendOutcome};
 use crate::plan::RulePlan;
 use crate::record::{Record, snapshot_from_bytes};
 use crate::recording::RecordedElement;
+use crate::refusal::OverLimit;
 use crate::restore::SavedState;
 use crate::rule::{Group, GroupKey, Rule, RuleClass, RuleKey, RuleKind};
+use crate::rule_order::RuleOrder;
 use crate::ruler::{Ruler, RulerOptions};
 use crate::series::SampleBatch;
 
 pub(crate) const OPTIONS: RulerOptions = RulerOptions {
     resend_delay: Duration::from_secs(60),
     outage_tolerance: Duration::from_secs(3600),
+    group_concurrency_max: 4,
+    over_limit: OverLimit::DropAll,
 };
 pub(crate) const INTERVAL: Duration = Duration::from_secs(30);
 
@@ -52,6 +56,12 @@ pub(crate) fn recording(name: &str) -> Rule {
     rule(RuleClass::Recording, name, RuleKind::Recording)
 }
 
+/// The same rule, whose query reads what `expr` does.
+pub(crate) fn reading(expr: &str, mut rule: Rule) -> Rule {
+    rule.plan.query = Query::compile(expr, &ParserOptions::default()).unwrap();
+    rule
+}
+
 fn rule(class: RuleClass, name: &str, kind: RuleKind) -> Rule {
     Rule {
         key: RuleKey {
@@ -76,6 +86,8 @@ pub(crate) fn group(name: &str, rules: Vec<Rule>) -> Arc<Group> {
         interval: INTERVAL,
         query_offset: Duration::ZERO,
         limit: None,
+        order: RuleOrder::of(&rules),
+        shared_selectors: Arc::default(),
         rules,
     })
 }
@@ -118,6 +130,17 @@ impl Rehearsal {
             Input::DestinationsChanged(vec![Destination("http://am".into())]),
             now,
         );
+        rehearsal.handle(Input::RulesLoaded(groups), now);
+        rehearsal
+    }
+
+    pub(crate) fn with_options(
+        options: RulerOptions,
+        groups: Vec<Arc<Group>>,
+        now: Timestamp,
+    ) -> Self {
+        let mut rehearsal = Self::restored(SavedState::default());
+        rehearsal.ruler = Ruler::new(TenantId::anonymous(), options, SavedState::default());
         rehearsal.handle(Input::RulesLoaded(groups), now);
         rehearsal
     }
@@ -178,6 +201,17 @@ impl Rehearsal {
             self.ruler.handle_timeout(self.now);
             self.settle(self.now, &mut query);
         }
+    }
+
+    /// Runs what is due at `now`, which nobody looked at before.
+    pub(crate) fn run_late(
+        &mut self,
+        now: Timestamp,
+        mut query: impl FnMut(&str, &Snapshot<'_>) -> Vector,
+    ) {
+        self.now = now;
+        self.ruler.handle_timeout(now);
+        self.settle(now, &mut query);
     }
 
     fn settle(&mut self, now: Timestamp, query: &mut dyn FnMut(&str, &Snapshot<'_>) -> Vector) {
@@ -292,6 +326,10 @@ impl Rehearsal {
             ticket: evaluate.ticket.clone(),
             outcome,
             took: Duration::from_millis(1),
+            cost: QueryCost {
+                series: 2,
+                samples: 10,
+            },
         };
         self.ruler.handle(Input::Evaluated(evaluated), now);
     }
@@ -300,7 +338,9 @@ impl Rehearsal {
         let alerts = match record {
             Record::Evaluated { changed, .. } => changed,
             Record::Departed { alert, .. } => vec![alert],
-            Record::RuleRemoved { .. } | Record::DepartedForgotten { .. } => Vec::new(),
+            Record::RuleRemoved { .. }
+            | Record::DepartedForgotten { .. }
+            | Record::Wrote { .. } => Vec::new(),
         };
         for alert in alerts {
             if let AlertState::Firing { fired_at, .. } | AlertState::Resolved { fired_at, .. } =

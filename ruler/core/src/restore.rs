@@ -2,7 +2,7 @@
 //!
 //! Each evaluation that changes an alert saves the change before anybody is told. A restart replays snapshot and records,
 //! and every alert goes on exactly where it was: the same start, the same `for` behind it, the same last message.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use crate::alert::ActiveAlert;
 use crate::codec::DecodeError;
 use crate::record::{Record, snapshot_from_bytes, snapshot_to_bytes};
 use crate::rule::{GroupKey, RuleKey};
+use crate::series::WrittenSeries;
 
 /// A pending alert whose rule was not evaluated for longer begins anew: nobody knows what its series did meanwhile
 /// (`--rules.alert.for-outage-tolerance`). Within it the time without evaluations counts towards `for`.
@@ -20,7 +21,16 @@ pub const OUTAGE_TOLERANCE: Duration = Duration::from_secs(3600);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SavedState {
     pub(crate) rules: BTreeMap<GroupKey, BTreeMap<RuleKey, SavedRule>>,
+    /// The series of recording rules.
+    pub(crate) written: BTreeMap<GroupKey, BTreeMap<RuleKey, WrittenSeries>>,
     pub(crate) departed: BTreeMap<Labels, DepartedAlert>,
+}
+
+/// What was saved of one group's rules.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SavedGroup {
+    pub(crate) rules: BTreeMap<RuleKey, SavedRule>,
+    pub(crate) written: BTreeMap<RuleKey, WrittenSeries>,
 }
 
 /// An alerting rule's alerts.
@@ -84,6 +94,19 @@ impl SavedState {
                     self.remove_rule(&group, &rule);
                 }
             }
+            Record::Wrote {
+                group,
+                rule,
+                added,
+                ended,
+            } => {
+                let rules = self.written.entry(group.clone()).or_default();
+                let written = rules.entry(rule.clone()).or_default();
+                written.apply(added, &ended);
+                if written.is_empty() {
+                    self.remove_rule(&group, &rule);
+                }
+            }
             Record::RuleRemoved { group, rule } => self.remove_rule(&group, &rule),
             Record::Departed { alert, expression } => {
                 self.departed
@@ -96,12 +119,21 @@ impl SavedState {
     }
 
     fn remove_rule(&mut self, group: &GroupKey, rule: &RuleKey) {
-        if let Some(rules) = self.rules.get_mut(group) {
-            rules.remove(rule);
-            if rules.is_empty() {
-                self.rules.remove(group);
-            }
+        remove_from(&mut self.rules, group, rule);
+        remove_from(&mut self.written, group, rule);
+    }
+
+    pub(crate) fn take_group(&mut self, group: &GroupKey) -> SavedGroup {
+        SavedGroup {
+            rules: self.rules.remove(group).unwrap_or_default(),
+            written: self.written.remove(group).unwrap_or_default(),
         }
+    }
+
+    /// Every group of which something is saved.
+    pub(crate) fn groups(&self) -> BTreeSet<GroupKey> {
+        let groups = self.rules.keys().chain(self.written.keys());
+        groups.cloned().collect()
     }
 
     #[must_use]
@@ -119,7 +151,15 @@ impl SavedState {
             alert: departed.alert.clone(),
             expression: departed.expression.clone(),
         });
-        let records: Vec<Record> = rules.chain(departed).collect();
+        let written = self.written.iter().flat_map(|(group, rules)| {
+            rules.iter().map(|(rule, written)| Record::Wrote {
+                group: group.clone(),
+                rule: rule.clone(),
+                added: written.labels().to_vec(),
+                ended: Vec::new(),
+            })
+        });
+        let records: Vec<Record> = rules.chain(written).chain(departed).collect();
         snapshot_to_bytes(&records)
     }
 
@@ -133,6 +173,19 @@ impl SavedState {
             .map(|saved| saved.alerts.len())
             .sum();
         of_rules + self.departed.len()
+    }
+}
+
+fn remove_from<Saved>(
+    groups: &mut BTreeMap<GroupKey, BTreeMap<RuleKey, Saved>>,
+    group: &GroupKey,
+    rule: &RuleKey,
+) {
+    if let Some(rules) = groups.get_mut(group) {
+        rules.remove(rule);
+        if rules.is_empty() {
+            groups.remove(group);
+        }
     }
 }
 
@@ -221,6 +274,8 @@ mod tests {
                     changed,
                     forgotten
                 }),
+            3 => (keys(), prop::collection::vec(labels(), 0..4), prop::collection::vec(labels(), 0..3))
+                .prop_map(|((group, rule), added, ended)| Record::Wrote { group, rule, added, ended }),
             1 => keys().prop_map(|(group, rule)| Record::RuleRemoved { group, rule }),
             2 => (alert(), ".{0,9}").prop_map(|(alert, expression)| Record::Departed {
                 alert,
@@ -289,16 +344,20 @@ mod tests {
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect();
+        let version_1 = hex.replacen("02", "01", 1);
         assert_eq!(
-            hex,
+            version_1,
             "010105722e796d6c01670104446f776e0000020100000000000001010161016200000000000000f03f\
              0201000000000000000200000000000000000103000000000000000\
              0"
         );
-        assert_eq!(Record::from_bytes(&record.to_bytes()), Ok(record));
+        let mut bytes = record.to_bytes();
+        assert_eq!(Record::from_bytes(&bytes), Ok(record.clone()));
+        bytes[0] = 1;
+        assert_eq!(Record::from_bytes(&bytes), Ok(record));
         assert_eq!(
             Record::from_bytes(&[9, 1]),
-            Err(DecodeError::Version { found: 9, known: 1 })
+            Err(DecodeError::Version { found: 9, known: 2 })
         );
     }
 }

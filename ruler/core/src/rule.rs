@@ -3,10 +3,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::Labels;
+use model::{Labels, Matcher};
 
 use crate::alert::AlertTiming;
 use crate::plan::RulePlan;
+use crate::rule_order::RuleOrder;
 
 /// A group's identity within its tenant: the same name in two files is two groups.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,6 +59,11 @@ pub struct Group {
     /// How many alerts or series one rule may have.
     pub limit: Option<u64>,
     pub rules: Vec<Rule>,
+    /// Of `rules`.
+    pub order: RuleOrder,
+    /// Matchers of selectors that several of `rules` have and none of them writes: what they find at one time is one and
+    /// the same.
+    pub shared_selectors: Arc<[Vec<Matcher>]>,
 }
 
 #[derive(Clone, Debug)]
@@ -105,6 +111,20 @@ impl Rule {
             RuleKind::Alerting { timing, .. } => *timing,
             RuleKind::Recording => AlertTiming::default(),
         }
+    }
+
+    /// Labels and annotations as they were written.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        let annotations = match &self.kind {
+            RuleKind::Alerting { annotations, .. } => Some(annotations),
+            RuleKind::Recording => None,
+        };
+        let annotations = annotations.into_iter().flat_map(Labels::iter);
+        self.key
+            .labels
+            .iter()
+            .chain(annotations)
+            .map(|(_, text)| text)
     }
 
     fn is_same(&self, other: &Self) -> bool {

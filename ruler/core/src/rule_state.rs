@@ -5,9 +5,11 @@ use model::{Labels, Timestamp};
 
 use crate::alert::ActiveAlert;
 use crate::alerting::{ActiveAlerts, AlertPolicy, OutgoingAlert, Sending, Transition};
-use crate::evaluation::{AppendReport, RuleResult};
+use crate::evaluation::{AppendReport, QueryCost, RuleResult};
+use crate::notes::Notes;
 use crate::record::Record;
-use crate::recording::record;
+use crate::recording::{RecordPolicy, Recorded, record};
+use crate::refusal::{LeftOut, OverLimit};
 use crate::restore::SavedRule;
 use crate::rule::{Group, Rule, RuleKind};
 use crate::series::{SampleBatch, SeriesValue, WrittenSeries};
@@ -38,6 +40,35 @@ pub(crate) struct RuleState {
     pub(crate) evaluation_time: Duration,
     /// The slot of the latest evaluation whose result was taken.
     pub(crate) succeeded_at: Option<Timestamp>,
+    /// Since the latest result its query has failed.
+    query_fails: bool,
+    /// Of the latest result, above the group's limit.
+    pub(crate) left_out: usize,
+    pub(crate) figures: RuleFigures,
+}
+
+/// What a rule has taken since it was loaded first; a reload that keeps the rule keeps them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RuleFigures {
+    pub evaluations: u64,
+    /// Of these, those whose query failed or whose result was not taken.
+    pub failures: u64,
+    /// Slots that passed without an evaluation.
+    pub missed: u64,
+    /// In queries, templates and writes.
+    pub took: Duration,
+    /// Series and samples that its queries read.
+    pub series: u64,
+    pub samples: u64,
+    /// Of the latest evaluation.
+    pub last: QueryCost,
+}
+
+/// How results are taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taking {
+    pub(crate) sending: Sending,
+    pub(crate) over_limit: OverLimit,
 }
 
 /// What follows from a result, in the order in which it is to happen: save, tell, write.
@@ -73,6 +104,14 @@ impl RuleState {
         }
     }
 
+    /// A recording rule whose series are these.
+    pub(crate) fn recorded(written: WrittenSeries) -> Self {
+        Self {
+            written,
+            ..Self::default()
+        }
+    }
+
     /// What a restart would have to find; `None` while there is no alert.
     pub(crate) fn saved(&self) -> Option<SavedRule> {
         let evaluated_at = self.succeeded_at?;
@@ -88,6 +127,34 @@ impl RuleState {
         })
     }
 
+    /// The slot of the latest evaluation that was good, where the query has failed since.
+    pub(crate) fn unconfirmed_since(&self) -> Option<Timestamp> {
+        self.succeeded_at.filter(|_| self.query_fails)
+    }
+
+    /// What receivers are told beside the annotations of this rule's alerts.
+    pub(crate) fn notes(&self) -> Notes {
+        let mut notes = Notes::default();
+        if let (Some(since), RuleHealth::Err { reason }) = (self.unconfirmed_since(), &self.health)
+        {
+            notes.unconfirmed(since, reason);
+        }
+        if self.left_out > 0 {
+            notes.left_out(self.left_out);
+        }
+        notes
+    }
+
+    pub(crate) fn count(&mut self, took: Duration, cost: QueryCost) {
+        self.evaluation_time = took;
+        let figures = &mut self.figures;
+        figures.evaluations += 1;
+        figures.took += took;
+        figures.series += cost.series as u64;
+        figures.samples += cost.samples as u64;
+        figures.last = cost;
+    }
+
     /// A result of the slot `at` arrived.
     pub(crate) fn evaluated(
         &mut self,
@@ -95,33 +162,72 @@ impl RuleState {
         rule: &Rule,
         at: Timestamp,
         outcome: Result<RuleResult, String>,
-        sending: Sending,
+        taking: Taking,
     ) -> RuleStep {
-        let result = match outcome {
-            Ok(result) => result,
-            Err(reason) => return self.failed(group, rule, at, reason, sending),
+        let step = match outcome {
+            Ok(result) => self.take(group, rule, at, result, taking),
+            Err(reason) => self.failed(group, rule, at, reason, taking.sending),
         };
+        match self.health {
+            RuleHealth::Unknown | RuleHealth::Ok => {}
+            RuleHealth::Err { .. } => self.figures.failures += 1,
+        }
+        step
+    }
+
+    fn take(
+        &mut self,
+        group: &Group,
+        rule: &Rule,
+        at: Timestamp,
+        result: RuleResult,
+        Taking {
+            sending,
+            over_limit,
+        }: Taking,
+    ) -> RuleStep {
         let mut step = RuleStep::default();
+        self.query_fails = false;
+        self.left_out = 0;
+        let limit = group.limit;
         let samples = match result {
             RuleResult::Alerting(elements) => {
                 let policy = AlertPolicy {
                     name: &rule.key.name,
                     timing: rule.alert_timing(),
-                    limit: group.limit,
+                    limit,
+                    over_limit,
                 };
                 self.alerts.step(policy, elements, at).map(|alerts| {
                     step.transitions = alerts.transitions;
-                    step.outgoing = self.alerts.take_due(sending, at);
-                    alerts.samples
+                    self.left_out = alerts.left_out.map_or(0, |left_out| left_out.count);
+                    let notes = self.notes();
+                    step.outgoing = self.alerts.take_due(sending, &notes, at);
+                    Recorded {
+                        samples: alerts.samples,
+                        left_out: alerts.left_out,
+                    }
                 })
             }
             RuleResult::Recording(elements) => {
-                record(&rule.key.name, &rule.key.labels, group.limit, elements)
+                let policy = RecordPolicy {
+                    name: &rule.key.name,
+                    labels: &rule.key.labels,
+                    limit,
+                    over_limit,
+                };
+                record(policy, &self.written, elements)
             }
         };
         match samples {
-            Ok(samples) => {
-                self.health = RuleHealth::Ok;
+            Ok(Recorded { samples, left_out }) => {
+                self.left_out = left_out.map_or(0, |left_out| left_out.count);
+                self.health = match left_out {
+                    None => RuleHealth::Ok,
+                    Some(LeftOut { limit, count }) => RuleHealth::Err {
+                        reason: format!("exceeded limit of {limit}: {count} more are left out"),
+                    },
+                };
                 self.succeeded_at = Some(at);
                 step.batch = self.batch(samples, at - group.query_offset);
             }
@@ -136,7 +242,7 @@ impl RuleState {
     }
 
     /// The query failed. State and series stay as they are; firing alerts are told again within the grace, so that the
-    /// receivers do not take silence for an end.
+    /// receivers do not take silence for an end, with a note that says so.
     fn failed(
         &mut self,
         group: &Group,
@@ -146,11 +252,13 @@ impl RuleState {
         sending: Sending,
     ) -> RuleStep {
         self.health = RuleHealth::Err { reason };
+        self.query_fails = true;
         let within_grace = self
             .succeeded_at
             .is_some_and(|succeeded| at.saturating_since(succeeded) <= QUERY_FAILURE_GRACE);
         let outgoing = if within_grace {
-            self.alerts.take_due_firing(sending, at)
+            let notes = self.notes();
+            self.alerts.take_due_firing(sending, &notes, at)
         } else {
             Vec::new()
         };
@@ -161,29 +269,46 @@ impl RuleState {
         }
     }
 
-    /// The storage answered to a batch whose series are `written`.
+    /// The storage answered to a batch whose series are `written`. What has changed about a recording rule's series has
+    /// to be saved.
     pub(crate) fn appended(
         &mut self,
+        group: &Group,
+        rule: &Rule,
         mut written: WrittenSeries,
         outcome: Result<AppendReport, String>,
-    ) {
-        match outcome {
-            Ok(report) => {
-                let refused: Vec<Labels> = report
-                    .refused
-                    .iter()
-                    .map(|sample| sample.labels.clone())
-                    .collect();
-                written.remove(&refused);
-                self.written = written;
-                if let Some(sample) = report.refused.into_iter().next() {
-                    self.health = RuleHealth::Err {
-                        reason: sample.reason,
-                    };
-                }
+    ) -> Option<Record> {
+        let report = match outcome {
+            Ok(report) => report,
+            Err(reason) => {
+                self.health = RuleHealth::Err { reason };
+                return None;
             }
-            Err(reason) => self.health = RuleHealth::Err { reason },
+        };
+        let refused: Vec<Labels> = report
+            .refused
+            .iter()
+            .map(|sample| sample.labels.clone())
+            .collect();
+        written.remove(&refused);
+        if let Some(sample) = report.refused.into_iter().next() {
+            self.health = RuleHealth::Err {
+                reason: sample.reason,
+            };
         }
+        let before = std::mem::replace(&mut self.written, written);
+        match rule.kind {
+            // They are those of its alerts, which are saved.
+            RuleKind::Alerting { .. } => return None,
+            RuleKind::Recording => {}
+        }
+        let (added, ended) = before.change_to(&self.written);
+        (!added.is_empty() || !ended.is_empty()).then(|| Record::Wrote {
+            group: group.key.clone(),
+            rule: rule.key.clone(),
+            added,
+            ended,
+        })
     }
 
     fn batch(

@@ -1,9 +1,10 @@
 //! The ruler of one tenant: which group is due, what its rules' results mean, who is told what.
 //!
-//! An iteration of a group goes through its rules one by one. For each: `Evaluate` out, the result in, the alerts step;
-//! then what changed is saved (`Persist`), what is due is told (`Send`), the samples are written (`Append`), and when the
-//! answer to that is in, the next rule has its turn. Groups run beside each other; how many at once is the shell's to
-//! bound. A reload waits for the running iteration of each group that it changes.
+//! An iteration of a group gives each of its rules a turn: `Evaluate` out, the result in, the alerts step; then what
+//! changed is saved (`Persist`), what is due is told (`Send`), the samples are written (`Append`), and the turn ends when
+//! the answer to that is in. A rule's turn begins when those have ended that it has to wait for
+//! ([`RuleOrder`](crate::RuleOrder)), a few at once. Groups run beside each other; how many evaluations at once is the
+//! shell's to bound. A reload waits for the running iteration of each group that it changes.
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,16 +15,18 @@ use crate::alerting::OutgoingAlert;
 use crate::announcement::{announcement, message, resolved};
 use crate::command::{Command, Persist};
 use crate::departed::{Departed, Departing};
-use crate::evaluation::{Append, Appended, Evaluate, Evaluated};
+use crate::evaluation::{Append, Appended, Evaluate, Evaluated, Ticket};
 use crate::event::Event;
 use crate::group_state::{GroupState, RemovedRule, Successor};
 use crate::group_table::{GroupTable, StartedGroup};
 use crate::input::Input;
+use crate::notes::Notes;
 use crate::outbox::{Destination, DropReason, Message, Outbox, SendOutcome};
 use crate::record::Record;
-use crate::restore::{DepartedAlert, SavedRule, SavedState};
-use crate::rule::{Group, GroupKey, RuleKey};
-use crate::rule_state::{RuleHealth, RuleState};
+use crate::refusal::OverLimit;
+use crate::restore::{DepartedAlert, SavedGroup, SavedState};
+use crate::rule::{Group, GroupKey, RuleClass, RuleKey};
+use crate::rule_state::{RuleHealth, RuleState, Taking};
 use crate::series::SampleBatch;
 use crate::view::GroupView;
 
@@ -36,6 +39,9 @@ pub struct RulerOptions {
     pub resend_delay: Duration,
     /// See [`crate::OUTAGE_TOLERANCE`].
     pub outage_tolerance: Duration,
+    /// Rules of one group that are evaluated at once, where none waits for another.
+    pub group_concurrency_max: usize,
+    pub over_limit: OverLimit,
 }
 
 #[derive(Debug)]
@@ -44,7 +50,7 @@ pub struct Ruler {
     options: RulerOptions,
     groups: GroupTable,
     /// Saved rules that no loaded rule has claimed; `None` once rules were loaded.
-    unclaimed: Option<BTreeMap<GroupKey, BTreeMap<RuleKey, SavedRule>>>,
+    unclaimed: Option<SavedState>,
     departed: Departed,
     outbox: Outbox,
     /// A record is missing in the log: only a snapshot makes it whole again.
@@ -56,13 +62,14 @@ pub struct Ruler {
 impl Ruler {
     /// A ruler without rules and destinations that goes on where `saved` ends.
     #[must_use]
-    pub fn new(tenant: TenantId, options: RulerOptions, saved: SavedState) -> Self {
+    pub fn new(tenant: TenantId, options: RulerOptions, mut saved: SavedState) -> Self {
+        let departed = std::mem::take(&mut saved.departed);
         Self {
             tenant,
             options,
             groups: GroupTable::default(),
-            unclaimed: Some(saved.rules),
-            departed: Departed::restored(saved.departed),
+            unclaimed: Some(saved),
+            departed: Departed::restored(departed),
             outbox: Outbox::default(),
             log_has_hole: false,
             commands: VecDeque::new(),
@@ -91,10 +98,17 @@ impl Ruler {
     /// What a restart would have to find.
     #[must_use]
     pub fn saved(&self) -> SavedState {
-        let mut rules: BTreeMap<GroupKey, BTreeMap<RuleKey, SavedRule>> =
-            self.unclaimed.clone().unwrap_or_default();
+        let SavedState {
+            mut rules,
+            mut written,
+            ..
+        } = self.unclaimed.clone().unwrap_or_default();
         for (key, state) in self.groups.iter() {
             for (rule, state) in state.group.rules.iter().zip(&state.rules) {
+                if rule.key.class == RuleClass::Recording && !state.written.is_empty() {
+                    let of_group = written.entry(key.clone()).or_default();
+                    of_group.insert(rule.key.clone(), state.written.clone());
+                }
                 if let Some(saved) = state.saved() {
                     rules
                         .entry(key.clone())
@@ -106,6 +120,7 @@ impl Ruler {
         let departed = self.departed.iter();
         SavedState {
             rules,
+            written,
             departed: departed
                 .map(|departed| (departed.alert.labels.clone(), departed.clone()))
                 .collect(),
@@ -135,11 +150,14 @@ impl Ruler {
                 None => {
                     let mut saved = unclaimed
                         .as_mut()
-                        .and_then(|unclaimed| unclaimed.remove(&key))
+                        .map(|unclaimed| unclaimed.take_group(&key))
                         .unwrap_or_default();
                     let tolerance = self.options.outage_tolerance;
                     let claim = |rule: &RuleKey| {
-                        let saved = saved.remove(rule)?;
+                        if let Some(written) = saved.written.remove(rule) {
+                            return Some(RuleState::recorded(written));
+                        }
+                        let saved = saved.rules.remove(rule)?;
                         was_set_back |= saved.evaluated_at > now;
                         Some(RuleState::restored(saved, tolerance, now))
                     };
@@ -149,8 +167,9 @@ impl Ruler {
                 }
             }
         }
-        if let Some(unclaimed) = unclaimed {
-            for (key, saved) in unclaimed {
+        if let Some(mut unclaimed) = unclaimed {
+            for key in unclaimed.groups() {
+                let saved = unclaimed.take_group(&key);
                 self.remove_saved(&key, saved, now);
             }
             if was_set_back {
@@ -197,18 +216,22 @@ impl Ruler {
     }
 
     /// Saved rules that are not there any more.
-    fn remove_saved(
-        &mut self,
-        group: &GroupKey,
-        saved: BTreeMap<RuleKey, SavedRule>,
-        now: Timestamp,
-    ) {
-        let removed = saved
+    fn remove_saved(&mut self, group: &GroupKey, saved: SavedGroup, now: Timestamp) {
+        let tolerance = self.options.outage_tolerance;
+        let alerting = saved
+            .rules
             .into_iter()
-            .map(|(key, saved)| RemovedRule {
+            .map(|(key, saved)| (key, RuleState::restored(saved, tolerance, now)));
+        let recording = saved
+            .written
+            .into_iter()
+            .map(|(key, written)| (key, RuleState::recorded(written)));
+        let removed = alerting
+            .chain(recording)
+            .map(|(key, state)| RemovedRule {
                 key,
                 expression: Arc::default(),
-                state: RuleState::restored(saved, self.options.outage_tolerance, now),
+                state,
             })
             .collect();
         self.remove_rules(group, removed, Duration::ZERO, now);
@@ -243,7 +266,7 @@ impl Ruler {
                     });
                 }
             }
-            if !state.alerts.is_empty() {
+            if !state.alerts.is_empty() || !state.written.is_empty() {
                 let (group, rule) = (group.clone(), key);
                 self.persist(&Record::RuleRemoved { group, rule });
             }
@@ -274,7 +297,8 @@ impl Ruler {
                         expression: expression.clone(),
                     });
                     let sending = resolved(self.options.resend_delay);
-                    self.tell(message(&alert, sending, &expression).as_slice());
+                    let notes = Notes::default();
+                    self.tell(message(&alert, sending, &notes, &expression).as_slice());
                 }
             }
         }
@@ -300,30 +324,30 @@ impl Ruler {
                 at,
                 missed,
             });
-            self.take_turn(&group, now);
+            self.take_turns(&group, now);
         }
     }
 
-    /// Evaluates the rule whose turn it is, or ends the iteration.
-    fn take_turn(&mut self, key: &GroupKey, now: Timestamp) {
+    /// Evaluates the rules whose turn it is, and ends the iteration after the last.
+    fn take_turns(&mut self, key: &GroupKey, now: Timestamp) {
         let Some(state) = self.groups.get_mut(key) else {
             return;
         };
-        if let Some(ticket) = state.next_ticket() {
+        while let Some(ticket) = state.next_ticket(self.options.group_concurrency_max) {
             if let Some(rule) = state.rules.get_mut(ticket.rule) {
                 rule.last_evaluation = Some(now);
             }
             let group = state.group.clone();
             self.commands
                 .push_back(Command::Evaluate(Evaluate { ticket, group }));
+        }
+        let Some(iteration) = state.finish(now) else {
             return;
-        }
-        if let Some(iteration) = state.finish() {
-            self.events.push_back(Event::IterationFinished {
-                group: key.clone(),
-                iteration,
-            });
-        }
+        };
+        self.events.push_back(Event::IterationFinished {
+            group: key.clone(),
+            iteration,
+        });
         let successor = state.take_successor();
         self.groups.rest(key);
         if let Some(successor) = successor {
@@ -336,15 +360,18 @@ impl Ruler {
             ticket,
             outcome,
             took,
+            cost,
         } = evaluated;
-        let Some(state) = self
-            .groups
-            .get_mut(&ticket.group)
-            .filter(|state| state.awaits_result(&ticket))
-        else {
+        let Some(state) = self.groups.get_mut(&ticket.group) else {
             return;
         };
-        let sending = state.sending(self.options.resend_delay);
+        if !state.awaits_result(&ticket) {
+            return;
+        }
+        let taking = Taking {
+            sending: state.sending(self.options.resend_delay),
+            over_limit: self.options.over_limit,
+        };
         let group = state.group.clone();
         let (Some(rule), Some(rule_state)) = (
             group.rules.get(ticket.rule),
@@ -352,8 +379,8 @@ impl Ruler {
         ) else {
             return;
         };
-        rule_state.evaluation_time = took;
-        let step = rule_state.evaluated(&group, rule, ticket.at, outcome, sending);
+        rule_state.count(took, cost);
+        let step = rule_state.evaluated(&group, rule, ticket.at, outcome, taking);
         self.events.push_back(Event::RuleEvaluated {
             ticket: ticket.clone(),
             took,
@@ -364,7 +391,7 @@ impl Ruler {
         });
         state.add_time(took);
         let batch = step.batch.map(|(batch, written)| {
-            state.await_append(written, batch.samples.len());
+            state.await_append(&ticket, written, batch.samples.len());
             batch
         });
         for transition in step.transitions {
@@ -385,7 +412,7 @@ impl Ruler {
                 self.commands
                     .push_back(Command::Append(Append { ticket, batch }));
             }
-            None => self.end_turn(&ticket.group, now),
+            None => self.end_turn(&ticket, now),
         }
     }
 
@@ -403,6 +430,9 @@ impl Ruler {
             return;
         };
         state.add_time(took);
+        if let Some(rule) = state.rules.get_mut(ticket.rule) {
+            rule.figures.took += took;
+        }
         match &outcome {
             Ok(report) => {
                 if let Some(first) = report.refused.first() {
@@ -418,17 +448,25 @@ impl Ruler {
                 reason: reason.clone(),
             }),
         }
-        if let Some(rule) = state.rules.get_mut(ticket.rule) {
-            rule.appended(written, outcome);
+        let group = state.group.clone();
+        let record = match (
+            group.rules.get(ticket.rule),
+            state.rules.get_mut(ticket.rule),
+        ) {
+            (Some(rule), Some(state)) => state.appended(&group, rule, written, outcome),
+            (None, _) | (_, None) => None,
+        };
+        if let Some(record) = record {
+            self.persist(&record);
         }
-        self.end_turn(&ticket.group, now);
+        self.end_turn(&ticket, now);
     }
 
-    fn end_turn(&mut self, key: &GroupKey, now: Timestamp) {
-        if let Some(state) = self.groups.get_mut(key) {
-            state.turn_to_next();
+    fn end_turn(&mut self, ticket: &Ticket, now: Timestamp) {
+        if let Some(state) = self.groups.get_mut(&ticket.group) {
+            state.end_turn(ticket);
         }
-        self.take_turn(key, now);
+        self.take_turns(&ticket.group, now);
     }
 
     fn tell_alerts(&mut self, alerts: Vec<OutgoingAlert>, expression: &Arc<str>) {

@@ -1,4 +1,6 @@
 //! What a rule writes, and which of its series have ended.
+use std::collections::BTreeSet;
+
 use model::{Labels, SampleValue, Timestamp};
 
 /// One series' value at the time of the batch that it is part of.
@@ -50,6 +52,27 @@ impl WrittenSeries {
             }
         }
         ended
+    }
+
+    /// The change to `next`: what was added, and what has ended.
+    #[must_use]
+    pub(crate) fn change_to(&self, next: &Self) -> (Vec<Labels>, Vec<Labels>) {
+        (next.ended(self), self.ended(next))
+    }
+
+    pub(crate) fn apply(&mut self, added: Vec<Labels>, ended: &[Labels]) {
+        let kept = std::mem::take(&mut self.0);
+        let gone: BTreeSet<&Labels> = ended.iter().collect();
+        let kept = kept.into_iter().filter(|labels| !gone.contains(labels));
+        *self = kept.chain(added).collect();
+    }
+
+    pub(crate) fn contains(&self, labels: &Labels) -> bool {
+        self.0.binary_search(labels).is_ok()
+    }
+
+    pub(crate) fn labels(&self) -> &[Labels] {
+        &self.0
     }
 
     /// Without those that the storage refused.

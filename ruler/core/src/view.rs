@@ -7,7 +7,7 @@ use model::Timestamp;
 use crate::alert::{ActiveAlert, AlertState};
 use crate::group_state::{GroupState, LastIteration};
 use crate::rule::{Group, Rule};
-use crate::rule_state::{RuleHealth, RuleState};
+use crate::rule_state::{RuleFigures, RuleHealth, RuleState};
 
 #[derive(Clone, Debug)]
 pub struct GroupView {
@@ -26,6 +26,11 @@ pub struct RuleView {
     /// By the wall clock.
     pub last_evaluation: Option<Timestamp>,
     pub evaluation_time: Duration,
+    /// The slot of its latest good evaluation, where its query has failed since.
+    pub unconfirmed_since: Option<Timestamp>,
+    /// Of its latest result, above the group's limit.
+    pub left_out: usize,
+    pub figures: RuleFigures,
 }
 
 impl GroupView {
@@ -55,6 +60,9 @@ impl RuleView {
             health: state.health.clone(),
             last_evaluation: state.last_evaluation,
             evaluation_time: state.evaluation_time,
+            unconfirmed_since: state.unconfirmed_since(),
+            left_out: state.left_out,
+            figures: state.figures,
         }
     }
 

@@ -12,6 +12,8 @@ pub(crate) struct RulesFilter {
     files: Vec<String>,
     matcher_sets: Vec<Vec<Matcher>>,
     pub(crate) exclude_alerts: bool,
+    /// Whether what each rule takes is to be told (`stats=all`, as for queries); Prometheus has nothing like it.
+    pub(crate) stats: bool,
     pub(crate) page: Option<Page>,
 }
 
@@ -33,6 +35,7 @@ impl RulesFilter {
             let value = value.into_owned();
             match &*name {
                 // Of these the first one counts.
+                "stats" => filter.stats |= value == "all",
                 "type" => class = class.or(Some(value)),
                 "exclude_alerts" => exclude_alerts = exclude_alerts.or(Some(value)),
                 "group_limit" => group_limit = group_limit.or(Some(value)),

@@ -4,6 +4,8 @@ use ruler_core::{ActiveAlert, AlertState, Group, GroupView, Rule, RuleHealth, Ru
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
+use crate::api::filter::RulesFilter;
+
 #[derive(Serialize)]
 pub(crate) struct Envelope<Data> {
     status: &'static str,
@@ -111,6 +113,11 @@ pub(crate) struct AlertingRule<'a> {
     last_evaluation: String,
     #[serde(rename = "type")]
     class: &'static str,
+    /// How many more a rule's result had than its group's limit.
+    #[serde(skip_serializing_if = "is_zero")]
+    left_out: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stats: Option<RuleStats>,
 }
 
 #[derive(Serialize)]
@@ -128,10 +135,17 @@ pub(crate) struct RecordingRule<'a> {
     last_evaluation: String,
     #[serde(rename = "type")]
     class: &'static str,
+    /// How many more a rule's result had than its group's limit.
+    #[serde(skip_serializing_if = "is_zero")]
+    left_out: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stats: Option<RuleStats>,
 }
 
 impl<'a> WireRule<'a> {
-    pub(crate) fn new(rule: &'a Rule, view: &'a RuleView, exclude_alerts: bool) -> Self {
+    pub(crate) fn new(rule: &'a Rule, view: &'a RuleView, filter: &RulesFilter) -> Self {
+        let left_out = view.left_out;
+        let stats = filter.stats.then(|| RuleStats::of(view));
         let (health, last_error) = match &view.health {
             RuleHealth::Unknown => ("unknown", None),
             RuleHealth::Ok => ("ok", None),
@@ -151,12 +165,17 @@ impl<'a> WireRule<'a> {
                 keep_firing_for: timing.keep_firing_for.as_secs_f64(),
                 labels: &rule.key.labels,
                 annotations,
-                alerts: (!exclude_alerts).then(|| view.alerts.iter().map(WireAlert::new).collect()),
+                alerts: (!filter.exclude_alerts).then(|| {
+                    let alerts = view.alerts.iter();
+                    alerts.map(|alert| WireAlert::new(view, alert)).collect()
+                }),
                 health,
                 last_error,
                 evaluation_time,
                 last_evaluation,
                 class: "alerting",
+                left_out,
+                stats,
             }),
             RuleKind::Recording => Self::Recording(RecordingRule {
                 name: &rule.key.name,
@@ -167,6 +186,8 @@ impl<'a> WireRule<'a> {
                 evaluation_time,
                 last_evaluation,
                 class: "recording",
+                left_out,
+                stats,
             }),
         }
     }
@@ -189,13 +210,16 @@ pub(crate) struct WireAlert<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     keep_firing_since: Option<String>,
     value: String,
+    /// It is told on although its rule's query has failed since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unconfirmed_since: Option<String>,
 }
 
 impl<'a> WireAlert<'a> {
-    pub(crate) fn new(alert: &'a ActiveAlert) -> Self {
-        let keep_firing_since = match alert.state {
-            AlertState::Firing { unseen_since, .. } => unseen_since,
-            AlertState::Pending { .. } | AlertState::Resolved { .. } => None,
+    pub(crate) fn new(rule: &RuleView, alert: &'a ActiveAlert) -> Self {
+        let (keep_firing_since, unconfirmed_since) = match alert.state {
+            AlertState::Firing { unseen_since, .. } => (unseen_since, rule.unconfirmed_since),
+            AlertState::Pending { .. } | AlertState::Resolved { .. } => (None, None),
         };
         Self {
             labels: &alert.labels,
@@ -204,6 +228,7 @@ impl<'a> WireAlert<'a> {
             active_at: alert.state.active_at().to_rfc3339_nano(),
             keep_firing_since: keep_firing_since.map(Timestamp::to_rfc3339_nano),
             value: go_number::format_e(alert.value),
+            unconfirmed_since: unconfirmed_since.map(Timestamp::to_rfc3339_nano),
         }
     }
 }
@@ -218,6 +243,44 @@ pub(crate) struct Alertmanagers<'a> {
 #[derive(Serialize)]
 pub(crate) struct Alertmanager<'a> {
     pub(crate) url: &'a str,
+}
+
+/// What a rule has taken since it was loaded first.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RuleStats {
+    evaluations: u64,
+    failures: u64,
+    missed: u64,
+    /// Seconds in queries, templates and writes.
+    #[serde(serialize_with = "number")]
+    duration: f64,
+    series: u64,
+    samples: u64,
+    /// Of the latest evaluation.
+    last_series: usize,
+    last_samples: usize,
+}
+
+impl RuleStats {
+    fn of(view: &RuleView) -> Self {
+        let figures = view.figures;
+        Self {
+            evaluations: figures.evaluations,
+            failures: figures.failures,
+            missed: figures.missed,
+            duration: figures.took.as_secs_f64(),
+            series: figures.series,
+            samples: figures.samples,
+            last_series: figures.last.series,
+            last_samples: figures.last.samples,
+        }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde lends it")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 fn time(at: Option<Timestamp>) -> String {

@@ -4,6 +4,8 @@ use model::{AlertStatus, Labels, Timestamp};
 
 use crate::alert::{ActiveAlert, AlertState, AlertTiming};
 use crate::alerting::{ActiveAlerts, AlertElement, AlertPolicy, OutgoingAlert, Sending};
+use crate::notes::Notes;
+use crate::refusal::OverLimit;
 
 const SENDING: Sending = Sending {
     resend_delay: Duration::from_secs(60),
@@ -26,6 +28,7 @@ fn policy(hold_minutes: u64, limit: Option<u64>) -> AlertPolicy<'static> {
             keep_firing_for: Duration::ZERO,
         },
         limit,
+        over_limit: OverLimit::DropAll,
     }
 }
 
@@ -79,7 +82,7 @@ fn check(policy: AlertPolicy<'_>, rows: &[(i64, &str, &str, &str)]) {
     for (minute, instances, states, sent) in rows {
         let _refused_or_not = alerts.step(policy, elements(instances), at(*minute));
         assert_eq!(story(&alerts), *states, "minute {minute}");
-        let outgoing = alerts.take_due(SENDING, at(*minute));
+        let outgoing = alerts.take_due(SENDING, &Notes::default(), at(*minute));
         assert_eq!(messages(&outgoing), *sent, "minute {minute}");
     }
 }
@@ -132,6 +135,37 @@ fn more_alerts_than_the_limit_are_forgotten_without_a_word() {
         .step(policy(0, Some(2)), elements("abc"), at(0))
         .unwrap_err();
     assert_eq!(refused.to_string(), "exceeded limit of 2 with 3 alerts");
+}
+
+#[test]
+fn within_the_limit_those_alive_stay_and_new_ones_come_as_there_is_room() {
+    let keeping = AlertPolicy {
+        over_limit: OverLimit::KeepFirst,
+        ..policy(0, Some(2))
+    };
+    check(
+        keeping,
+        &[
+            (0, "cd", "cF dF", "c! d!"),
+            (2, "abcd", "cF dF", "c! d!"),
+            (3, "abd", "aF cr dF", "a! c."),
+            // What ended does not come back before there is room.
+            (4, "abcd", "aF cr dF", "d!"),
+            (5, "bc", "ar bF cF dr", "a. b! c! d."),
+        ],
+    );
+    let mut alerts = ActiveAlerts::default();
+    let step = alerts.step(keeping, elements("abcde"), at(0)).unwrap();
+    assert_eq!(step.left_out.map(|left_out| left_out.count), Some(3));
+    assert_eq!(step.samples.len(), 4);
+    // A limit that was lowered ends nothing that fires.
+    let lowered = AlertPolicy {
+        limit: Some(1),
+        ..keeping
+    };
+    let step = alerts.step(lowered, elements("abcde"), at(1)).unwrap();
+    assert_eq!(story(&alerts), "aF bF");
+    assert_eq!(step.left_out.map(|left_out| left_out.count), Some(3));
 }
 
 #[test]
@@ -223,7 +257,7 @@ fn starts_when_it_fired_and_ends_when_it_resolved_or_after_four_chances() {
         alerts
             .step(policy(2, None), elements(instances), at(minute))
             .unwrap();
-        let sent = alerts.take_due(SENDING, at(minute));
+        let sent = alerts.take_due(SENDING, &Notes::default(), at(minute));
         let first = sent.first();
         assert_eq!(first.map(|alert| alert.starts_at), starts_at);
         assert_eq!(first.map(|alert| alert.ends_at), ends_at);
@@ -241,7 +275,7 @@ fn only_what_changed_is_saved() {
     let saved = |alerts: &mut ActiveAlerts, minute, result: Vec<AlertElement>, send| {
         alerts.step(policy(0, None), result, at(minute)).unwrap();
         if send {
-            alerts.take_due(SENDING, at(minute));
+            alerts.take_due(SENDING, &Notes::default(), at(minute));
         }
         let changes = alerts.take_changes();
         let names: String = changes
@@ -311,7 +345,7 @@ fn restored_alerts_go_on_where_they_were() {
         .unwrap();
     assert_eq!(story(&alerts), "aF bF");
     let starts: Vec<Timestamp> = alerts
-        .take_due(SENDING, at(13))
+        .take_due(SENDING, &Notes::default(), at(13))
         .iter()
         .map(|alert| alert.starts_at)
         .collect();

@@ -9,11 +9,14 @@ use crate::evaluation::{AppendReport, RefusedSample};
 use crate::event::Event;
 use crate::input::Input;
 use crate::outbox::{Destination, SendOutcome};
+use crate::refusal::OverLimit;
 use crate::rehearsal::{
-    Effect, INTERVAL, Rehearsal, Vector, alerting, group, labels, letter, recording,
+    Effect, INTERVAL, OPTIONS, Rehearsal, Vector, alerting, group, labels, letter, reading,
+    recording,
 };
 use crate::rule::{Group, GroupKey, Rule};
-use crate::rule_state::RuleHealth;
+use crate::rule_state::{RuleFigures, RuleHealth};
+use crate::ruler::RulerOptions;
 
 const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
 
@@ -75,7 +78,9 @@ fn health(rehearsal: &Rehearsal) -> RuleHealth {
 
 #[test]
 fn rules_have_their_turns_in_order_and_what_is_told_goes_before_what_is_written() {
-    let mut rehearsal = Rehearsal::new(web(vec![alerting("Down", 0), recording("job:up")]), NOW);
+    let down = || alerting("Down", 0);
+    let rules = vec![down(), reading("ALERTS", recording("job:up"))];
+    let mut rehearsal = Rehearsal::new(web(rules), NOW);
     evaluate(&mut rehearsal, 0, "s");
     let effects: Vec<&str> = rehearsal
         .effects
@@ -87,6 +92,49 @@ fn rules_have_their_turns_in_order_and_what_is_told_goes_before_what_is_written(
         })
         .collect();
     assert_eq!(effects, ["Down", "send", "append", "job:up", "append"]);
+}
+
+#[test]
+fn rules_that_need_not_wait_are_evaluated_at_once_and_no_more_than_may_be() {
+    let names = |rehearsal: &Rehearsal| -> Vec<String> {
+        let held = rehearsal.held.iter();
+        held.map(|held| held.rule().key.name.to_string()).collect()
+    };
+    let rules = ["a", "b", "c", "d", "e"].map(recording).into_iter();
+    let rules = rules.chain([reading("a + 1", recording("f"))]).collect();
+    let mut rehearsal = Rehearsal::new(web(rules), NOW);
+    rehearsal.holding = true;
+    evaluate(&mut rehearsal, 0, "s");
+    assert_eq!(names(&rehearsal), ["a", "b", "c", "d"]);
+    let now = slot(&rehearsal, 0);
+    for (answered, then) in [
+        ("c", &["a", "b", "d", "e"][..]),
+        ("b", &["a", "d", "e"]),
+        ("a", &["d", "e", "f"]),
+        ("f", &["d", "e"]),
+        ("d", &["e"]),
+        ("e", &[]),
+    ] {
+        let held = rehearsal.held.iter();
+        let place = held
+            .clone()
+            .position(|held| *held.rule().key.name == *answered);
+        let held = rehearsal.held.remove(place.unwrap());
+        assert_eq!(
+            rehearsal
+                .ruler
+                .view(&held.group.key)
+                .unwrap()
+                .last_iteration,
+            None
+        );
+        rehearsal.answer(&held, seen(), now);
+        assert_eq!(names(&rehearsal), then, "after {answered}");
+    }
+    let view = rehearsal.ruler.view(&GroupKey::new("rules.yml", "web"));
+    let last = view.unwrap().last_iteration.unwrap();
+    assert_eq!(last.samples, 6);
+    assert_eq!(last.rules_took, Duration::from_millis(6));
 }
 
 #[test]
@@ -132,6 +180,12 @@ fn a_failed_query_leaves_alerts_and_series_and_keeps_firing_ones_alive() {
     let last: u64 = told.rsplit('F').next().unwrap().parse().unwrap();
     assert!(told.starts_with("F0 F90 F180"), "{told}");
     assert_eq!(last, 3600, "the last message within the grace");
+    let since = slot(&rehearsal, 0);
+    let reason = "query timed out in expression evaluation";
+    let note = format!("since {}: {reason}", since.to_rfc3339_millis());
+    let notes = notes_from(&rehearsal, slot(&rehearsal, 1), "watchbell_unconfirmed");
+    assert!(notes.iter().all(|text| *text == note), "{notes:?}");
+    assert_eq!(web_rule(&rehearsal, 0).unconfirmed_since, Some(since));
     let (at, value) = rehearsal.written[&labels(&[
         ("__name__", "ALERTS"),
         ("alertname", "Down"),
@@ -139,6 +193,72 @@ fn a_failed_query_leaves_alerts_and_series_and_keeps_firing_ones_alive() {
         ("instance", "a"),
     ])];
     assert_eq!((at, value), (slot(&rehearsal, 0), 1.0));
+    // The first good answer takes the note away.
+    evaluate(&mut rehearsal, 202, "s");
+    let notes = notes_from(&rehearsal, slot(&rehearsal, 202), "watchbell_unconfirmed");
+    assert_eq!(notes, [""]);
+    assert_eq!(web_rule(&rehearsal, 0).unconfirmed_since, None);
+}
+
+/// An annotation of every message that was sent at `at` or later.
+fn notes_from(rehearsal: &Rehearsal, at: Timestamp, name: &str) -> Vec<String> {
+    let effects = rehearsal.effects.iter().filter(|(sent, _)| *sent >= at);
+    let messages = effects.filter_map(|(_, effect)| match effect {
+        Effect::Send(messages) => Some(messages),
+        Effect::Append(_) | Effect::Query { .. } => None,
+    });
+    messages
+        .flatten()
+        .map(|message| message.alert.annotations.value(name).to_owned())
+        .collect()
+}
+
+fn web_rule(rehearsal: &Rehearsal, rule: usize) -> crate::view::RuleView {
+    let key = GroupKey::new("rules.yml", "web");
+    rehearsal.ruler.view(&key).unwrap().rules[rule].clone()
+}
+
+#[test]
+fn who_is_told_of_some_alerts_is_told_how_many_more_there_are() {
+    let options = RulerOptions {
+        over_limit: OverLimit::KeepFirst,
+        ..OPTIONS
+    };
+    let mut limited = (*group("web", vec![alerting("Down", 0)])).clone();
+    limited.limit = Some(2);
+    let mut rehearsal = Rehearsal::with_options(options, vec![Arc::new(limited)], NOW);
+    let destination = Destination("http://am".into());
+    rehearsal.handle(Input::DestinationsChanged(vec![destination]), NOW);
+    let at = slot(&rehearsal, 0);
+    let element = |instance| (labels(&[("instance", instance)]), 1.0);
+    rehearsal.run(at, |_, _| Ok(["a", "b", "c", "d", "e"].map(element).into()));
+    let notes = notes_from(&rehearsal, at, "watchbell_left_out");
+    assert_eq!(notes, ["3 more alerts of this rule"; 2]);
+    let reason = "exceeded limit of 2: 3 more are left out".to_owned();
+    assert_eq!(health(&rehearsal), RuleHealth::Err { reason });
+    assert_eq!(web_rule(&rehearsal, 0).left_out, 3);
+    rehearsal.run(at + INTERVAL, |_, _| Ok(vec![element("a")]));
+    assert_eq!(health(&rehearsal), RuleHealth::Ok);
+    assert_eq!(rehearsal.replayed(), rehearsal.ruler.saved());
+}
+
+#[test]
+fn each_rule_knows_what_it_missed_and_what_it_took() {
+    let rules = vec![alerting("Down", 0), recording("job:up")];
+    let mut rehearsal = Rehearsal::new(web(rules), NOW);
+    evaluate(&mut rehearsal, 0, "se");
+    let now = slot(&rehearsal, 5) + Duration::from_secs(1);
+    rehearsal.run_late(now, |_, _| seen());
+    // A reload that keeps a rule keeps its figures.
+    let rules = web(vec![recording("job:up"), alerting("New", 0)]);
+    rehearsal.handle(Input::RulesLoaded(rules), now);
+    let figures = web_rule(&rehearsal, 0).figures;
+    assert_eq!((figures.evaluations, figures.failures), (3, 1));
+    assert_eq!(figures.missed, 3);
+    assert_eq!((figures.series, figures.samples), (6, 30));
+    assert_eq!((figures.last.series, figures.last.samples), (2, 10));
+    assert_eq!(figures.took, Duration::from_millis(3));
+    assert_eq!(web_rule(&rehearsal, 1).figures, RuleFigures::default());
 }
 
 #[test]
@@ -439,6 +559,28 @@ fn alerts_of_rules_that_vanished_during_the_outage_are_resolved() {
     assert_eq!(restarted.replayed(), restarted.ruler.saved());
 }
 
+/// The process is killed; meanwhile one series vanishes, and in another row the rule, or its group.
+#[test]
+fn series_that_vanish_during_a_restart_end() {
+    let series = |instance: &str| labels(&[("__name__", "job:up"), ("instance", instance)]);
+    for (rules, first_ends) in [
+        (web(vec![recording("job:up")]), false),
+        (web(vec![recording("other")]), true),
+        (vec![], true),
+    ] {
+        let mut rehearsal = Rehearsal::new(web(vec![recording("job:up")]), NOW);
+        let at = slot(&rehearsal, 0);
+        let element = |instance: &str| (labels(&[("instance", instance)]), 1.0);
+        rehearsal.run(at, |_, _| Ok(vec![element("a"), element("b")]));
+        let now = slot(&rehearsal, 1) - Duration::from_secs(3);
+        let mut restarted = rehearsal.restart(rules, now);
+        restarted.run(now + INTERVAL, |_, _| Ok(vec![element("a")]));
+        let has_ended = |instance| model::is_stale_nan(restarted.written[&series(instance)].1);
+        assert_eq!((has_ended("a"), has_ended("b")), (first_ends, true));
+        assert_eq!(restarted.replayed(), restarted.ruler.saved());
+    }
+}
+
 #[test]
 fn an_end_that_no_receiver_took_is_tried_until_one_does() {
     let mut rehearsal = Rehearsal::new(web(vec![alerting("Down", 0)]), NOW);
@@ -512,19 +654,72 @@ fn happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
         6 => (1..5_u32, prop::option::weighted(0.8, result))
             .prop_map(|(slots, result)| Happening::Evaluate { slots, result }),
-        1 => (0..8_u8).prop_map(|rules| Happening::Reload { rules }),
+        1 => (0..32_u8).prop_map(|rules| Happening::Reload { rules }),
         1 => Just(Happening::Restart),
     ]
 }
 
 fn some_rules(mask: u8) -> Vec<Arc<Group>> {
-    let rules = [alerting("A", 0), alerting("B", 60), alerting("C", 300)];
+    let alerts = [alerting("A", 0), alerting("B", 60), alerting("C", 300)];
+    let rules = alerts.into_iter().chain([recording("r"), recording("s")]);
     let chosen = rules
-        .into_iter()
         .enumerate()
         .filter(|(bit, _)| mask & (1 << bit) != 0)
         .map(|(_, rule)| rule);
     web(chosen.collect())
+}
+
+/// `a`, `b`, … each the sum of those it reads and one, as they stand at that moment.
+fn sums(reads: &[Vec<u8>]) -> Vec<Arc<Group>> {
+    let name = |rule: usize| char::from(b'a' + u8::try_from(rule).unwrap()).to_string();
+    let rule = |(rule, reads): (usize, &Vec<u8>)| {
+        let reads = reads.iter().map(|read| name(usize::from(*read)));
+        let terms: Vec<String> = reads.chain(["1".to_owned()]).collect();
+        reading(&terms.join(" + "), recording(&name(rule)))
+    };
+    web(reads.iter().enumerate().map(rule).collect())
+}
+
+fn sum(rehearsal: &Rehearsal, held: &crate::evaluation::Evaluate) -> Vector {
+    let of = |name: &str| {
+        let found = rehearsal.written.get(&labels(&[("__name__", name)]));
+        found.map_or(0.0, |(_, value)| *value)
+    };
+    let selectors = held.rule().plan.query.expr().selectors().into_iter();
+    let read: f64 = selectors
+        .map(|selector| of(selector.metric_name().unwrap()))
+        .sum();
+    Ok(vec![(labels(&[]), read + 1.0)])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// In whatever order answers come, what is written is what one rule after the other writes.
+    #[test]
+    fn at_once_or_one_by_one_comes_out_the_same(
+        reads in prop::collection::vec(prop::collection::vec(0..6_u8, 0..3), 6),
+        picks in prop::collection::vec(any::<prop::sample::Index>(), 18),
+    ) {
+        let outcome = |group_concurrency_max: usize| {
+            let options = RulerOptions { group_concurrency_max, ..OPTIONS };
+            let mut rehearsal = Rehearsal::with_options(options, sums(&reads), NOW);
+            rehearsal.holding = true;
+            let mut picks = picks.iter();
+            for number in 0..3 {
+                let at = slot(&rehearsal, number);
+                rehearsal.run(at, |_, _| unseen());
+                while !rehearsal.held.is_empty() {
+                    let pick = picks.next().unwrap().index(rehearsal.held.len());
+                    let held = rehearsal.held.remove(pick);
+                    let vector = sum(&rehearsal, &held);
+                    rehearsal.answer(&held, vector, at);
+                }
+            }
+            rehearsal.written
+        };
+        prop_assert_eq!(outcome(4), outcome(1));
+    }
 }
 
 proptest! {
@@ -534,7 +729,7 @@ proptest! {
     /// told as resolved was told as firing with the same start.
     #[test]
     fn the_log_always_holds_what_the_ruler_knows(happenings in prop::collection::vec(happening(), 1..30)) {
-        let mut rules = 7;
+        let mut rules = 31;
         let mut rehearsal = Rehearsal::new(some_rules(rules), NOW);
         let mut now = NOW;
         let mut effects = Vec::new();
