@@ -111,10 +111,10 @@ impl Scraped {
         let query = Query::compile(expression, &ParserOptions::default()).expect(expression);
         let end = Timestamp::from_secs(60 * MINUTES);
         let answer = query.instant(self, end, &QueryLimits::default());
-        match answer.expect(expression).value {
-            QueryValue::Vector(samples) => samples.len(),
-            other => panic!("{expression}: {other:?}"),
-        }
+        let QueryValue::Vector(samples) = answer.expect(expression).value else {
+            panic!("{expression} has no vector for an answer");
+        };
+        samples.len()
     }
 }
 
