@@ -1,4 +1,5 @@
 //! Queries on threads that may take their time: bounded in number, in time and, by the evaluator, in samples.
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -41,10 +42,12 @@ pub enum QueryTimes {
 pub struct QueryOptions {
     pub timeout: Option<Duration>,
     pub lookback: Option<Duration>,
+    /// Whether the samples that each step looks at are counted.
+    pub counts_samples: bool,
 }
 
 /// What a run took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct QueryStats {
     /// Until it had its turn.
     pub(crate) queued: Duration,
@@ -53,6 +56,8 @@ pub(crate) struct QueryStats {
     pub(crate) evaluating: Duration,
     /// That were read.
     pub(crate) samples: usize,
+    /// That each step looked at, where they were to be counted.
+    pub(crate) seen: Vec<u64>,
 }
 
 /// Looks at what a query reads.
@@ -164,12 +169,17 @@ impl Engine {
             let start = Instant::now();
             let reader = engine.reader(&of_tenant);
             let reader = MeasuredReader::new(&reader, is_cancelled);
-            let answer = engine.evaluate(&reader, &query, times, options.lookback, is_cancelled)?;
+            let seen = RefCell::new(Vec::new());
+            let counted = options.counts_samples.then_some(&seen);
+            let lookback = options.lookback;
+            let answer =
+                engine.evaluate(&reader, &query, times, lookback, counted, is_cancelled)?;
             let stats = QueryStats {
                 queued: start - asked,
                 reading: Duration::from_micros(reader.reading_micros.into_inner()),
                 evaluating: start.elapsed(),
                 samples: reader.samples.into_inner(),
+                seen: seen.into_inner(),
             };
             Ok((answer, stats))
         })
@@ -249,7 +259,7 @@ impl Engine {
         let reader = self.reader(tenant);
         let mut reader = MeasuredReader::new(&reader, is_cancelled);
         reader.shared = shared;
-        let answer = self.evaluate(&reader, query, times, lookback, is_cancelled)?;
+        let answer = self.evaluate(&reader, query, times, lookback, None, is_cancelled)?;
         let stats = ReadStats {
             series: reader.series.into_inner(),
             samples: reader.samples.into_inner(),
@@ -263,6 +273,7 @@ impl Engine {
         query: &Query,
         times: QueryTimes,
         lookback: Option<Duration>,
+        seen: Option<&RefCell<Vec<u64>>>,
         is_cancelled: &(dyn Fn() -> bool + Sync),
     ) -> Result<Answer, EvalError> {
         let settings = &self.settings().query;
@@ -273,6 +284,7 @@ impl Engine {
             bytes_max: settings.bytes_max,
             default_step: settings.default_step,
             cancelled: Some(is_cancelled),
+            seen,
         };
         let answer = match times {
             QueryTimes::Instant(at) => query.instant(reader, at, &limits),

@@ -229,7 +229,10 @@ impl RuleBook {
         for (tenant, book) in inner.books() {
             let _turn = book.turn.lock().await;
             let before = book.rules.lock().uploaded.clone();
-            let after = before.with_defaults(defaults, &language);
+            let (after, outdated) = before.with_defaults(defaults, &language);
+            if let Some((group, reason)) = outdated.first() {
+                warn!(%tenant, groups = outdated.len(), first = %group, %reason, "uploaded rules need what was switched off of the language: they go on until the next start, which refuses them");
+            }
             book.rules.lock().uploaded = Arc::new(after);
             inner.load(&tenant, &book).await;
         }

@@ -17,6 +17,8 @@ const SAME: &[&str] = &[
     "/api/v1/query?query=1&time=@T",
     "/api/v1/query?query=%22text%22&time=@T",
     "/api/v1/query?query=1e21&time=1",
+    "/api/v1/query?query=1&time=1.0005",
+    "/api/v1/query?query=1&time=-1.0006",
     "/api/v1/query?query=vector(1e21)&time=1",
     "/api/v1/query?query=vector(1e-7)&time=1.001",
     "/api/v1/query?query=vector(0.000001)&time=-1.5",

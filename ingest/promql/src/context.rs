@@ -9,6 +9,7 @@ use crate::ast::{
 };
 use crate::number_functions::{larger, smaller};
 use crate::options::QueryLimits;
+use crate::seen::Seen;
 use crate::table::Steps;
 
 /// Some hundred microseconds.
@@ -29,6 +30,7 @@ pub(crate) struct Context<'a> {
     series: Cell<usize>,
     /// Beside the samples.
     label_bytes: Cell<usize>,
+    pub(crate) seen: Seen,
 }
 
 /// A float with its time; histograms are counted by what they take.
@@ -48,6 +50,17 @@ impl<'a> Context<'a> {
             work: Cell::new(0),
             series: Cell::new(0),
             label_bytes: Cell::new(0),
+            seen: match limits.seen {
+                Some(_) => Seen::by_step(query.count),
+                None => Seen::default(),
+            },
+        }
+    }
+
+    /// Hands over what was counted, where it was asked for.
+    pub(crate) fn finish(self) {
+        if let Some(seen) = self.limits.seen {
+            seen.replace(self.seen.into_steps());
         }
     }
 

@@ -19,7 +19,7 @@ use crate::function::FunctionKind;
 use crate::histogram_boundary;
 use crate::histogram_window::{self, Notes};
 use crate::reader::Series;
-use crate::selection::fresh;
+use crate::selection::{fresh, size};
 use crate::table::{ABSENT, Cell, SAME_LABELS, Steps, Table, is_absent, weight, without_metadata};
 use crate::window_functions::{self, Transitions, Window, overlaps};
 
@@ -259,6 +259,7 @@ impl Evaluator<'_> {
             histograms,
             ..
         } = range.series.as_ref();
+        let counts = self.context.seen.is_asked();
         let (mut low, mut high) = (0, 0);
         let (mut low_histogram, mut high_histogram) = (0, 0);
         for step in 0..steps.count {
@@ -291,6 +292,11 @@ impl Evaluator<'_> {
             };
             let seen = window.samples.len() + window.histograms.len();
             self.context.work(1 + seen)?;
+            if counts {
+                let histograms = window.histograms.iter();
+                let beside: usize = histograms.map(|sample| weight(&sample.histogram)).sum();
+                self.context.seen.add(step, seen + beside);
+            }
             each(step, &window);
         }
         Ok(())
@@ -349,13 +355,13 @@ impl Evaluator<'_> {
         Ok(())
     }
 
-    /// Calls `each` with the samples of every series of a range vector.
+    /// Calls `each` with the samples of every series of a range vector. Answers how many samples a subquery has looked at.
     fn each_range(
         &self,
         expr: &Expr,
         steps: Steps,
         mut each: impl FnMut(&RangeSeries<'_>) -> Result<(), EvalError>,
-    ) -> Result<(), EvalError> {
+    ) -> Result<u64, EvalError> {
         match expr.unwrapped() {
             Expr::Matrix(node) => {
                 let selector = &node.selector;
@@ -371,14 +377,15 @@ impl Evaluator<'_> {
                         boundary: selector.boundary,
                     })?;
                 }
-                Ok(())
+                Ok(0)
             }
             Expr::Subquery(node) => {
                 let ends = self.context.moved(node.at, &node.offset, steps)?;
                 let millis = self.context.positive_millis(&node.range)?;
                 let inner = self.context.subquery_steps(node, steps)?;
                 self.context.charge(inner.count)?;
-                let table = self.vector(&node.expr, inner)?;
+                let (table, seen) = self.context.seen.apart(|| self.vector(&node.expr, inner));
+                let table = table?;
                 for (row, meta) in table.rows.iter().enumerate() {
                     self.context.check_cancelled()?;
                     let mut series = series_of(&table, row, inner);
@@ -391,7 +398,7 @@ impl Evaluator<'_> {
                         boundary: Boundary::Plain,
                     })?;
                 }
-                Ok(())
+                Ok(seen)
             }
             _ => Err(mistyped()),
         }
@@ -400,7 +407,7 @@ impl Evaluator<'_> {
     /// A range vector as the answer of an instant query.
     pub(crate) fn range_values(&self, expr: &Expr, steps: Steps) -> Result<Vec<Series>, EvalError> {
         let mut found = Vec::new();
-        self.each_range(expr, steps, |range| {
+        let seen = self.each_range(expr, steps, |range| {
             let end = range.ends.at(0);
             let inside = |at: Timestamp| {
                 let at = at.as_millis();
@@ -426,6 +433,12 @@ impl Evaluator<'_> {
             }
             Ok(())
         })?;
+        let seen = match expr.unwrapped() {
+            // Its own samples are not the store's.
+            Expr::Subquery(_) => usize::try_from(seen).unwrap_or(usize::MAX),
+            _ => found.iter().map(size).sum(),
+        };
+        self.context.seen.add(0, seen);
         found.sort_by(|left, right| left.labels.cmp(&right.labels));
         if found
             .windows(2)

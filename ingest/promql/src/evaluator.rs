@@ -62,6 +62,7 @@ impl<'a> Evaluator<'a> {
     }
 
     pub(crate) fn answer(self, value: QueryValue) -> Answer {
+        self.context.finish();
         let (warnings, infos) = self.annotations.into_inner().finish();
         Answer {
             value,
@@ -76,7 +77,10 @@ impl<'a> Evaluator<'a> {
         let before = self.context.samples_used();
         let value = if steps.count > 1 && is_invariant(expr) {
             let once = Steps { count: 1, ..steps };
-            repeated(self.computed(expr, once)?, steps.count, &self.context)?
+            let seen = self.context.seen.first();
+            let value = self.computed(expr, once)?;
+            self.context.seen.repeat_since(seen, steps.count);
+            repeated(value, steps.count, &self.context)?
         } else {
             self.computed(expr, steps)?
         };

@@ -48,6 +48,7 @@ mod quantile;
 mod query;
 mod reader;
 mod run;
+mod seen;
 mod selection;
 mod selector_parser;
 mod span;

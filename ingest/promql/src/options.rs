@@ -1,4 +1,5 @@
 //! Which parts of the language are switched on.
+use std::cell::RefCell;
 use std::time::Duration;
 
 /// Switches of the language. The default is what a Prometheus 3.14 server does when it is given no feature flags.
@@ -62,6 +63,9 @@ pub struct QueryLimits<'a> {
     pub default_step: Duration,
     /// Asked now and then; when it returns true the run ends with an error.
     pub cancelled: Option<&'a (dyn Fn() -> bool + Sync)>,
+    /// Where it is asked how many samples each step looks at, those that several windows share once for each, the counts
+    /// are put here. A histogram counts by what it takes.
+    pub seen: Option<&'a RefCell<Vec<u64>>>,
 }
 
 impl Default for QueryLimits<'_> {
@@ -74,6 +78,7 @@ impl Default for QueryLimits<'_> {
             bytes_max: 1 << 30,
             default_step: Duration::from_secs(60),
             cancelled: None,
+            seen: None,
         }
     }
 }

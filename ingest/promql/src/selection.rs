@@ -358,6 +358,15 @@ pub(crate) fn instant_values(
         float_values(context, one, times, wanted, &mut values)?;
         add_values(&mut table, &one.labels, &values);
     }
+    if context.seen.is_asked() {
+        for row in 0..table.rows.len() {
+            for step in (0..steps.count).filter(|step| table.holds(row, *step)) {
+                let histogram = table.histogram(row, step);
+                let beside = histogram.map_or(0, |histogram| weight(histogram));
+                context.seen.add(step, 1 + beside);
+            }
+        }
+    }
     Ok(table)
 }
 
@@ -374,6 +383,11 @@ pub(crate) fn each_instant(
     let mut values = Vec::with_capacity(steps.count);
     for one in series {
         float_values(context, one, times, Wanted::Value, &mut values)?;
+        if context.seen.is_asked() {
+            for step in (0..steps.count).filter(|step| !is_absent(values[*step])) {
+                context.seen.add(step, 1);
+            }
+        }
         if values.iter().any(|value| !is_absent(*value)) {
             each(&one.labels, &values)?;
         }

@@ -19,7 +19,7 @@ const OPERATORS: [&str; 21] = [
     "and", "atan2", "or", "unless",
 ];
 /// What is always on of the language.
-const ALWAYS: [&str; 12] = [
+const ALWAYS: [&str; 13] = [
     "at_modifier",
     "bool",
     "by",
@@ -30,6 +30,7 @@ const ALWAYS: [&str; 12] = [
     "offset",
     "on",
     "per_query_lookback_delta",
+    "per_step_stats",
     "subqueries",
     "without",
 ];

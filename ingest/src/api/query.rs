@@ -28,14 +28,17 @@ pub(crate) async fn instant(
     let answer = async {
         let params = Params::read(request).await?;
         let limit = params.limit()?;
-        let wants_stats = !params.value("stats").is_empty();
         let at = params.time_or("time", engine.clock().now())?;
         let options = options(&params)?;
         let query = compile(&params, &engine.language())?;
         let times = QueryTimes::Instant(at);
         let answer = engine.run_measured(&tenant, &query, times, options).await;
         let (answer, stats) = answer?;
-        Ok(success(answer, limit, wants_stats.then_some(&stats)))
+        let stats = options.counts_samples.then(|| {
+            let by_step = (params.value("stats") == "all").then_some(times);
+            stats_json(&stats, by_step)
+        });
+        Ok(success(answer, limit, stats))
     };
     respond(answer.await)
 }
@@ -48,13 +51,16 @@ pub(crate) async fn range(
     let answer = async {
         let params = Params::read(request).await?;
         let limit = params.limit()?;
-        let wants_stats = !params.value("stats").is_empty();
         let times = range_times(&params)?;
         let options = options(&params)?;
         let query = compile(&params, &engine.language())?;
         let answer = engine.run_measured(&tenant, &query, times, options).await;
         let (answer, stats) = answer?;
-        Ok(success(answer, limit, wants_stats.then_some(&stats)))
+        let stats = options.counts_samples.then(|| {
+            let by_step = (params.value("stats") == "all").then_some(times);
+            stats_json(&stats, by_step)
+        });
+        Ok(success(answer, limit, stats))
     };
     respond(answer.await)
 }
@@ -91,6 +97,7 @@ fn options(params: &Params) -> Result<QueryOptions, ApiError> {
         lookback: params
             .duration("lookback_delta")?
             .filter(|lookback| !lookback.is_zero()),
+        counts_samples: !params.value("stats").is_empty(),
     })
 }
 
@@ -122,7 +129,7 @@ fn range_times(params: &Params) -> Result<QueryTimes, ApiError> {
     })
 }
 
-fn success(answer: Answer, limit: Option<usize>, stats: Option<&QueryStats>) -> Success {
+fn success(answer: Answer, limit: Option<usize>, stats: Option<String>) -> Success {
     let mut warnings = answer.warnings;
     let mut value = answer.value;
     if let Some(limit) = limit {
@@ -138,7 +145,7 @@ fn success(answer: Answer, limit: Option<usize>, stats: Option<&QueryStats>) -> 
     let mut data = value_json(&value);
     if let Some(stats) = stats {
         data.pop();
-        data.push_str(&format!(",\"stats\":{}}}", stats_json(stats)));
+        data.push_str(&format!(",\"stats\":{stats}}}"));
     }
     Success {
         data,
@@ -147,18 +154,39 @@ fn success(answer: Answer, limit: Option<usize>, stats: Option<&QueryStats>) -> 
     }
 }
 
-/// Samples are those that were read from the store, once for each selector, and all of them are in memory at once.
-fn stats_json(stats: &QueryStats) -> String {
+/// What was read from the store is in memory at once. `by_step`: the times at which each step's count is told.
+fn stats_json(stats: &QueryStats, by_step: Option<QueryTimes>) -> String {
     let seconds = |time: Duration| go_number::format_json(time.as_secs_f64());
-    format!(
-        "{{\"timings\":{{\"evalTotalTime\":{},\"resultSortTime\":0,\"queryPreparationTime\":{},\"innerEvalTime\":{},\"execQueueTime\":{},\"execTotalTime\":{}}},\"samples\":{{\"totalQueryableSamples\":{samples},\"peakSamples\":{samples},\"samplesRead\":{samples}}}}}",
+    let mut json = format!(
+        "{{\"timings\":{{\"evalTotalTime\":{},\"resultSortTime\":0,\"queryPreparationTime\":{},\"innerEvalTime\":{},\"execQueueTime\":{},\"execTotalTime\":{}}},\"samples\":{{",
         seconds(stats.evaluating),
         seconds(stats.reading),
         seconds(stats.evaluating.saturating_sub(stats.reading)),
         seconds(stats.queued),
         seconds(stats.queued + stats.evaluating),
+    );
+    if let Some(times) = by_step {
+        let (start, step) = match times {
+            QueryTimes::Instant(at) => (at, Duration::ZERO),
+            QueryTimes::Range { start, step, .. } => (start, step),
+        };
+        json.push_str("\"totalQueryableSamplesPerStep\":[");
+        push_list(
+            &mut json,
+            (0_u32..).zip(&stats.seen),
+            |json, (place, seen)| {
+                let at = go_number::format_json((start + step * place).as_secs_f64());
+                json.push_str(&format!("[{at},{seen}]"));
+            },
+        );
+        json.push_str("],");
+    }
+    json.push_str(&format!(
+        "\"totalQueryableSamples\":{},\"peakSamples\":{samples},\"samplesRead\":{samples}}}}}",
+        stats.seen.iter().sum::<u64>(),
         samples = stats.samples,
-    )
+    ));
+    json
 }
 
 fn cut<T>(items: &mut Vec<T>, limit: usize) -> bool {

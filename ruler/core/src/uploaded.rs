@@ -149,20 +149,31 @@ impl UploadedGroups {
         (groups, left_out)
     }
 
-    /// The same groups where other defaults hold.
+    /// The same groups where other defaults hold. What was read and compiled once is so again, where no part of its language
+    /// was switched off: such groups go on as they were, as long as this process runs, and are named with the reason.
     #[must_use]
-    pub fn with_defaults(&self, defaults: GroupDefaults, options: &ParserOptions) -> Self {
+    pub fn with_defaults(
+        &self,
+        defaults: GroupDefaults,
+        options: &ParserOptions,
+    ) -> (Self, Vec<(GroupKey, GroupRefused)>) {
+        let mut outdated = Vec::new();
         let again = self.0.iter().map(|(key, uploaded)| {
             let compiled = UploadedGroup::read(uploaded.written.yaml()).and_then(|read| {
                 let (written, resolved) = (read.group, read.resolved);
                 Uploaded::compile(&key.file, written, resolved, defaults, options)
             });
-            // What was read and compiled once is so again, where no part of its language was switched off: such a group
-            // goes on as it was, as long as this process runs.
-            let uploaded = compiled.map_or_else(|_| uploaded.clone(), Arc::new);
+            let uploaded = match compiled {
+                Ok(compiled) => Arc::new(compiled),
+                Err(refused) => {
+                    outdated.push((key.clone(), refused));
+                    uploaded.clone()
+                }
+            };
             (key.clone(), uploaded)
         });
-        Self(again.collect())
+        let groups = Self(again.collect());
+        (groups, outdated)
     }
 }
 
@@ -276,7 +287,8 @@ mod tests {
             "name: own\ninterval: 7s\nquery_offset: 0s\nrules: [{record: a, expr: up}]",
         );
         groups.insert(Arc::new(own.unwrap()));
-        let changed = groups.with_defaults(defaults(30), &ParserOptions::default());
+        let (changed, outdated) = groups.with_defaults(defaults(30), &ParserOptions::default());
+        assert_eq!(outdated.len(), 0);
         let of = |groups: &UploadedGroups, name| {
             let group = groups.get(&GroupKey::new("n", name)).unwrap().group.clone();
             (group.interval.as_secs(), group.query_offset.as_secs())

@@ -759,6 +759,49 @@ async fn groups_of_files_and_uploads_run_together_and_other_defaults_reach_both(
     assert_eq!(body["data"]["groups"][0]["interval"], 9);
 }
 
+/// They go on, since a reload is to end no alert, and are told of: the next start does not run them.
+#[tokio::test]
+async fn groups_whose_language_is_switched_off_are_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = || RuleStore::in_folder(folder.path()).unwrap();
+    let (house, _stopper) = house();
+    let book = house.book_on(store(), None).await;
+    book.start().await;
+    let defaults = crate::tests::book_settings().defaults;
+    let experimental = ParserOptions {
+        experimental_functions: true,
+        ..ParserOptions::default()
+    };
+    book.set_defaults(defaults, experimental).await;
+    assert_eq!(upload(&book, "ns", GROUP).await.0, 202);
+    for name in ["odd", "other"] {
+        let group = format!("name: {name}\nrules: [{{record: a, expr: 'limitk(1, up)'}}]\n");
+        assert_eq!(upload(&book, "ns", &group).await.0, 202);
+    }
+    let all = ["ns/odd", "ns/other", "ns/web"];
+    for (language, is_told) in [(ParserOptions::default(), true), (experimental, false)] {
+        let heard = HeardLog::start();
+        book.set_defaults(defaults, language).await;
+        assert_eq!(running(&book, "team-1").await, all);
+        let lines = heard.lines();
+        let line = lines.iter().find(|line| line.contains("switched off"));
+        assert_eq!(line.is_some(), is_told, "{lines:?}");
+        for part in [
+            "WARN",
+            "tenant=team-1",
+            "groups=2",
+            "first=ns;odd",
+            "limitk",
+        ] {
+            assert!(line.is_none_or(|line| line.contains(part)), "{line:?}");
+        }
+    }
+    let (restarted, _stop) = self::house();
+    let again = restarted.book_on(store(), None).await;
+    again.start().await;
+    assert_eq!(running(&again, "team-1").await, ["ns/web"]);
+}
+
 async fn get(book: &RuleBook, path: &str) -> (u16, Value) {
     let answer = ask(book, OF_GO, "GET", path, "").await;
     (answer.status, serde_json::from_str(&answer.body).unwrap())

@@ -1,6 +1,7 @@
 //! Bounds, errors and order of answers, and what is asked of a reader.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::cell::RefCell;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -487,6 +488,55 @@ fn series_that_only_their_names_tell_apart_are_refused_where_names_are_dropped_a
                     "vector cannot contain metrics with the same labelset"
                 );
             }
+        }
+    }
+}
+
+/// Each row: how many samples an instant query looks at, and each of three steps, 100 s apart. There is a sample a second.
+#[test]
+fn samples_are_counted_at_every_step_that_looks_at_them() {
+    let reader = Table::of("m", 2);
+    for (text, instant, steps) in [
+        ("m", 2, Some([2, 2, 2])),
+        ("m offset 900s", 2, Some([0, 2, 2])),
+        ("sum(m)", 2, Some([2, 2, 2])),
+        ("m + m", 4, Some([4, 4, 4])),
+        ("m @ 500", 2, Some([2, 2, 2])),
+        ("sum(m @ 500) + m", 4, Some([4, 4, 4])),
+        ("timestamp(m)", 2, Some([2, 2, 2])),
+        ("rate(m[50s])", 100, Some([100, 100, 100])),
+        ("sum(rate(m[50s]))", 100, Some([100, 100, 100])),
+        ("rate(m[150s] offset 850s)", 300, Some([0, 102, 300])),
+        ("max_over_time(m[50s] @ 500)", 100, Some([100, 100, 100])),
+        // What the subquery has looked at is not counted, but its steps are.
+        ("max_over_time(m[50s:10s])", 10, Some([10, 10, 10])),
+        (
+            "max_over_time(rate(m[50s])[50s:10s])",
+            10,
+            Some([10, 10, 10]),
+        ),
+        ("1", 0, Some([0, 0, 0])),
+        ("nothing", 0, Some([0, 0, 0])),
+        // Range vectors as an answer.
+        ("m[50s]", 100, None),
+        ("rate(m[50s])[50s:10s]", 500, None),
+        ("(m @ 500)[50s:10s]", 10, None),
+    ] {
+        let seen = RefCell::new(Vec::new());
+        let limits = QueryLimits {
+            seen: Some(&seen),
+            ..QueryLimits::default()
+        };
+        compile(text)
+            .instant(&reader, Timestamp::from_secs(1000), &limits)
+            .unwrap();
+        assert_eq!(seen.take(), [instant], "{text}");
+        if let Some(steps) = steps {
+            let [start, end] = [800, 1000].map(Timestamp::from_secs);
+            compile(text)
+                .range(&reader, start, end, Duration::from_secs(100), &limits)
+                .unwrap();
+            assert_eq!(seen.take(), steps, "{text}");
         }
     }
 }

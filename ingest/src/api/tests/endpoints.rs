@@ -180,23 +180,37 @@ async fn a_query_says_what_it_took_where_that_is_asked_for() {
     let site = site();
     site.write("anonymous", &[("up", &[(20, 1.0), (10, 2.0)])])
         .await;
-    for (address, samples) in [
-        ("query?query=up[1m]&stats=all", 2),
-        ("query?query=up&stats=true&lookback_delta=15s", 1),
+    let all = (0..=10).map(|step| {
+        // The samples stand at the eighth and the ninth step.
+        let seen = i64::from(step >= 8);
+        serde_json::json!([999_900 + step * 10, seen])
+    });
+    let by_step: Vec<serde_json::Value> = all.collect();
+    for (address, read, seen, by_step) in [
+        (
+            "query?query=up[1m]&stats=all",
+            2,
+            2,
+            Some(serde_json::json!([[1_000_000, 2]])),
+        ),
+        ("query?query=up&stats=true&lookback_delta=15s", 1, 1, None),
         (
             "query_range?query=up&start=999900&end=1000000&step=10&stats=all",
             2,
+            3,
+            Some(serde_json::Value::from(by_step)),
         ),
     ] {
         let data = site.data(&format!("/api/v1/{address}")).await;
         let data: serde_json::Value = serde_json::from_str(&data).unwrap();
         assert!(!data["result"].as_array().unwrap().is_empty());
         let stats = &data["stats"];
-        assert_eq!(
-            stats["samples"]["totalQueryableSamples"], samples,
-            "{address}"
-        );
-        assert_eq!(stats["samples"]["peakSamples"], samples);
+        let samples = &stats["samples"];
+        assert_eq!(samples["totalQueryableSamples"], seen, "{address}");
+        let told = samples.get("totalQueryableSamplesPerStep");
+        assert_eq!(told, by_step.as_ref(), "{address}");
+        assert_eq!(samples["peakSamples"], read);
+        assert_eq!(samples["samplesRead"], read);
         let seconds = |name: &str| stats["timings"][name].as_f64().unwrap();
         assert!(seconds("evalTotalTime") > 0.0);
         assert!(seconds("execTotalTime") >= seconds("evalTotalTime"));
