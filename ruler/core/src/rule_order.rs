@@ -10,6 +10,7 @@ use model::{ALERT_NAME, METRIC_NAME, Matcher};
 use promql::Expr;
 use promql::function::FunctionKind;
 
+use crate::plan::is_template;
 use crate::rule::{Rule, RuleKind};
 
 /// Past it every rule waits for the one before it: pairs are compared, and a group of that size is no group for its speed.
@@ -141,11 +142,9 @@ enum Reads<'a> {
 impl<'a> Reads<'a> {
     fn of(rule: &'a Rule) -> Self {
         let expr = rule.plan.query.expr();
-        let templates = rule.plan.labels.iter().chain(&rule.plan.annotations);
-        let asks = templates
-            .clone()
-            .any(|(_, template)| template.constant().is_none())
-            && rule.texts().any(|text| text.contains("query"));
+        let asks = rule
+            .texts()
+            .any(|text| is_template(text) && text.contains("query"));
         if asks || calls_info(expr) {
             return Self::Anything;
         }
