@@ -152,13 +152,21 @@ fn rule_groups<'a>(
 }
 
 async fn alerts(State(service): State<RulerService>, Tenant(tenant): Tenant) -> Response {
-    let views = service.views_of(&tenant);
-    let alerts = views
-        .iter()
-        .flat_map(|view| &view.rules)
-        .flat_map(|rule| rule.alerts.iter().map(|alert| WireAlert::new(rule, alert)))
-        .collect();
-    success(&Alerts { alerts })
+    success(&alerts_of(&service.views_of(&tenant)))
+}
+
+pub(crate) fn alerts_of(views: &[Arc<GroupView>]) -> Alerts<'_> {
+    let rules = views.iter().flat_map(|view| &view.rules);
+    let alerts = rules.flat_map(|rule| rule.alerts.iter().map(|alert| WireAlert::new(rule, alert)));
+    Alerts {
+        alerts: alerts.collect(),
+    }
+}
+
+/// The whole list, as nobody's filter leaves it.
+#[cfg(test)]
+pub(crate) fn rules_of(views: &[Arc<GroupView>]) -> RuleGroups<'_> {
+    rule_groups(views, &RulesFilter::default()).expect("the first page is always there")
 }
 
 async fn alertmanagers(State(service): State<RulerService>, Tenant(_): Tenant) -> Response {

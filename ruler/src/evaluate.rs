@@ -5,9 +5,11 @@ use std::sync::Arc;
 use ingest::SharedReads;
 use model::{Labels, TenantId, Timestamp};
 use promql::{Query, SampleValue, VectorSample};
-use ruler_core::{AlertElement, Evaluate, QueryCost, RecordedElement, Rule, RuleKind, RuleResult};
+use ruler_core::{
+    AlertElement, Evaluate, QueryCost, RecordedElement, Rule, RuleKind, RuleResult, RuleText,
+};
 use runtime::Trouble;
-use template::{AlertTemplateData, Host, Limits, QueryResult, Template, Value};
+use template::{AlertTemplateData, Host, Limits, QueryResult, Value};
 use tokio::runtime::Handle;
 use tracing::warn;
 
@@ -86,25 +88,20 @@ fn alert_element(rule: &Rule, sample: VectorSample, host: &RuleHost<'_>) -> Aler
         value: number(&sample.value),
     }
     .into();
-    let expanded = |templates: &[(Arc<str>, Template)]| {
-        Labels::from_pairs(
-            templates
-                .iter()
-                .map(|(name, template)| (name, expand(rule, template, &data, host))),
-        )
-    };
+    let expanded = |(name, text)| (name, expand(rule, text, &data, host));
     AlertElement {
-        rule_labels: expanded(&rule.plan.labels),
-        annotations: expanded(&rule.plan.annotations),
+        rule_labels: Labels::from_pairs(rule.label_texts().map(expanded)),
+        annotations: Labels::from_pairs(rule.annotation_texts().map(expanded)),
         value: number(&sample.value),
         series: sample.labels,
     }
 }
 
-fn expand(rule: &Rule, template: &Template, data: &Value, host: &RuleHost<'_>) -> String {
-    if let Some(text) = template.constant() {
-        return text.to_owned();
-    }
+fn expand(rule: &Rule, text: RuleText<'_>, data: &Value, host: &RuleHost<'_>) -> String {
+    let template = match text {
+        RuleText::Constant(text) => return text.to_owned(),
+        RuleText::Template(template) => template,
+    };
     let metrics = &host.evaluation.metrics;
     metrics.template_expansions.inc();
     match template.render(data, host, &Limits::default()) {

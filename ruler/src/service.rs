@@ -291,9 +291,11 @@ impl Inner {
             loads,
         });
         let (clock, stop) = (parts.clock.clone(), parts.stop.clone());
-        self.tasks.lock().spawn("ruler", async move {
+        // Whoever watches over a task keeps a place of the task's size for good: thousands of tenants have one each.
+        let driving = Box::pin(async move {
             drive(machine, received, clock, shell, stop).await;
         });
+        self.tasks.lock().spawn("ruler", driving);
         let loads = Loads {
             put_in_line: Arc::default(),
             taken_over,

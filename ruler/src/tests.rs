@@ -1,5 +1,6 @@
 //! The whole shell: a table for an engine, a real Alertmanager's address on loopback, a log in a folder.
 mod bucket;
+mod compliance;
 pub(crate) mod uploads;
 
 use std::collections::BTreeMap;

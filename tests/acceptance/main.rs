@@ -1,5 +1,6 @@
 //! Watchbell as its users run it: real processes on loopback, a real service's configuration, a real Prometheus.
 mod activation;
+mod alert_states_differential;
 mod alertmanager;
 mod amtool;
 mod api_differential;

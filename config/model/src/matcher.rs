@@ -1,5 +1,6 @@
 //! One condition on one label.
 use std::fmt;
+use std::sync::Arc;
 
 use crate::go_quote::quote;
 use crate::go_regex::{GoRegex, RegexError};
@@ -38,7 +39,8 @@ pub struct Matcher {
     name: String,
     op: MatchOp,
     value: String,
-    regex: Option<GoRegex>,
+    /// Aside, since most have none.
+    regex: Option<Arc<GoRegex>>,
 }
 
 impl Matcher {
@@ -51,10 +53,10 @@ impl Matcher {
         let regex = match (op, dialect) {
             (MatchOp::Equal | MatchOp::NotEqual, _) => None,
             (MatchOp::Regex | MatchOp::NotRegex, MatcherDialect::Alertmanager) => {
-                Some(GoRegex::anchored(value)?)
+                Some(Arc::new(GoRegex::anchored(value)?))
             }
             (MatchOp::Regex | MatchOp::NotRegex, MatcherDialect::PromQl) => {
-                Some(GoRegex::anchored_dot_all(value)?)
+                Some(Arc::new(GoRegex::anchored_dot_all(value)?))
             }
         };
         Ok(Self {
@@ -93,7 +95,7 @@ impl Matcher {
     /// The compiled expression of `=~` and `!~`.
     #[must_use]
     pub fn regex(&self) -> Option<&GoRegex> {
-        self.regex.as_ref()
+        self.regex.as_deref()
     }
 
     #[must_use]

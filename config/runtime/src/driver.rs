@@ -54,8 +54,9 @@ where
     M: Machine,
     S: Shell<M>,
 {
-    let mut received = Vec::with_capacity(BATCH_MAX);
-    let mut batch = VecDeque::with_capacity(BATCH_MAX);
+    // They grow with what comes: thousands of machines may stand in one process, of which most are told little.
+    let mut received = Vec::new();
+    let mut batch = VecDeque::new();
     let mut open = true;
     // What a machine decided while it was restored is carried out before the first input.
     settle(&mut machine, &mut shell).await;

@@ -44,6 +44,8 @@ impl Parser<'_> {
         if let Some(name) = &selector.name {
             selector.matchers.push(Matcher::equal(METRIC_NAME, name));
         }
+        // Rules keep it for good.
+        selector.matchers.shrink_to_fit();
         Ok(selector)
     }
 

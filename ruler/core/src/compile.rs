@@ -6,10 +6,9 @@ use std::time::Duration;
 use config::{Place, Placed, Problem, Problems, RawGroup, RawRule, RawRuleKind, RuleFile};
 use model::Labels;
 use promql::{ParserOptions, Query};
-use template::{Mode, Template, TemplateSet};
 
 use crate::alert::AlertTiming;
-use crate::plan::RulePlan;
+use crate::plan::{RulePlan, parse_template};
 use crate::rule::{Group, GroupKey, Rule, RuleClass, RuleKey, RuleKind};
 use crate::rule_order::{RuleOrder, shared_selectors};
 
@@ -31,14 +30,12 @@ pub fn compile_groups(
     options: &ParserOptions,
     problems: &mut Problems,
 ) -> Vec<Arc<Group>> {
-    let templates = TemplateSet::prometheus();
     let mut groups = Vec::new();
     for file in files {
         for raw in &file.groups {
             let mut compiler = Compiler {
                 file: &file.file,
                 options,
-                templates: &templates,
                 twins: BTreeMap::new(),
                 problems: &mut *problems,
             };
@@ -51,7 +48,6 @@ pub fn compile_groups(
 struct Compiler<'a> {
     file: &'a str,
     options: &'a ParserOptions,
-    templates: &'a TemplateSet,
     /// How many rules of the group have each key so far.
     twins: BTreeMap<RuleKey, u32>,
     problems: &'a mut Problems,
@@ -83,7 +79,7 @@ impl Compiler<'_> {
         let mut labels = group_labels.clone();
         labels.extend(raw.labels.clone());
         let query = self.query(raw);
-        let (class, name, kind, label_templates, annotation_templates) = match &raw.kind {
+        let (class, name, kind, texts_count) = match &raw.kind {
             RawRuleKind::Alerting {
                 alert,
                 hold_duration,
@@ -98,14 +94,15 @@ impl Compiler<'_> {
                     timing,
                     annotations: texts(annotations),
                 };
-                let labels = self.templates(raw, &alert.value, "label", &labels);
-                let annotations = self.templates(raw, &alert.value, "annotation", annotations);
-                (RuleClass::Alerting, alert, kind, labels, annotations)
+                let found = [("label", &labels), ("annotation", annotations)]
+                    .map(|(what, texts)| self.check_templates(raw, &alert.value, what, texts));
+                let count = labels.len() + annotations.len();
+                let count = found.iter().all(|found| found.is_some()).then_some(count);
+                (RuleClass::Alerting, alert, kind, count)
             }
             RawRuleKind::Recording { record } => {
-                let none = (Some(Vec::new()), Some(Vec::new()));
                 let kind = RuleKind::Recording;
-                (RuleClass::Recording, record, kind, none.0, none.1)
+                (RuleClass::Recording, record, kind, Some(0))
             }
         };
         let mut key = RuleKey {
@@ -117,11 +114,7 @@ impl Compiler<'_> {
         let twins = self.twins.entry(key.clone()).or_default();
         key.twin = *twins;
         *twins += 1;
-        let plan = RulePlan {
-            query: query?,
-            labels: label_templates?,
-            annotations: annotation_templates?,
-        };
+        let plan = RulePlan::new(query?, texts_count?);
         Some(Rule {
             key,
             expression: plan.query.expr().to_string().into(),
@@ -145,30 +138,24 @@ impl Compiler<'_> {
         }
     }
 
-    /// `what` is `label` or `annotation`. All are parsed, so that all mistakes are noted.
-    fn templates(
+    /// `what` is `label` or `annotation`. All are parsed, so that all mistakes are noted; `None` where there is one.
+    fn check_templates(
         &mut self,
         raw: &RawRule,
         alert: &str,
         what: &str,
         texts: &RawLabels,
-    ) -> Option<Vec<(Arc<str>, Template)>> {
-        let name = format!("__alert_{alert}");
-        let parsed: Vec<Option<(Arc<str>, Template)>> = texts
-            .iter()
-            .map(
-                |(key, text)| match self.templates.compile(&name, &text.value, Mode::Text) {
-                    Ok(template) => Some((key.as_str().into(), template)),
-                    Err(error) => {
-                        let reason = format!("{what} {}: {error}", model::go_quote::quote(key));
-                        let field = format!("{what}s.{key}");
-                        self.note(raw, &field, text.place, &reason);
-                        None
-                    }
-                },
-            )
-            .collect();
-        parsed.into_iter().collect()
+    ) -> Option<()> {
+        let mut outcome = Some(());
+        for (key, text) in texts {
+            if let Err(error) = parse_template(alert, &text.value) {
+                let reason = format!("{what} {}: {error}", model::go_quote::quote(key));
+                let field = format!("{what}s.{key}");
+                self.note(raw, &field, text.place, &reason);
+                outcome = None;
+            }
+        }
+        outcome
     }
 
     fn note(&mut self, raw: &RawRule, field: &str, place: Place, reason: &str) {

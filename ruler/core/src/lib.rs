@@ -55,7 +55,7 @@ pub use notes::{LEFT_OUT, UNCONFIRMED};
 pub use outbox::{
     BATCH_MAX, Destination, DropReason, Message, Outbox, SendOutcome, Settled, WAITING_MAX,
 };
-pub use plan::RulePlan;
+pub use plan::{RulePlan, RuleText};
 pub use record::Record;
 pub use recording::RecordedElement;
 pub use refusal::{OverLimit, ResultRefused};

@@ -72,11 +72,7 @@ fn rule(class: RuleClass, name: &str, kind: RuleKind) -> Rule {
         },
         expression: name.into(),
         kind,
-        plan: RulePlan {
-            query: Query::compile(name, &ParserOptions::default()).unwrap(),
-            labels: Vec::new(),
-            annotations: Vec::new(),
-        },
+        plan: RulePlan::new(Query::compile(name, &ParserOptions::default()).unwrap(), 0),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use model::{Labels, Matcher};
 
 use crate::alert::AlertTiming;
-use crate::plan::RulePlan;
+use crate::plan::{RulePlan, RuleText};
 use crate::rule_order::RuleOrder;
 
 /// A group's identity within its tenant: the same name in two files is two groups.
@@ -111,6 +111,31 @@ impl Rule {
             RuleKind::Alerting { timing, .. } => *timing,
             RuleKind::Recording => AlertTiming::default(),
         }
+    }
+
+    /// The labels of an alerting rule, ready to be expanded.
+    pub fn label_texts(&self) -> impl Iterator<Item = (&str, RuleText<'_>)> {
+        self.ready(0, Some(&self.key.labels))
+    }
+
+    /// The annotations of an alerting rule, ready to be expanded.
+    pub fn annotation_texts(&self) -> impl Iterator<Item = (&str, RuleText<'_>)> {
+        let annotations = match &self.kind {
+            RuleKind::Alerting { annotations, .. } => Some(annotations),
+            RuleKind::Recording => None,
+        };
+        self.ready(self.key.labels.len(), annotations)
+    }
+
+    fn ready<'a>(
+        &'a self,
+        first: usize,
+        texts: Option<&'a Labels>,
+    ) -> impl Iterator<Item = (&'a str, RuleText<'a>)> {
+        let texts = texts.into_iter().flat_map(Labels::iter).enumerate();
+        texts.map(move |(place, (name, text))| {
+            (name, self.plan.text(&self.key.name, first + place, text))
+        })
     }
 
     /// Labels and annotations as they were written.

@@ -10,10 +10,15 @@ use model::{ALERT_NAME, METRIC_NAME, Matcher};
 use promql::Expr;
 use promql::function::FunctionKind;
 
+use crate::plan::is_template;
 use crate::rule::{Rule, RuleKind};
 
-/// Past it every rule waits for the one before it: pairs are compared, and a group of that size is no group for its speed.
-const RULES_MAX: usize = 2000;
+/// Selectors of all rules, times rules: how often a selector may be held against a rule when a group is loaded. A thousand
+/// rules with a selector each come to it, in a tenth of a second. Past it every rule waits for the one before it.
+const COMPARISONS_MAX: usize = 1_000_000;
+/// For each rule, how many others are remembered that somebody waits for. Rules that read everything would fill the
+/// memory, and have to wait for each other anyway.
+const WAITS_PER_RULE_MAX: usize = 16;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RuleOrder {
@@ -34,7 +39,7 @@ struct Count<'a> {
 /// Selectors that several of the rules have, and that find nothing of what any of them writes.
 #[must_use]
 pub(crate) fn shared_selectors(rules: &[Rule]) -> Arc<[Vec<Matcher>]> {
-    if rules.len() < 2 || rules.len() > RULES_MAX {
+    if rules.len() < 2 || comparisons(rules) > COMPARISONS_MAX {
         return Arc::default();
     }
     let mut counts: BTreeMap<String, Count<'_>> = BTreeMap::new();
@@ -63,7 +68,7 @@ pub(crate) fn shared_selectors(rules: &[Rule]) -> Arc<[Vec<Matcher>]> {
 impl RuleOrder {
     #[must_use]
     pub fn of(rules: &[Rule]) -> Self {
-        if rules.len() > RULES_MAX {
+        if comparisons(rules) > COMPARISONS_MAX {
             return Self::OneByOne;
         }
         let reads: Vec<Reads<'_>> = rules.iter().map(Reads::of).collect();
@@ -77,6 +82,9 @@ impl RuleOrder {
                 if meet {
                     waits.push((place(later), place(earlier)));
                 }
+            }
+            if waits.len() > WAITS_PER_RULE_MAX * rules.len() {
+                return Self::OneByOne;
             }
         }
         Self::Partial(waits.into())
@@ -96,6 +104,14 @@ impl RuleOrder {
             }
         }
     }
+}
+
+fn comparisons(rules: &[Rule]) -> usize {
+    let selectors = rules.iter().map(|rule| {
+        let selectors = rule.plan.query.expr().selectors();
+        selectors.len().max(1)
+    });
+    rules.len().saturating_mul(selectors.sum())
 }
 
 fn place(rule: usize) -> u32 {
@@ -141,11 +157,9 @@ enum Reads<'a> {
 impl<'a> Reads<'a> {
     fn of(rule: &'a Rule) -> Self {
         let expr = rule.plan.query.expr();
-        let templates = rule.plan.labels.iter().chain(&rule.plan.annotations);
-        let asks = templates
-            .clone()
-            .any(|(_, template)| template.constant().is_none())
-            && rule.texts().any(|text| text.contains("query"));
+        let asks = rule
+            .texts()
+            .any(|text| is_template(text) && text.contains("query"));
         if asks || calls_info(expr) {
             return Self::Anything;
         }
@@ -285,6 +299,22 @@ mod tests {
         check(&["a = up", "a = down", "b = up"], &[(1, 0)]);
         check(&["Down = up == 0", "Down = up == 1"], &[(1, 0)]);
         check(&["Down = up == 0", "ALERTS_FOR_STATEX = up"], &[]);
+    }
+
+    #[test]
+    fn a_group_that_would_take_long_to_look_at_goes_one_by_one() {
+        let rules = |count: usize, expr: fn(usize) -> String| {
+            let rules: Vec<String> = (0..count)
+                .map(|rule| format!("r{rule} = {}", expr(rule)))
+                .collect();
+            let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
+            group(&rules).order.clone()
+        };
+        let one_by_one = RuleOrder::OneByOne;
+        assert_ne!(rules(900, |_| "up".to_owned()), one_by_one);
+        assert_eq!(rules(1100, |_| "up".to_owned()), one_by_one);
+        assert_eq!(rules(50, |_| r#"{job="x"}"#.to_owned()), one_by_one);
+        assert_eq!(rules(60, |_| "up + ".repeat(400) + "up"), one_by_one);
     }
 
     #[test]

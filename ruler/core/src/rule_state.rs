@@ -51,7 +51,7 @@ pub(crate) struct RuleState {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RuleFigures {
     pub evaluations: u64,
-    /// Of these, those whose query failed or whose result was not taken.
+    /// Of these, those whose query failed, or whose result was not taken or not written.
     pub failures: u64,
     /// Slots that passed without an evaluation.
     pub missed: u64,
@@ -282,6 +282,7 @@ impl RuleState {
             Ok(report) => report,
             Err(reason) => {
                 self.health = RuleHealth::Err { reason };
+                self.figures.failures += 1;
                 return None;
             }
         };
