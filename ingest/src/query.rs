@@ -1,10 +1,10 @@
 //! Queries on threads that may take their time: bounded in number, in time and, by the evaluator, in samples.
-use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use model::{TenantId, Timestamp};
+use parking_lot::Mutex;
 use promql::{Answer, EvalError, Query, QueryLimits, ReadError, Selection, Series, SeriesReader};
 use tokio::time::Instant;
 
@@ -117,6 +117,9 @@ impl SeriesReader for MeasuredReader<'_> {
     }
 }
 
+/// Is told how many samples each step has looked at.
+type Tell<'t> = &'t (dyn Fn(Vec<u64>) + Sync);
+
 /// Tells a run that nobody waits for it any more.
 struct CancelOnDrop(Arc<AtomicBool>);
 
@@ -169,11 +172,11 @@ impl Engine {
             let start = Instant::now();
             let reader = engine.reader(&of_tenant);
             let reader = MeasuredReader::new(&reader, is_cancelled);
-            let seen = RefCell::new(Vec::new());
-            let counted = options.counts_samples.then_some(&seen);
+            let seen = Mutex::new(Vec::new());
+            let tell = |counts| *seen.lock() = counts;
+            let tell = options.counts_samples.then_some(&tell as Tell<'_>);
             let lookback = options.lookback;
-            let answer =
-                engine.evaluate(&reader, &query, times, lookback, counted, is_cancelled)?;
+            let answer = engine.evaluate(&reader, &query, times, lookback, tell, is_cancelled)?;
             let stats = QueryStats {
                 queued: start - asked,
                 reading: Duration::from_micros(reader.reading_micros.into_inner()),
@@ -273,7 +276,7 @@ impl Engine {
         query: &Query,
         times: QueryTimes,
         lookback: Option<Duration>,
-        seen: Option<&RefCell<Vec<u64>>>,
+        seen: Option<Tell<'_>>,
         is_cancelled: &(dyn Fn() -> bool + Sync),
     ) -> Result<Answer, EvalError> {
         let settings = &self.settings().query;

@@ -2,7 +2,8 @@
 use model::{HistogramSample, Sample};
 
 use crate::chunk::ChunkSamples;
-use crate::histogram_chunk::{HistogramEncoding, HistogramSamples};
+use crate::histogram_chunk::numbers::HistogramEncoding;
+use crate::histogram_chunk::samples::HistogramSamples;
 
 /// Prometheus' numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -51,9 +51,9 @@ pub use decode::{
 pub use exemplar_error::ExemplarError;
 pub use exemplars::{Exemplar, ExemplarRing, SeriesExemplar};
 pub use head::{Head, HeadStats, SnapshotCursor, SnapshotPart};
-pub use histogram_chunk::{
-    HISTOGRAMS_PER_CHUNK, HistogramEncoding, HistogramSamples, NotAppendable, OpenHistogramChunk,
-};
+pub use histogram_chunk::numbers::HistogramEncoding;
+pub use histogram_chunk::samples::HistogramSamples;
+pub use histogram_chunk::{HISTOGRAMS_PER_CHUNK, NotAppendable, OpenHistogramChunk};
 pub use label_bytes::{LabelError, LabelHasher};
 pub use limits::{Limits, SizeError};
 pub use memory::{Memory, MemoryPart, StagedWrite};

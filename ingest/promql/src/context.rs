@@ -59,8 +59,8 @@ impl<'a> Context<'a> {
 
     /// Hands over what was counted, where it was asked for.
     pub(crate) fn finish(self) {
-        if let Some(seen) = self.limits.seen {
-            seen.replace(self.seen.into_steps());
+        if let Some(tell) = self.limits.seen {
+            tell(self.seen.into_steps());
         }
     }
 

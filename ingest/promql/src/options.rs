@@ -1,5 +1,4 @@
 //! Which parts of the language are switched on.
-use std::cell::RefCell;
 use std::time::Duration;
 
 /// Switches of the language. The default is what a Prometheus 3.14 server does when it is given no feature flags.
@@ -63,9 +62,9 @@ pub struct QueryLimits<'a> {
     pub default_step: Duration,
     /// Asked now and then; when it returns true the run ends with an error.
     pub cancelled: Option<&'a (dyn Fn() -> bool + Sync)>,
-    /// Where it is asked how many samples each step looks at, those that several windows share once for each, the counts
-    /// are put here. A histogram counts by what it takes.
-    pub seen: Option<&'a RefCell<Vec<u64>>>,
+    /// Told at the end how many samples each step has looked at, those that several windows share once for each. A
+    /// histogram counts by what it takes.
+    pub seen: Option<&'a (dyn Fn(Vec<u64>) + Sync)>,
 }
 
 impl Default for QueryLimits<'_> {

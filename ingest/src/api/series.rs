@@ -115,10 +115,10 @@ async fn look(
         QueryError::Evaluation(EvalError::Read(ReadError::Storage(reason))) => {
             ApiError::execution(reason)
         }
-        other @ (QueryError::Evaluation(_)
+        error @ (QueryError::Evaluation(_)
         | QueryError::Failed
         | QueryError::TimedOut { .. }
-        | QueryError::TooMany(_)) => other.into(),
+        | QueryError::TooMany(_)) => error.into(),
     })
 }
 

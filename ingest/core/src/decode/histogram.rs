@@ -6,7 +6,7 @@ use model::histogram::{Bucket, CUSTOM_BUCKETS, ResetHint, SCHEMA_MAX, SCHEMA_MIN
 use model::protobuf::{BYTES, FIXED64, Fields, VARINT, WireError, unzigzag};
 use model::{Histogram, Timestamp};
 
-use crate::histogram_chunk::BUCKETS_MAX;
+use crate::histogram_chunk::layout::BUCKETS_MAX;
 
 /// Finer schemas up to this one are brought to [`SCHEMA_MAX`], as Prometheus does.
 const SCHEMA_SENT_MAX: i32 = 52;

@@ -1,7 +1,6 @@
 //! Bounds, errors and order of answers, and what is asked of a reader.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::cell::RefCell;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -522,21 +521,22 @@ fn samples_are_counted_at_every_step_that_looks_at_them() {
         ("rate(m[50s])[50s:10s]", 500, None),
         ("(m @ 500)[50s:10s]", 10, None),
     ] {
-        let seen = RefCell::new(Vec::new());
+        let seen = Mutex::new(Vec::new());
+        let tell = |counts| *seen.lock().unwrap() = counts;
         let limits = QueryLimits {
-            seen: Some(&seen),
+            seen: Some(&tell),
             ..QueryLimits::default()
         };
         compile(text)
             .instant(&reader, Timestamp::from_secs(1000), &limits)
             .unwrap();
-        assert_eq!(seen.take(), [instant], "{text}");
+        assert_eq!(*seen.lock().unwrap(), [instant], "{text}");
         if let Some(steps) = steps {
             let [start, end] = [800, 1000].map(Timestamp::from_secs);
             compile(text)
                 .range(&reader, start, end, Duration::from_secs(100), &limits)
                 .unwrap();
-            assert_eq!(seen.take(), steps, "{text}");
+            assert_eq!(*seen.lock().unwrap(), steps, "{text}");
         }
     }
 }

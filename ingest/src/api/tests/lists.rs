@@ -1,4 +1,5 @@
 //! Lists of what there is, and federations: how much they may take, how long, and for whom.
+use std::slice::from_ref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -109,7 +110,7 @@ async fn a_look_ends_between_series_and_between_selectors() {
         let look = Look::new(usize::MAX, &is_over);
         let (after, end) = window;
         let looks: [&dyn Fn() -> Option<EvalError>; 5] = [
-            &|| reader.label_sets(&[all.clone()], after, end, &look).err(),
+            &|| reader.label_sets(from_ref(&all), after, end, &look).err(),
             &|| reader.label_sets(&nothing, after, end, &look).err(),
             &|| reader.label_values("job", after, end, &look).err(),
             &|| reader.label_names(after, end, &look).err(),
