@@ -105,9 +105,10 @@ impl Ruler {
         } = self.unclaimed.clone().unwrap_or_default();
         for (key, state) in self.groups.iter() {
             for (rule, state) in state.group.rules.iter().zip(&state.rules) {
-                if rule.key.class == RuleClass::Recording && !state.written.is_empty() {
+                let saved = state.written.saved();
+                if rule.key.class == RuleClass::Recording && !saved.is_empty() {
                     let of_group = written.entry(key.clone()).or_default();
-                    of_group.insert(rule.key.clone(), state.written.clone());
+                    of_group.insert(rule.key.clone(), saved.iter().cloned().collect());
                 }
                 if let Some(saved) = state.saved() {
                     rules

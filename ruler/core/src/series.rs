@@ -27,6 +27,10 @@ impl SampleBatch {
     }
 }
 
+/// Series of one rule that are saved: some ten MB of the log. What ends during a restart of a rule that has more ends when
+/// the lookback does, as for Prometheus.
+const SAVED_MAX: usize = 50_000;
+
 /// The label sets that a rule last wrote, sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct WrittenSeries(Vec<Labels>);
@@ -40,24 +44,14 @@ impl WrittenSeries {
     /// What stands here and not in `next`.
     #[must_use]
     pub(crate) fn ended(&self, next: &Self) -> Vec<Labels> {
-        if self.0 == next.0 {
-            return Vec::new();
-        }
-        let mut following = next.0.iter().peekable();
-        let mut ended = Vec::new();
-        for labels in &self.0 {
-            while following.next_if(|other| *other < labels).is_some() {}
-            if following.next_if(|other| *other == labels).is_none() {
-                ended.push(labels.clone());
-            }
-        }
-        ended
+        missing(&self.0, &next.0)
     }
 
-    /// The change to `next`: what was added, and what has ended.
+    /// The change of what is saved to `next`: what was added, and what has ended.
     #[must_use]
     pub(crate) fn change_to(&self, next: &Self) -> (Vec<Labels>, Vec<Labels>) {
-        (next.ended(self), self.ended(next))
+        let (before, after) = (self.saved(), next.saved());
+        (missing(after, before), missing(before, after))
     }
 
     pub(crate) fn apply(&mut self, added: Vec<Labels>, ended: &[Labels]) {
@@ -69,6 +63,15 @@ impl WrittenSeries {
 
     pub(crate) fn contains(&self, labels: &Labels) -> bool {
         self.0.binary_search(labels).is_ok()
+    }
+
+    /// What of it a restart is to find.
+    pub(crate) fn saved(&self) -> &[Labels] {
+        if self.0.len() > SAVED_MAX {
+            &[]
+        } else {
+            &self.0
+        }
     }
 
     pub(crate) fn labels(&self) -> &[Labels] {
@@ -93,6 +96,22 @@ impl WrittenSeries {
     }
 }
 
+/// What stands in `these` and not in `others`; both are sorted.
+fn missing(these: &[Labels], others: &[Labels]) -> Vec<Labels> {
+    if these == others {
+        return Vec::new();
+    }
+    let mut following = others.iter().peekable();
+    let mut found = Vec::new();
+    for labels in these {
+        while following.next_if(|other| *other < labels).is_some() {}
+        if following.next_if(|other| *other == labels).is_none() {
+            found.push(labels.clone());
+        }
+    }
+    found
+}
+
 impl FromIterator<Labels> for WrittenSeries {
     fn from_iter<Iter: IntoIterator<Item = Labels>>(labels: Iter) -> Self {
         let mut labels: Vec<Labels> = labels.into_iter().collect();
@@ -106,13 +125,32 @@ impl FromIterator<Labels> for WrittenSeries {
 mod tests {
     use model::Labels;
 
-    use super::WrittenSeries;
+    use super::{SAVED_MAX, WrittenSeries};
 
     fn series(names: &str) -> WrittenSeries {
         names
             .chars()
             .map(|name| Labels::from_pairs([("name", name.to_string())]))
             .collect()
+    }
+
+    #[test]
+    fn no_more_is_saved_than_may_be() {
+        let many = |count: usize| -> WrittenSeries {
+            let of = |number: usize| Labels::from_pairs([("name", number.to_string())]);
+            (0..count).map(of).collect()
+        };
+        let (few, most, more) = (many(3), many(SAVED_MAX), many(SAVED_MAX + 1));
+        for (before, after, added, ended) in [
+            (&few, &most, SAVED_MAX - 3, 0),
+            (&most, &more, 0, SAVED_MAX),
+            (&more, &few, 3, 0),
+            (&more, &more, 0, 0),
+        ] {
+            let change = before.change_to(after);
+            assert_eq!((change.0.len(), change.1.len()), (added, ended));
+        }
+        assert_eq!(more.ended(&few).len(), SAVED_MAX - 2, "marks are for all");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::rehearsal::{
     Effect, INTERVAL, OPTIONS, Rehearsal, Vector, alerting, group, labels, letter, reading,
     recording,
 };
-use crate::rule::{Group, GroupKey, Rule};
+use crate::rule::{Group, GroupKey, Rule, RuleKind};
 use crate::rule_state::{RuleFigures, RuleHealth};
 use crate::ruler::RulerOptions;
 
@@ -479,6 +479,45 @@ fn a_restart_changes_nothing_about_an_alert() {
     evaluate(&mut restarted, 20, "s");
     assert_eq!(state(&restarted, "Slow"), "F");
     assert!(told(&restarted, "Slow").ends_with("F600"));
+}
+
+/// For every length of `for` and `keep_firing_for`: whether a process is killed after an evaluation or goes on makes no
+/// difference to what is told and when, but that a receiver hears the latest again.
+#[test]
+fn a_restart_after_any_evaluation_moves_nothing() {
+    let story = "sssssuuusssuuuuuuuuuusssssssssuuuuuuuuuu";
+    let rule = |hold_secs: u64, keep_secs: u64| {
+        let mut rule = alerting("Down", hold_secs);
+        if let RuleKind::Alerting { timing, .. } = &mut rule.kind {
+            timing.keep_firing_for = Duration::from_secs(keep_secs);
+        }
+        web(vec![rule])
+    };
+    for (hold, keep) in [(0, 0), (10, 45), (60, 0), (60, 90), (150, 240)] {
+        let mut undisturbed = Rehearsal::new(rule(hold, keep), NOW);
+        let first = slot(&undisturbed, 0);
+        evaluate(&mut undisturbed, 0, story);
+        let expected = undisturbed.told("Down", first);
+        for killed_after in 1..story.len() {
+            let (before, after) = story.split_at(killed_after);
+            let mut rehearsal = Rehearsal::new(rule(hold, keep), NOW);
+            evaluate(&mut rehearsal, 0, before);
+            let mut told = rehearsal.told("Down", first);
+            let number = u32::try_from(killed_after).unwrap();
+            let now = slot(&rehearsal, number) - Duration::from_secs(7);
+            let mut restarted = rehearsal.restart(rule(hold, keep), now);
+            restarted.effects.clear();
+            evaluate(&mut restarted, number, after);
+            for word in restarted.told("Down", first).split_whitespace() {
+                told.push_str(if told.is_empty() { "" } else { " " });
+                told.push_str(word);
+            }
+            assert_eq!(
+                told, expected,
+                "for {hold} keep {keep}, killed after {killed_after}"
+            );
+        }
+    }
 }
 
 /// It was two hours ahead when the alerts were saved: their ages count, not the times that are still to come.
