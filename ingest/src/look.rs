@@ -10,6 +10,8 @@ const SET_BYTES: usize = 128;
 /// What one look may take.
 pub struct Look<'l> {
     bytes_left: Cell<usize>,
+    /// So long is the text of the answer, as far as it has been counted.
+    text_bytes: Cell<usize>,
     is_cancelled: &'l (dyn Fn() -> bool + Sync),
 }
 
@@ -18,6 +20,7 @@ impl<'l> Look<'l> {
     pub fn new(bytes_max: usize, is_cancelled: &'l (dyn Fn() -> bool + Sync)) -> Self {
         Self {
             bytes_left: Cell::new(bytes_max),
+            text_bytes: Cell::new(0),
             is_cancelled,
         }
     }
@@ -42,6 +45,11 @@ impl<'l> Look<'l> {
         Ok(())
     }
 
+    /// The text of the answer has grown to so many bytes.
+    pub(crate) fn charge_text(&self, bytes: usize) -> Result<(), EvalError> {
+        self.charge(bytes.saturating_sub(self.text_bytes.replace(bytes)))
+    }
+
     pub(crate) fn charge_labels(&self, labels: &Labels) -> Result<(), EvalError> {
         self.charge(SET_BYTES + labels.size_bytes())
     }
@@ -56,8 +64,9 @@ mod tests {
     #[test]
     fn what_is_taken_is_bounded_in_all() {
         let look = Look::new(10, &|| false);
-        assert_eq!(look.charge(4), Ok(()));
-        assert_eq!(look.charge(6), Ok(()));
+        assert_eq!(look.charge(3), Ok(()));
+        assert_eq!(look.charge_text(4), Ok(()));
+        assert_eq!(look.charge_text(7), Ok(()));
         assert_eq!(look.charge(0), Ok(()));
         assert_eq!(look.charge(1), Err(EvalError::TooManyBytes));
         assert_eq!(look.go_on(), Ok(()));

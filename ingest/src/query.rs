@@ -154,17 +154,20 @@ impl Engine {
         times: QueryTimes,
         options: QueryOptions,
     ) -> Result<Answer, QueryError> {
-        let measured = self.run_measured(tenant, query, times, options).await;
-        measured.map(|(answer, _)| answer)
+        self.run_and(tenant, query, times, options, |answer, _, _| Ok(answer))
+            .await
     }
 
-    pub(crate) async fn run_measured(
+    /// Runs the query and makes something of its answer, which may be large: in the same turn, within its time, and within
+    /// as much memory again as the query may take.
+    pub(crate) async fn run_and<T: Send + 'static>(
         &self,
         tenant: &TenantId,
         query: &Arc<Query>,
         times: QueryTimes,
         options: QueryOptions,
-    ) -> Result<(Answer, QueryStats), QueryError> {
+        then: impl FnOnce(Answer, &QueryStats, &Look<'_>) -> Result<T, EvalError> + Send + 'static,
+    ) -> Result<T, QueryError> {
         let asked = Instant::now();
         let (query, of_tenant) = (Arc::clone(query), tenant.clone());
         self.in_turn(tenant, options.timeout, move |engine, is_cancelled| {
@@ -184,7 +187,9 @@ impl Engine {
                 samples: reader.samples.into_inner(),
                 seen: seen.into_inner(),
             };
-            Ok((answer, stats))
+            let bounds = Look::new(engine.settings().query.bytes_max, is_cancelled);
+            then(answer, &stats, &bounds)
+                .inspect_err(|error| engine.metrics().count_stopped_query(error))
         })
         .await
     }

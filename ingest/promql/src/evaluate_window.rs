@@ -134,7 +134,10 @@ impl Evaluator<'_> {
                 }
                 WindowRow::Floats(&values)
             } else {
+                let before = self.context.samples_used();
                 let cells = self.cells(range, kind, &scalars, steps, &mut scratch, notes)?;
+                // Whoever keeps them counts them again.
+                self.context.release_to(before, 0);
                 if cells.iter().all(Cell::is_absent) {
                     return Ok(());
                 }
@@ -187,6 +190,7 @@ impl Evaluator<'_> {
                 boundary => boundary_functions::compute(kind, boundary, window),
             };
             values.push(value.unwrap_or(ABSENT));
+            Ok(())
         })
     }
 
@@ -222,7 +226,7 @@ impl Evaluator<'_> {
         let mut cells = Vec::with_capacity(steps.count);
         self.slide(range, steps, |step, window| {
             let scalars = scalars_at(scalars, step);
-            cells.push(match (range.boundary, window.samples, window.histograms) {
+            let cell = match (range.boundary, window.samples, window.histograms) {
                 (_, [], []) => Cell::Absent,
                 (Boundary::Plain, _, []) => {
                     let value = window_functions::compute(kind, window, scalars, scratch, None);
@@ -235,7 +239,13 @@ impl Evaluator<'_> {
                     Cell::float(boundary_functions::compute(kind, boundary, window))
                 }
                 (boundary, _, _) => histogram_boundary::compute(kind, boundary, window, notes),
-            });
+            };
+            // Each may be large, and all are held until the series is done.
+            if let Cell::Histogram(histogram) = &cell {
+                self.context.charge(weight(histogram))?;
+            }
+            cells.push(cell);
+            Ok(())
         })?;
         Ok(cells)
     }
@@ -245,7 +255,7 @@ impl Evaluator<'_> {
         &self,
         range: &RangeSeries<'_>,
         steps: Steps,
-        mut each: impl FnMut(usize, &Window<'_>),
+        mut each: impl FnMut(usize, &Window<'_>) -> Result<(), EvalError>,
     ) -> Result<(), EvalError> {
         // Edges that are made of neighbours need those that the lookback reaches.
         let (before, behind) = match range.boundary {
@@ -297,7 +307,7 @@ impl Evaluator<'_> {
                 let beside: usize = histograms.map(|sample| weight(&sample.histogram)).sum();
                 self.context.seen.add(step, seen + beside);
             }
-            each(step, &window);
+            each(step, &window)?;
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use crate::ast::{Binary, BinaryOp, Cardinality, VectorMatching};
 use crate::context::Context;
 use crate::grouping::{GroupIndex, LabelChoice};
 use crate::histogram_binary::{self, BinaryNotes, Outcome};
-use crate::table::{Cell, METADATA, Table};
+use crate::table::{Cell, METADATA, Table, weight};
 
 /// A group says at each step in one byte whether it is there.
 const BOOLS_PER_SAMPLE: usize = 16;
@@ -285,6 +285,9 @@ impl Join<'_, '_, '_> {
         }
         if self.out.holds(out, step) {
             return Err(EvalError::Execution(crate::table::SAME_LABELS.to_owned()));
+        }
+        if let Cell::Histogram(histogram) = &computed {
+            self.context.charge(weight(histogram))?;
         }
         self.out.set_cell(out, step, computed);
         Ok(())

@@ -16,20 +16,52 @@ const ANNOTATIONS_MAX: usize = 10;
 pub(crate) const TRUNCATED: &str = "results truncated due to limit";
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// A success: `data` is JSON.
-#[derive(Debug, Default)]
+const BEGINNING: &str = "{\"status\":\"success\",\"data\":";
+
+/// A success. Its text is written once and never copied, since it may be large.
+#[derive(Debug)]
 pub(crate) struct Success {
-    pub(crate) data: String,
+    /// From the beginning of the answer to the end of its data.
+    text: String,
     pub(crate) warnings: Vec<String>,
     pub(crate) infos: Vec<String>,
 }
 
 impl Success {
-    pub(crate) fn new(data: String) -> Self {
+    /// `data` is JSON, and small.
+    pub(crate) fn new(data: &str) -> Self {
+        Self::of(format!("{BEGINNING}{data}"))
+    }
+
+    /// `write` appends the data, which is JSON.
+    pub(crate) fn written(
+        write: impl FnOnce(&mut String) -> Result<(), EvalError>,
+    ) -> Result<Self, EvalError> {
+        let mut text = BEGINNING.to_owned();
+        write(&mut text)?;
+        Ok(Self::of(text))
+    }
+
+    fn of(text: String) -> Self {
         Self {
-            data,
-            ..Self::default()
+            text,
+            warnings: Vec::new(),
+            infos: Vec::new(),
         }
+    }
+
+    pub(crate) fn into_json(self) -> String {
+        let mut json = self.text;
+        for (name, kind, texts_of) in [
+            ("warnings", "warning", &self.warnings),
+            ("infos", "info", &self.infos),
+        ] {
+            if !texts_of.is_empty() {
+                json.push_str(&format!(",\"{name}\":{}", annotations(kind, texts_of)));
+            }
+        }
+        json.push('}');
+        json
     }
 }
 
@@ -128,7 +160,7 @@ impl From<TooManyQueries> for ApiError {
 
 pub(crate) fn respond(outcome: Result<Success, ApiError>) -> Response {
     let (status, json) = match outcome {
-        Ok(success) => (StatusCode::OK, success_json(&success)),
+        Ok(success) => (StatusCode::OK, success.into_json()),
         Err(error) => {
             let mut json = format!(
                 "{{\"status\":\"error\",\"errorType\":\"{}\",\"error\":",
@@ -142,22 +174,6 @@ pub(crate) fn respond(outcome: Result<Success, ApiError>) -> Response {
     (status, [(CONTENT_TYPE, JSON)], json).into_response()
 }
 
-fn success_json(success: &Success) -> String {
-    let mut json = String::with_capacity(success.data.len() + 64);
-    json.push_str("{\"status\":\"success\",\"data\":");
-    json.push_str(&success.data);
-    for (name, kind, texts_of) in [
-        ("warnings", "warning", &success.warnings),
-        ("infos", "info", &success.infos),
-    ] {
-        if !texts_of.is_empty() {
-            json.push_str(&format!(",\"{name}\":{}", annotations(kind, texts_of)));
-        }
-    }
-    json.push('}');
-    json
-}
-
 fn annotations(kind: &str, all: &[String]) -> String {
     let shown = all.iter().take(ANNOTATIONS_MAX).map(String::as_str);
     let omitted = all.len().saturating_sub(ANNOTATIONS_MAX);
@@ -167,17 +183,15 @@ fn annotations(kind: &str, all: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Success, success_json};
+    use super::Success;
 
     #[test]
     fn annotations_are_cut_at_ten_and_counted() {
         let warnings = |count: usize| (0..count).map(|number| number.to_string()).collect();
         let json = |count| {
-            success_json(&Success {
-                data: "[]".to_owned(),
-                warnings: warnings(count),
-                infos: Vec::new(),
-            })
+            let mut success = Success::new("[]");
+            success.warnings = warnings(count);
+            success.into_json()
         };
         assert_eq!(json(0), r#"{"status":"success","data":[]}"#);
         assert_eq!(

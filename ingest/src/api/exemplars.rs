@@ -43,9 +43,9 @@ pub(crate) async fn query_exemplars(
             let store = engine.store_to_read(&of_tenant)?;
             let found = store
                 .map(|store| store.look(|memory| memory.exemplars.select(&selectors, start, end)));
-            found_json(&found.unwrap_or_default(), look)
+            Success::written(|json| push_found(json, &found.unwrap_or_default(), look))
         });
-        Ok(Some(Success::new(looked.await?)))
+        Ok(Some(looked.await?))
     };
     match answer.await {
         // A query that reads no series has nothing to be answered.
@@ -55,9 +55,13 @@ pub(crate) async fn query_exemplars(
     }
 }
 
-fn found_json(found: &[(Labels, Vec<Exemplar>)], look: &Look<'_>) -> Result<String, EvalError> {
-    let mut json = "[".to_owned();
-    push_within(&mut json, found, look, |json, (series, exemplars)| {
+fn push_found(
+    json: &mut String,
+    found: &[(Labels, Vec<Exemplar>)],
+    look: &Look<'_>,
+) -> Result<(), EvalError> {
+    json.push('[');
+    push_within(json, found, look, |json, (series, exemplars)| {
         json.push_str("{\"seriesLabels\":");
         push_labels(json, series);
         json.push_str(",\"exemplars\":[");
@@ -70,7 +74,8 @@ fn found_json(found: &[(Labels, Vec<Exemplar>)], look: &Look<'_>) -> Result<Stri
             json.push('}');
         });
         json.push_str("]}");
+        Ok(())
     })?;
     json.push(']');
-    Ok(json)
+    Ok(())
 }

@@ -38,7 +38,7 @@ const ALWAYS: [&str; 13] = [
 pub(crate) async fn features(State(engine): State<Engine>) -> Response {
     let language = engine.language();
     let json = go_json::to_string(&features_of(&language));
-    let success = json.map(Success::new);
+    let success = json.map(|json| Success::new(&json));
     respond(success.map_err(|error| ApiError::internal(error.to_string())))
 }
 

@@ -47,16 +47,15 @@ pub(crate) fn push_within<T>(
     json: &mut String,
     items: impl IntoIterator<Item = T>,
     look: &Look<'_>,
-    mut push: impl FnMut(&mut String, T),
+    mut push: impl FnMut(&mut String, T) -> Result<(), EvalError>,
 ) -> Result<(), EvalError> {
     for (index, item) in items.into_iter().enumerate() {
         look.go_on()?;
-        let before = json.len();
         if index > 0 {
             json.push(',');
         }
-        push(json, item);
-        look.charge(json.len() - before)?;
+        push(json, item)?;
+        look.charge_text(json.len())?;
     }
     Ok(())
 }

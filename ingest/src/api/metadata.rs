@@ -28,14 +28,14 @@ pub(crate) async fn metadata(
         let of_tenant = tenant.clone();
         let looked = engine.look(&tenant, move |engine, look| {
             let Some(store) = engine.store_to_read(&of_tenant)? else {
-                return Ok("{}".to_owned());
+                return Ok(Success::new("{}"));
             };
             store.look(|memory| {
                 let found = (memory.metadata).list(metric.as_deref(), metrics_max, entries_max);
-                metadata_json(found, look)
+                Success::written(|json| push_metadata(json, found, look))
             })
         });
-        Ok(Success::new(looked.await?))
+        Ok(looked.await?)
     };
     respond(answer.await)
 }
@@ -50,9 +50,13 @@ fn count(params: &Params, name: &str) -> Result<Option<usize>, ApiError> {
     }
 }
 
-fn metadata_json(found: Vec<(&str, &[Metadata])>, look: &Look<'_>) -> Result<String, EvalError> {
-    let mut json = "{".to_owned();
-    push_within(&mut json, found, look, |json, (name, entries)| {
+fn push_metadata(
+    json: &mut String,
+    found: Vec<(&str, &[Metadata])>,
+    look: &Look<'_>,
+) -> Result<(), EvalError> {
+    json.push('{');
+    push_within(json, found, look, |json, (name, entries)| {
         push_text(json, name);
         json.push_str(":[");
         push_list(json, entries, |json, entry| {
@@ -63,7 +67,8 @@ fn metadata_json(found: Vec<(&str, &[Metadata])>, look: &Look<'_>) -> Result<Str
             json.push('}');
         });
         json.push(']');
+        Ok(())
     })?;
     json.push('}');
-    Ok(json)
+    Ok(())
 }

@@ -14,6 +14,8 @@ use crate::api::multipart::{boundary, fields};
 
 /// Go's bound for a form.
 const FORM_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// Go's bound for an address or a form.
+const PAIRS_MAX: usize = 10_000;
 /// Each of them may look at every series. A federation that names its metrics one by one has some hundred.
 const SELECTORS_MAX: usize = 1000;
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -28,7 +30,7 @@ impl Params {
     pub(crate) async fn read(request: Request) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
         let query = parts.uri.query().unwrap_or_default();
-        let in_address = form_urlencoded::parse(query.as_bytes()).into_owned();
+        let in_address = parsed(query.as_bytes())?;
         let content_type = parts.headers.get(CONTENT_TYPE);
         let content_type = content_type.and_then(|value| value.to_str().ok());
         let content_type = content_type.unwrap_or_default();
@@ -44,7 +46,7 @@ impl Params {
         } else {
             if media.eq_ignore_ascii_case(FORM) {
                 let body = form_body(body).await?;
-                pairs.extend(form_urlencoded::parse(&body).into_owned());
+                pairs.extend(parsed(&body)?);
             }
             pairs.extend(in_address);
         }
@@ -133,6 +135,15 @@ impl Params {
     }
 }
 
+/// The pairs of an address or a form, if they are not too many: each takes much more memory than its two characters.
+fn parsed(encoded: &[u8]) -> Result<impl Iterator<Item = (String, String)> + '_, ApiError> {
+    let pairs = encoded.iter().filter(|byte| **byte == b'&').count() + 1;
+    if pairs > PAIRS_MAX {
+        return Err(wrong_form("number of parameters exceeds the limit"));
+    }
+    Ok(form_urlencoded::parse(encoded).into_owned())
+}
+
 async fn form_body(body: Body) -> Result<Bytes, ApiError> {
     let read = to_bytes(body, FORM_BYTES_MAX).await;
     read.map_err(|_| wrong_form("form is too large"))
@@ -212,7 +223,7 @@ fn parse_duration(text: &str) -> Result<i64, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Params, parse_duration, parse_time};
+    use super::{Params, parse_duration, parse_time, parsed};
 
     fn params(pairs: &[(&str, &str)]) -> Params {
         Params {
@@ -221,6 +232,17 @@ mod tests {
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                 .collect(),
         }
+    }
+
+    #[test]
+    fn a_form_has_ten_thousand_pairs_at_most() {
+        let pairs = "a&".repeat(9_999);
+        assert_eq!(parsed(pairs.as_bytes()).unwrap().count(), 9_999);
+        let error = parsed(format!("{pairs}&").as_bytes()).err().unwrap();
+        assert_eq!(
+            error.message(),
+            "error parsing form values: number of parameters exceeds the limit"
+        );
     }
 
     #[test]

@@ -5,16 +5,21 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use model::{Labels, Sample, go_json, go_number};
-use promql::{Answer, ParserOptions, Query, QueryValue, SampleValue, Series, VectorSample};
+use promql::{
+    Answer, EvalError, ParserOptions, Query, QueryValue, SampleValue, Series, VectorSample,
+};
 use runtime::Tenant;
 
 use crate::api::ast_json::tree;
 use crate::api::envelope::{ApiError, Success, TRUNCATED, respond};
 use crate::api::histogram_json::push_histogram_point;
-use crate::api::json::{push_labels, push_list, push_point, push_sample, push_text, push_time};
+use crate::api::json::{
+    push_labels, push_list, push_point, push_sample, push_text, push_time, push_within,
+};
 use crate::api::params::Params;
 use crate::api::pretty::pretty;
 use crate::engine::Engine;
+use crate::look::Look;
 use crate::query::{QueryOptions, QueryStats, QueryTimes};
 
 /// Prometheus' bound: a week at a resolution of a minute, a year at an hour.
@@ -32,13 +37,18 @@ pub(crate) async fn instant(
         let options = options(&params)?;
         let query = compile(&params, &engine.language())?;
         let times = QueryTimes::Instant(at);
-        let answer = engine.run_measured(&tenant, &query, times, options).await;
-        let (answer, stats) = answer?;
-        let stats = options.counts_samples.then(|| {
-            let by_step = (params.value("stats") == "all").then_some(times);
-            stats_json(&stats, by_step)
-        });
-        Ok(success(answer, limit, stats))
+        let by_step = (params.value("stats") == "all").then_some(times);
+        let answered = engine.run_and(
+            &tenant,
+            &query,
+            times,
+            options,
+            move |answer, stats, look| {
+                let stats = options.counts_samples.then(|| stats_json(stats, by_step));
+                success(answer, limit, stats, look)
+            },
+        );
+        Ok(answered.await?)
     };
     respond(answer.await)
 }
@@ -54,13 +64,18 @@ pub(crate) async fn range(
         let times = range_times(&params)?;
         let options = options(&params)?;
         let query = compile(&params, &engine.language())?;
-        let answer = engine.run_measured(&tenant, &query, times, options).await;
-        let (answer, stats) = answer?;
-        let stats = options.counts_samples.then(|| {
-            let by_step = (params.value("stats") == "all").then_some(times);
-            stats_json(&stats, by_step)
-        });
-        Ok(success(answer, limit, stats))
+        let by_step = (params.value("stats") == "all").then_some(times);
+        let answered = engine.run_and(
+            &tenant,
+            &query,
+            times,
+            options,
+            move |answer, stats, look| {
+                let stats = options.counts_samples.then(|| stats_json(stats, by_step));
+                success(answer, limit, stats, look)
+            },
+        );
+        Ok(answered.await?)
     };
     respond(answer.await)
 }
@@ -70,7 +85,7 @@ pub(crate) async fn format(State(engine): State<Engine>, request: Request) -> Re
         let query = compile(&Params::read(request).await?, &engine.language())?;
         let mut data = String::new();
         push_text(&mut data, &pretty(query.expr()));
-        Ok(Success::new(data))
+        Ok(Success::new(&data))
     };
     respond(answer.await)
 }
@@ -79,7 +94,7 @@ pub(crate) async fn parse(State(engine): State<Engine>, request: Request) -> Res
     let answer = async {
         let query = compile(&Params::read(request).await?, &engine.language())?;
         let data = go_json::to_string(&tree(query.expr()));
-        data.map(Success::new)
+        data.map(|data| Success::new(&data))
             .map_err(|error| ApiError::internal(error.to_string()))
     };
     respond(answer.await)
@@ -129,7 +144,12 @@ fn range_times(params: &Params) -> Result<QueryTimes, ApiError> {
     })
 }
 
-fn success(answer: Answer, limit: Option<usize>, stats: Option<String>) -> Success {
+fn success(
+    answer: Answer,
+    limit: Option<usize>,
+    stats: Option<String>,
+    look: &Look<'_>,
+) -> Result<Success, EvalError> {
     let mut warnings = answer.warnings;
     let mut value = answer.value;
     if let Some(limit) = limit {
@@ -142,16 +162,17 @@ fn success(answer: Answer, limit: Option<usize>, stats: Option<String>) -> Succe
             warnings.push(TRUNCATED.to_owned());
         }
     }
-    let mut data = value_json(&value);
-    if let Some(stats) = stats {
-        data.pop();
-        data.push_str(&format!(",\"stats\":{stats}}}"));
-    }
-    Success {
-        data,
-        warnings,
-        infos: answer.infos,
-    }
+    let mut success = Success::written(|json| {
+        push_value(json, &value, look)?;
+        if let Some(stats) = stats {
+            json.pop();
+            json.push_str(&format!(",\"stats\":{stats}}}"));
+        }
+        Ok(())
+    })?;
+    success.warnings = warnings;
+    success.infos = answer.infos;
+    Ok(success)
 }
 
 /// What was read from the store is in memory at once. `by_step`: the times at which each step's count is told.
@@ -195,8 +216,8 @@ fn cut<T>(items: &mut Vec<T>, limit: usize) -> bool {
     is_longer
 }
 
-fn value_json(value: &QueryValue) -> String {
-    let mut json = String::with_capacity(256);
+/// Text is much longer than what it says: each element, and each histogram of a series, is counted before the next is written.
+fn push_value(json: &mut String, value: &QueryValue, look: &Look<'_>) -> Result<(), EvalError> {
     let kind = match value {
         QueryValue::Matrix(_) => "matrix",
         QueryValue::Scalar { .. } => "scalar",
@@ -207,27 +228,32 @@ fn value_json(value: &QueryValue) -> String {
     match value {
         QueryValue::Matrix(series) => {
             json.push('[');
-            push_list(&mut json, series, push_series);
+            push_within(json, series, look, |json, series| {
+                push_series(json, series, look)
+            })?;
             json.push(']');
         }
         QueryValue::Scalar { at, value } => {
-            push_point(&mut json, *at, &go_number::format_f(*value));
+            push_point(json, *at, &go_number::format_f(*value));
         }
         QueryValue::Text { at, value } => {
             json.push('[');
-            push_time(&mut json, *at);
+            push_time(json, *at);
             json.push(',');
-            push_text(&mut json, value);
+            push_text(json, value);
             json.push(']');
         }
         QueryValue::Vector(elements) => {
             json.push('[');
-            push_list(&mut json, elements, push_element);
+            push_within(json, elements, look, |json, element| {
+                push_element(json, element);
+                Ok(())
+            })?;
             json.push(']');
         }
     }
     json.push('}');
-    json
+    Ok(())
 }
 
 fn push_element(json: &mut String, element: &VectorSample) {
@@ -249,7 +275,7 @@ fn push_element(json: &mut String, element: &VectorSample) {
     json.push('}');
 }
 
-fn push_series(json: &mut String, series: &Series) {
+fn push_series(json: &mut String, series: &Series, look: &Look<'_>) -> Result<(), EvalError> {
     push_metric(json, &series.labels);
     if !series.samples.is_empty() {
         json.push_str(",\"values\":[");
@@ -258,12 +284,14 @@ fn push_series(json: &mut String, series: &Series) {
     }
     if !series.histograms.is_empty() {
         json.push_str(",\"histograms\":[");
-        push_list(json, &series.histograms, |json, sample| {
+        push_within(json, &series.histograms, look, |json, sample| {
             push_histogram_point(json, sample.timestamp, &sample.histogram);
-        });
+            Ok(())
+        })?;
         json.push(']');
     }
     json.push('}');
+    Ok(())
 }
 
 fn push_metric(json: &mut String, labels: &Labels) {
@@ -273,10 +301,14 @@ fn push_metric(json: &mut String, labels: &Labels) {
 
 #[cfg(test)]
 mod tests {
-    use model::{Labels, Sample, Timestamp};
-    use promql::{Answer, QueryValue, SampleValue, Series, VectorSample};
+    use std::sync::Arc;
 
-    use super::{success, value_json};
+    use model::histogram::Bucket;
+    use model::{Histogram, HistogramSample, Labels, Sample, Timestamp};
+    use promql::{Answer, EvalError, QueryValue, SampleValue, Series, VectorSample};
+
+    use super::{push_value, success};
+    use crate::look::Look;
 
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_millis(millis)
@@ -330,7 +362,9 @@ mod tests {
                 r#"{"resultType":"string","result":[0,"a\"b"]}"#,
             ),
         ] {
-            assert_eq!(value_json(&value), json);
+            let mut text = String::new();
+            push_value(&mut text, &value, &Look::new(usize::MAX, &|| false)).unwrap();
+            assert_eq!(text, json);
         }
     }
 
@@ -350,9 +384,43 @@ mod tests {
             infos: Vec::new(),
         };
         for (count, limit, warned) in [(2, None, false), (2, Some(2), false), (3, Some(2), true)] {
-            let success = success(answer(count), limit, None);
-            assert_eq!(success.data.matches("metric").count(), 2);
+            let look = Look::new(usize::MAX, &|| false);
+            let success = success(answer(count), limit, None, &look).unwrap();
             assert_eq!(!success.warnings.is_empty(), warned, "{count} {limit:?}");
+            assert_eq!(success.into_json().matches("metric").count(), 2);
         }
+    }
+
+    #[test]
+    fn the_text_of_an_answer_is_bounded_and_ends_when_nobody_waits() {
+        let bucket = Bucket {
+            index: 0,
+            count: 1.0,
+        };
+        let histogram = Arc::new(Histogram {
+            count: 1.0,
+            positive: vec![bucket; 1],
+            ..Histogram::default()
+        });
+        let series = Series {
+            histograms: (0..100)
+                .map(|index| HistogramSample {
+                    timestamp: at(index),
+                    start: Timestamp::default(),
+                    histogram: Arc::clone(&histogram),
+                })
+                .collect(),
+            ..Series::default()
+        };
+        // One series alone is too long: it is not written to its end.
+        let value = QueryValue::Matrix(vec![series]);
+        let mut text = String::new();
+        let written = push_value(&mut text, &value, &Look::new(1000, &|| false));
+        assert_eq!(written, Err(EvalError::TooManyBytes));
+        assert!(text.len() < 1200, "{}", text.len());
+        let written = push_value(&mut text, &value, &Look::new(1 << 20, &|| false));
+        assert_eq!(written, Ok(()));
+        let written = push_value(&mut text, &value, &Look::new(1 << 20, &|| true));
+        assert_eq!(written, Err(EvalError::Cancelled));
     }
 }

@@ -132,12 +132,15 @@ fn listed<I: IntoIterator<IntoIter: ExactSizeIterator>>(
     let items = items.into_iter();
     let all = items.len();
     let shown = limit.map_or(all, |limit| limit.min(all));
-    let mut json = "[".to_owned();
-    push_within(&mut json, items.take(shown), look, |json, item| {
-        push(json, item)
+    let mut success = Success::written(|json| {
+        json.push('[');
+        push_within(json, items.take(shown), look, |json, item| {
+            push(json, item);
+            Ok(())
+        })?;
+        json.push(']');
+        Ok(())
     })?;
-    json.push(']');
-    let mut success = Success::new(json);
     if shown < all {
         success.warnings.push(TRUNCATED.to_owned());
     }

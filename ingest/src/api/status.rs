@@ -31,7 +31,7 @@ pub(crate) async fn build(State(engine): State<Engine>) -> Response {
         push_text(json, value);
     });
     json.push('}');
-    respond(Ok(Success::new(json)))
+    respond(Ok(Success::new(&json)))
 }
 
 /// What of the configuration has a place in Prometheus' file, in its form.
@@ -50,7 +50,7 @@ pub(crate) async fn config(State(engine): State<Engine>) -> Response {
         "storage:\n  tsdb:\n    retention:\n      time: {retention}\n  exemplars:\n    max_exemplars: {}\n",
         settings.limits.exemplars_max
     ));
-    respond(Ok(Success::new(object([("yaml", Member::Text(yaml))]))))
+    respond(Ok(Success::new(&object([("yaml", Member::Text(yaml))]))))
 }
 
 /// What Prometheus is told by flags, as it is set here.
@@ -75,7 +75,7 @@ pub(crate) async fn flags(State(engine): State<Engine>) -> Response {
             "prometheus.WriteRequest,io.prometheus.write.v2.Request".to_owned(),
         ),
     ]);
-    respond(Ok(Success::new(json)))
+    respond(Ok(Success::new(&json)))
 }
 
 /// Members that speak of Go are empty or those of whatever comes nearest.
@@ -106,7 +106,7 @@ pub(crate) async fn runtime(State(engine): State<Engine>) -> Response {
             duration::format(engine.settings().limits.retention),
         ),
     ]);
-    respond(Ok(Success::new(json)))
+    respond(Ok(Success::new(&json)))
 }
 
 /// Whoever is answered at all finds the log read to its end.
@@ -114,7 +114,7 @@ pub(crate) async fn replay() -> Response {
     let number = |name| (name, Member::Plain("0".to_owned()));
     let state = ("state", Member::Text("done".to_owned()));
     let json = object([number("min"), number("max"), number("current"), state]);
-    respond(Ok(Success::new(json)))
+    respond(Ok(Success::new(&json)))
 }
 
 enum Member {
@@ -162,7 +162,7 @@ pub(crate) async fn head(
         let json = json
             .await
             .map_err(|_| ApiError::internal("request failed unexpectedly"))??;
-        Ok(Success::new(json))
+        Ok(Success::new(&json))
     };
     respond(answer.await)
 }
@@ -185,7 +185,7 @@ pub(crate) async fn blocks(State(engine): State<Engine>, Tenant(tenant): Tenant)
         let json = json
             .await
             .map_err(|_| ApiError::internal("request failed unexpectedly"))??;
-        Ok(Success::new(json))
+        Ok(Success::new(&json))
     };
     respond(answer.await)
 }
