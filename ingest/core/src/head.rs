@@ -278,18 +278,7 @@ impl Head {
         after: Timestamp,
         until: Timestamp,
     ) -> Vec<SeriesView> {
-        self.overlapping(matchers, after, until)
-            .map(|(id, series)| {
-                let mut view = series.view(after, until);
-                if !self.late.is_empty() {
-                    view = view.with_late(self.late.chunks(id, after, until));
-                }
-                if !self.starts.is_empty() {
-                    view = view.with_starts(self.starts.runs(id));
-                }
-                view
-            })
-            .collect()
+        self.views(matchers, after, until, Series::view)
     }
 
     /// The same, for those who want nothing but the newest sample of each series in the window.
@@ -300,6 +289,17 @@ impl Head {
         after: Timestamp,
         until: Timestamp,
     ) -> Vec<SeriesView> {
+        self.views(matchers, after, until, Series::newest_view)
+    }
+
+    /// Where samples came late the whole view is needed, whatever is enough in order.
+    fn views(
+        &self,
+        matchers: &[Matcher],
+        after: Timestamp,
+        until: Timestamp,
+        in_order: impl Fn(&Series, Timestamp, Timestamp) -> SeriesView,
+    ) -> Vec<SeriesView> {
         self.overlapping(matchers, after, until)
             .map(|(id, series)| {
                 let late = if self.late.is_empty() {
@@ -308,7 +308,7 @@ impl Head {
                     self.late.chunks(id, after, until)
                 };
                 let mut view = if late.is_empty() {
-                    series.newest_view(after, until)
+                    in_order(series, after, until)
                 } else {
                     series.view(after, until).with_late(late)
                 };
@@ -346,11 +346,7 @@ impl Head {
         after: Timestamp,
         until: Timestamp,
     ) -> Vec<Labels> {
-        self.series
-            .matching(matchers)
-            .into_iter()
-            .filter_map(|id| Some((id, self.series.get(id)?)))
-            .filter(|(id, series)| self.overlaps(*id, series, after, until))
+        self.overlapping(matchers, after, until)
             .map(|(_, series)| series.labels.clone())
             .collect()
     }
