@@ -7,8 +7,9 @@ use model::protobuf::push_varint;
 use proptest::prelude::*;
 
 use crate::decode::{DecodeBounds, Protocol, WriteRequest};
+use crate::head::Head;
+use crate::head::snapshot::SnapshotCursor;
 use crate::head::tests::NOW;
-use crate::head::{Head, SnapshotCursor};
 use crate::limits::Limits;
 use crate::record::RecordKind;
 use crate::stage::{Records, Staged};

@@ -8,7 +8,8 @@ use proptest::prelude::*;
 
 use crate::admission::{Reason, SampleError, WriteError};
 use crate::decode::WriteRequest;
-use crate::head::{Head, SnapshotCursor};
+use crate::head::Head;
+use crate::head::snapshot::SnapshotCursor;
 use crate::label_bytes::{LabelError, push_labels};
 use crate::limits::{Limits, SizeError};
 use crate::record::RecordKind;
