@@ -1,6 +1,7 @@
 //! Any bytes are records or errors, and what they leave in memory can be read, written and read again.
-use ingest_core::{Limits, Memory, RecordKind, SeriesView, SnapshotCursor};
-use model::Timestamp;
+use ingest_core::{Limits, Memory, RecordKind, SnapshotCursor};
+
+use crate::newest_views::assert_newest;
 
 /// Records: kind, length, payload.
 pub(crate) fn run(bytes: &[u8]) {
@@ -13,19 +14,8 @@ pub(crate) fn run(bytes: &[u8]) {
         }
         rest = behind;
     }
-    let head = &mut memory.head;
-    head.end_replay(|_| true);
-    let whole = head.select(&[], Timestamp::MIN, Timestamp::MAX);
-    let newest = head.select_newest(&[], Timestamp::MIN, Timestamp::MAX);
-    for (whole, newest) in whole.iter().zip(newest) {
-        let last_of = |view: &SeriesView| {
-            let points = view.points(Timestamp::MIN, Timestamp::MAX, &mut usize::MAX.clone());
-            let points = points.expect("there is no limit");
-            let float = points.samples.last().map(|sample| sample.timestamp);
-            float.max(points.histograms.last().map(|sample| sample.timestamp))
-        };
-        assert_eq!(last_of(whole), last_of(&newest));
-    }
+    memory.head.end_replay(|_| true);
+    assert_newest(&memory.head);
     let mut again = Memory::new(Limits::default(), 7);
     let mut from = Some(SnapshotCursor::START);
     while let Some(start) = from {

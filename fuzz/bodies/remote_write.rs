@@ -1,6 +1,8 @@
 //! Any bytes are a request or an error.
-use ingest_core::{DecodeBounds, Head, Limits, Protocol, SeriesView, WriteRequest, expand};
+use ingest_core::{DecodeBounds, Head, Limits, Protocol, WriteRequest, expand};
 use model::Timestamp;
+
+use crate::newest_views::assert_newest;
 
 pub(crate) fn run(bytes: &[u8]) {
     let mut expanded = Vec::new();
@@ -20,15 +22,5 @@ pub(crate) fn run(bytes: &[u8]) {
     {
         head.commit(staged);
     }
-    let whole = head.select(&[], Timestamp::MIN, Timestamp::MAX);
-    let newest = head.select_newest(&[], Timestamp::MIN, Timestamp::MAX);
-    for (whole, newest) in whole.iter().zip(newest) {
-        let last_of = |view: &SeriesView| {
-            let points = view.points(Timestamp::MIN, Timestamp::MAX, &mut usize::MAX.clone());
-            let points = points.expect("there is no limit");
-            let float = points.samples.last().map(|sample| sample.timestamp);
-            float.max(points.histograms.last().map(|sample| sample.timestamp))
-        };
-        assert_eq!(last_of(whole), last_of(&newest));
-    }
+    assert_newest(&head);
 }

@@ -3,7 +3,8 @@
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 use std::time::{Duration, Instant};
 
-use model::Timestamp;
+use model::protobuf::{push_bytes, push_time_series, push_varint};
+use model::{SampleValue, Timestamp};
 use watchbell_ingest_core::{DecodeBounds, Head, Limits, Protocol, WriteRequest, expand};
 
 const SERIES: usize = 2000;
@@ -108,15 +109,17 @@ fn message_of_2() -> Vec<u8> {
                     symbols.push(text);
                     symbols.len() - 1
                 });
-                varint(&mut references, place as u64);
+                push_varint(&mut references, place as u64);
             }
         }
-        let message = [field(1, &references), field(2, &sample(0, series))].concat();
-        series_bytes.extend(field(5, &message));
+        let mut message = Vec::new();
+        push_bytes(&mut message, 1, &references);
+        push_bytes(&mut message, 2, &sample(series));
+        push_bytes(&mut series_bytes, 5, &message);
     }
     let mut bytes = Vec::new();
     for symbol in symbols {
-        bytes.extend(field(4, symbol.as_bytes()));
+        push_bytes(&mut bytes, 4, symbol.as_bytes());
     }
     bytes.extend(series_bytes);
     bytes
@@ -130,13 +133,10 @@ fn now_instant() -> Instant {
 fn body(step: i64) -> Vec<u8> {
     let mut bytes = Vec::new();
     for series in 0..SERIES {
-        let mut message = Vec::new();
-        for (name, value) in labels(series) {
-            let label = [field(1, name.as_bytes()), field(2, value.as_bytes())].concat();
-            message.extend(field(1, &label));
-        }
-        message.extend(field(2, &sample(step, series)));
-        bytes.extend(field(1, &message));
+        let labels = labels(series);
+        let labels = labels.iter().map(|(name, value)| (*name, value.as_str()));
+        let value = SampleValue::Float(value(step, series));
+        push_time_series(&mut bytes, labels, at(step), &value);
     }
     snap::raw::Encoder::new()
         .compress_vec(&bytes)
@@ -161,26 +161,19 @@ fn labels(series: usize) -> [(&'static str, String); 10] {
     ]
 }
 
-fn sample(step: i64, series: usize) -> Vec<u8> {
-    let value = (step * (series as i64 % 7) + series as i64) as f64;
+fn at(step: i64) -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_000 + step * 15_000)
+}
+
+fn value(step: i64, series: usize) -> f64 {
+    (step * (series as i64 % 7) + series as i64) as f64
+}
+
+/// The first one of a series.
+fn sample(series: usize) -> Vec<u8> {
     let mut sample = vec![0x09];
-    sample.extend_from_slice(&value.to_bits().to_le_bytes());
+    sample.extend_from_slice(&value(0, series).to_bits().to_le_bytes());
     sample.push(0x10);
-    varint(&mut sample, (1_700_000_000_000 + step * 15_000) as u64);
+    push_varint(&mut sample, at(0).as_millis() as u64);
     sample
-}
-
-fn field(number: u8, content: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![number << 3 | 2];
-    varint(&mut bytes, content.len() as u64);
-    bytes.extend_from_slice(content);
-    bytes
-}
-
-fn varint(bytes: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        bytes.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
 }

@@ -361,11 +361,7 @@ impl<'a> WriteRequest<'a> {
             let before = fields.rest();
             let tag = fields.tag()?;
             match (tag.field, tag.wire) {
-                (1, BYTES) => {
-                    fields.bytes()?;
-                    let label = &before[..before.len() - fields.rest().len()];
-                    labels = self.gather(&labels, label);
-                }
+                (1, BYTES) => labels = self.gather(&labels, before, &mut fields)?,
                 (2, BYTES) => {
                     let (sample, _) = read_sample(fields.bytes()?)?;
                     self.push_sample(sample);
@@ -380,8 +376,16 @@ impl<'a> WriteRequest<'a> {
         Ok(())
     }
 
-    /// Labels mostly stand together before the samples. Where one stands elsewhere, all are copied together.
-    fn gather(&mut self, labels: &LabelPlace<'a>, label: &[u8]) -> LabelPlace<'a> {
+    /// Labels mostly stand together before the samples. Where one stands elsewhere, all are copied together. It is what
+    /// comes next, and `before` begins with its tag.
+    fn gather(
+        &mut self,
+        labels: &LabelPlace<'a>,
+        before: &[u8],
+        fields: &mut Fields<'_>,
+    ) -> Result<LabelPlace<'a>, WireError> {
+        fields.bytes()?;
+        let label = &before[..before.len() - fields.rest().len()];
         let start = match labels {
             LabelPlace::Body(bytes) => {
                 let start = self.gathered.len();
@@ -397,7 +401,7 @@ impl<'a> WriteRequest<'a> {
             }
         };
         self.gathered.extend_from_slice(label);
-        LabelPlace::Gathered(start..self.gathered.len())
+        Ok(LabelPlace::Gathered(start..self.gathered.len()))
     }
 
     fn read_exemplar(&mut self, message: &'a [u8]) -> Result<(), WireError> {
@@ -408,11 +412,7 @@ impl<'a> WriteRequest<'a> {
             let before = fields.rest();
             let tag = fields.tag()?;
             match (tag.field, tag.wire) {
-                (1, BYTES) => {
-                    fields.bytes()?;
-                    let label = &before[..before.len() - fields.rest().len()];
-                    labels = self.gather(&labels, label);
-                }
+                (1, BYTES) => labels = self.gather(&labels, before, &mut fields)?,
                 (2, FIXED64) => value = fields.fixed64()?,
                 (3, VARINT) => timestamp = fields.varint()?,
                 (1..=3, _) => return Err(WireError::WireType),
@@ -452,9 +452,9 @@ impl<'a> WriteRequest<'a> {
         while !fields.is_empty() {
             let tag = fields.tag()?;
             match (tag.field, tag.wire) {
-                (1, VARINT | BYTES) => each_reference(&mut fields, tag.wire, |reference| {
-                    labels.take(reference, symbols, &mut self.gathered);
-                })?,
+                (1, VARINT | BYTES) => {
+                    labels.spell(&mut fields, tag.wire, symbols, &mut self.gathered)?;
+                }
                 (2, BYTES) => {
                     let (sample, start_time) = read_sample(fields.bytes()?)?;
                     if self.push_sample(sample) {
@@ -554,9 +554,9 @@ impl<'a> WriteRequest<'a> {
         while !fields.is_empty() {
             let tag = fields.tag()?;
             match (tag.field, tag.wire) {
-                (1, VARINT | BYTES) => each_reference(&mut fields, tag.wire, |reference| {
-                    labels.take(reference, symbols, &mut self.gathered);
-                })?,
+                (1, VARINT | BYTES) => {
+                    labels.spell(&mut fields, tag.wire, symbols, &mut self.gathered)?;
+                }
                 (2, FIXED64) => value = fields.fixed64()?,
                 (3, VARINT) => timestamp = fields.varint()?,
                 (1..=3, _) => return Err(WireError::WireType),
@@ -585,6 +585,19 @@ struct SpelledLabels<'a> {
 }
 
 impl<'a> SpelledLabels<'a> {
+    #[inline]
+    fn spell(
+        &mut self,
+        fields: &mut Fields<'_>,
+        wire: u8,
+        symbols: &Symbols<'a>,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), WireError> {
+        each_reference(fields, wire, |reference| {
+            self.take(reference, symbols, bytes);
+        })
+    }
+
     #[inline]
     fn take(&mut self, reference: u64, symbols: &Symbols<'a>, bytes: &mut Vec<u8>) {
         match (symbols.get(reference), self.name.take()) {

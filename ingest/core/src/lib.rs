@@ -50,7 +50,8 @@ pub use decode::{
 };
 pub use exemplar_error::ExemplarError;
 pub use exemplars::{Exemplar, ExemplarRing, SeriesExemplar};
-pub use head::{Head, HeadStats, SnapshotCursor, SnapshotPart};
+pub use head::snapshot::{SnapshotCursor, SnapshotPart};
+pub use head::{Head, HeadStats};
 pub use histogram_chunk::numbers::HistogramEncoding;
 pub use histogram_chunk::samples::HistogramSamples;
 pub use histogram_chunk::{HISTOGRAMS_PER_CHUNK, NotAppendable, OpenHistogramChunk};

@@ -4,7 +4,8 @@ use model::Timestamp;
 use crate::admission::{Report, WriteError};
 use crate::decode::WriteRequest;
 use crate::exemplars::{ExemplarRing, SeriesExemplar, take_exemplars};
-use crate::head::{Head, SnapshotCursor, SnapshotPart};
+use crate::head::Head;
+use crate::head::snapshot::{SnapshotCursor, SnapshotPart};
 use crate::limits::Limits;
 use crate::metadata::{MetadataTable, SaidMetadata, StagedMetadata};
 use crate::rate::SampleBucket;
@@ -196,7 +197,7 @@ mod tests {
     use crate::admission::WriteError;
     use crate::decode::WriteRequest;
     use crate::exemplars::Exemplar;
-    use crate::head::SnapshotCursor;
+    use crate::head::snapshot::SnapshotCursor;
     use crate::limits::Limits;
     use crate::metadata::SaidMetadata;
     use crate::metric_kind::MetricKind;

@@ -6,6 +6,8 @@ extern crate watchbell_ingest_core as ingest_core;
 mod block;
 #[path = "../../../fuzz/bodies/log_replay.rs"]
 mod log_replay;
+#[path = "../../../fuzz/bodies/newest_views.rs"]
+mod newest_views;
 #[path = "../../../fuzz/bodies/remote_write.rs"]
 mod remote_write;
 

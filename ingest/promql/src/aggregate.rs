@@ -37,23 +37,17 @@ impl Groups {
             .iter()
             .map(|row| index.group_of(&row.labels))
             .collect();
-        let groups = index.into_labels().into_iter().enumerate();
-        let mut labels: Vec<(Labels, usize)> =
-            groups.map(|(group, labels)| (labels, group)).collect();
-        if labels.is_sorted() {
-            let labels = labels.into_iter().map(|(labels, _)| labels).collect();
-            return Self { of_row, labels };
-        }
-        // The rows may have come in any order.
-        labels.sort_unstable();
-        let mut places = vec![0; labels.len()];
-        for (place, (_, group)) in labels.iter().enumerate() {
-            places[*group] = place;
-        }
+        let mut places = vec![0; index.len()];
+        let sorted = index.into_sorted().into_iter().enumerate();
+        let labels = sorted
+            .map(|(place, (labels, group))| {
+                places[group] = place;
+                labels
+            })
+            .collect();
         for group in &mut of_row {
             *group = places[*group];
         }
-        let labels = labels.into_iter().map(|(labels, _)| labels).collect();
         Self { of_row, labels }
     }
 

@@ -93,13 +93,8 @@ impl Folder<'_, '_> {
         if !is_done {
             return Ok(None);
         }
-        let mut groups: Vec<(Labels, usize)> = (index.into_labels().into_iter())
-            .enumerate()
-            .map(|(group, labels)| (labels, group))
-            .collect();
-        groups.sort_unstable();
         let mut table = Table::new(steps);
-        for (labels, group) in groups {
+        for (labels, group) in index.into_sorted() {
             let row = table.add_row(labels, drop_names[group]);
             for step in 0..steps {
                 if let Some(state) = &states[group * steps + step] {

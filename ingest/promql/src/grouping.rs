@@ -114,7 +114,13 @@ impl<'a> GroupIndex<'a> {
         &self.groups[group]
     }
 
-    pub(crate) fn into_labels(self) -> Vec<Labels> {
-        self.groups
+    /// What the members of each group have in common, and the group, in the order of those labels: whoever came first, the
+    /// answer is the same.
+    pub(crate) fn into_sorted(self) -> Vec<(Labels, usize)> {
+        let mut sorted: Vec<(Labels, usize)> = (self.groups.into_iter().enumerate())
+            .map(|(group, labels)| (labels, group))
+            .collect();
+        sorted.sort_unstable();
+        sorted
     }
 }

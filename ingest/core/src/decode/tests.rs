@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use model::histogram::{Bucket, CUSTOM_BUCKETS, ResetHint};
-use model::protobuf::{WireError, push_time_series, push_varint, zigzag};
+use model::protobuf::{WireError, push_bytes, push_time_series, push_varint, zigzag};
 use model::{Histogram, Labels, STALE_NAN, SampleValue, Timestamp};
 use proptest::prelude::*;
 
@@ -11,11 +11,9 @@ use super::{
 };
 use crate::label_bytes::{push_labels, read_labels};
 
-fn field(number: u64, content: &[u8]) -> Vec<u8> {
+fn field(number: u8, content: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    push_varint(&mut bytes, number << 3 | 2);
-    push_varint(&mut bytes, content.len() as u64);
-    bytes.extend_from_slice(content);
+    push_bytes(&mut bytes, number, content);
     bytes
 }
 
@@ -170,14 +168,14 @@ fn histogram(fields: &[(u8, Wire<'_>)]) -> Vec<u8> {
                 push_varint(&mut span, zigzag(*offset));
                 span.push(16);
                 push_varint(&mut span, *length);
-                bytes.extend(field(u64::from(*number), &span));
+                push_bytes(&mut bytes, *number, &span);
             }
             Wire::Deltas(deltas) => {
                 let mut packed = Vec::new();
                 for delta in *deltas {
                     push_varint(&mut packed, zigzag(*delta));
                 }
-                bytes.extend(field(u64::from(*number), &packed));
+                push_bytes(&mut bytes, *number, &packed);
             }
         }
     }
@@ -354,10 +352,11 @@ fn request_2(symbols: &[&str], series: &[&[u64]]) -> Vec<u8> {
         for reference in *references {
             push_varint(&mut packed, *reference);
         }
-        bytes.extend(field(5, &[field(1, &packed), sample(1, 2)].concat()));
+        let series = [field(1, &packed), sample(1, 2)].concat();
+        push_bytes(&mut bytes, 5, &series);
     }
     for symbol in symbols {
-        bytes.extend(field(4, symbol.as_bytes()));
+        push_bytes(&mut bytes, 4, symbol.as_bytes());
     }
     bytes
 }

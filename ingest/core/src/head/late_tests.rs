@@ -6,8 +6,9 @@ use model::{Sample, Timestamp};
 use proptest::prelude::*;
 
 use crate::admission::{Reason, SampleError};
+use crate::head::Head;
+use crate::head::snapshot::SnapshotCursor;
 use crate::head::tests::{HISTOGRAM, HOUR, NOW, labels, request, seen, stage, written};
-use crate::head::{Head, SnapshotCursor};
 use crate::limits::Limits;
 use crate::points::Points;
 use crate::record::{Cut, RecordKind};

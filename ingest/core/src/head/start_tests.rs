@@ -3,12 +3,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use model::Timestamp;
-use model::protobuf::push_varint;
+use model::protobuf::{push_bytes, push_varint};
 use proptest::prelude::*;
 
 use crate::decode::{DecodeBounds, Protocol, WriteRequest};
+use crate::head::Head;
+use crate::head::snapshot::SnapshotCursor;
 use crate::head::tests::NOW;
-use crate::head::{Head, SnapshotCursor};
 use crate::limits::Limits;
 use crate::record::RecordKind;
 use crate::stage::{Records, Staged};
@@ -20,14 +21,6 @@ fn head(start_times: bool) -> Head {
         ..Limits::default()
     };
     Head::new(limits, 7)
-}
-
-fn message(number: u64, content: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    push_varint(&mut bytes, number << 3 | 2);
-    push_varint(&mut bytes, content.len() as u64);
-    bytes.extend_from_slice(content);
-    bytes
 }
 
 /// One sample: series, seconds before now, and so many seconds before now it began, 0 where it says nothing of that.
@@ -47,7 +40,7 @@ fn millis(ago: i64) -> u64 {
 fn request(samples: &[Sent]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for symbol in ["", "__name__", "s0", "s1"] {
-        bytes.extend(message(4, symbol.as_bytes()));
+        push_bytes(&mut bytes, 4, symbol.as_bytes());
     }
     for sent in samples {
         let mut part = Vec::new();
@@ -68,9 +61,10 @@ fn request(samples: &[Sent]) -> Vec<u8> {
                 push_varint(&mut part, millis(sent.began));
             }
         }
-        let references = message(1, &[1, 2 + sent.series]);
-        let part = message(if sent.is_histogram { 3 } else { 2 }, &part);
-        bytes.extend(message(5, &[references, part].concat()));
+        let mut series = Vec::new();
+        push_bytes(&mut series, 1, &[1, 2 + sent.series]);
+        push_bytes(&mut series, if sent.is_histogram { 3 } else { 2 }, &part);
+        push_bytes(&mut bytes, 5, &series);
     }
     bytes
 }

@@ -2,13 +2,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use model::protobuf::{push_varint, zigzag};
+use model::protobuf::{push_bytes, push_varint, zigzag};
 use model::{Labels, MatchOp, Matcher, MatcherDialect, STALE_NAN, Sample, Timestamp};
 use proptest::prelude::*;
 
 use crate::admission::{Reason, SampleError, WriteError};
 use crate::decode::WriteRequest;
-use crate::head::{Head, SnapshotCursor};
+use crate::head::Head;
+use crate::head::snapshot::SnapshotCursor;
 use crate::label_bytes::{LabelError, push_labels};
 use crate::limits::{Limits, SizeError};
 use crate::record::RecordKind;
@@ -26,14 +27,6 @@ pub(super) fn labels(text: &str) -> Labels {
     Labels::from_pairs(pairs.chain((!name.is_empty()).then_some(("__name__", name))))
 }
 
-fn message(number: u64, content: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    push_varint(&mut bytes, number << 3 | 2);
-    push_varint(&mut bytes, content.len() as u64);
-    bytes.extend_from_slice(content);
-    bytes
-}
-
 /// From here on a value stands for a histogram of as many observations as it is larger.
 pub(super) const HISTOGRAM: f64 = 1e6;
 
@@ -42,10 +35,10 @@ fn histogram_message(observations: u64, at: i64) -> Vec<u8> {
     let mut histogram = vec![0x08];
     push_varint(&mut histogram, observations);
     if observations > 0 {
-        histogram.extend(message(11, &[0x10, 1]));
+        push_bytes(&mut histogram, 11, &[0x10, 1]);
         let mut deltas = Vec::new();
         push_varint(&mut deltas, zigzag(observations.cast_signed()));
-        histogram.extend(message(12, &deltas));
+        push_bytes(&mut histogram, 12, &deltas);
     }
     histogram.push(15 << 3);
     push_varint(&mut histogram, at as u64);
@@ -62,16 +55,16 @@ pub(super) fn request(series: &[(&str, &[(i64, f64)])]) -> Vec<u8> {
             let at = NOW.as_millis() - ago * 1000;
             if *value >= HISTOGRAM {
                 let histogram = histogram_message((value - HISTOGRAM) as u64, at);
-                content.extend(message(4, &histogram));
+                push_bytes(&mut content, 4, &histogram);
                 continue;
             }
             let mut sample = vec![0x09];
             sample.extend_from_slice(&value.to_bits().to_le_bytes());
             sample.push(0x10);
             push_varint(&mut sample, at as u64);
-            content.extend(message(2, &sample));
+            push_bytes(&mut content, 2, &sample);
         }
-        bytes.extend(message(1, &content));
+        push_bytes(&mut bytes, 1, &content);
     }
     bytes
 }
@@ -338,7 +331,7 @@ fn a_request_with_too_many_samples_or_malformed_labels_is_refused() {
         write(&mut head, &[("up", &[(1, 1.0), (0, 1.0)])]).unwrap_err(),
         "request has 2 samples, more than the limit of 1"
     );
-    let malformed = message(1, &message(1, &[0x0a, 9]));
+    let malformed = [0x0a, 4, 0x0a, 2, 0x0a, 9];
     assert_eq!(
         stage(&mut head, &malformed).unwrap_err(),
         WriteError::MalformedLabels
