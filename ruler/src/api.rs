@@ -69,7 +69,9 @@ async fn rules_or_uploaded(
     query: RawQuery,
 ) -> Response {
     if configuration::is_meant(&headers) {
-        return configuration::list(State(book), tenant).await;
+        return configuration::list(State(book), tenant)
+            .await
+            .into_response();
     }
     match tenant {
         Ok(tenant) => rules(State(book.service().clone()), tenant, query).await,

@@ -2,21 +2,13 @@
 use std::collections::BTreeMap;
 
 use model::histogram::{Bucket, ResetHint};
-use model::protobuf::{push_varint, zigzag};
+use model::protobuf::{push_bytes, push_varint, zigzag};
 use model::{Histogram, Labels, Timestamp};
 use promql::{Selection, SeriesReader};
 use serde_json::Value as Json;
 
 use crate::site::{HOUR, Keeping, Site, tenant};
 use crate::tools::RunningPrometheus;
-
-fn message(number: u64, content: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    push_varint(&mut bytes, number << 3 | 2);
-    push_varint(&mut bytes, content.len() as u64);
-    bytes.extend_from_slice(content);
-    bytes
-}
 
 fn double(field: u8, number: f64) -> Vec<u8> {
     let mut bytes = vec![field << 3 | 1];
@@ -52,7 +44,7 @@ fn wire(histogram: &Histogram, at: i64, whole: bool) -> Vec<u8> {
             let mut span = Vec::new();
             varint(&mut span, 1, zigzag(i64::from(bucket.index - next)));
             varint(&mut span, 2, 1);
-            bytes.extend(message(spans, &span));
+            push_bytes(&mut bytes, spans, &span);
             next = bucket.index + 1;
             if whole {
                 push_varint(&mut packed, zigzag(bucket.count as i64 - before));
@@ -61,7 +53,7 @@ fn wire(histogram: &Histogram, at: i64, whole: bool) -> Vec<u8> {
                 packed.extend_from_slice(&bucket.count.to_bits().to_le_bytes());
             }
         }
-        bytes.extend(message(if whole { deltas } else { counts }, &packed));
+        push_bytes(&mut bytes, if whole { deltas } else { counts }, &packed);
     }
     if histogram.reset_hint == ResetHint::Gauge {
         varint(&mut bytes, 14, 3);
@@ -103,13 +95,15 @@ const NAMES: [&str; 2] = ["floats", "whole"];
 fn request(minute: i64) -> Vec<u8> {
     let mut bytes = Vec::new();
     for name in NAMES {
-        let mut label = message(1, b"__name__");
-        label.extend(message(2, name.as_bytes()));
-        let mut series = message(1, &label);
+        let mut label = Vec::new();
+        push_bytes(&mut label, 1, b"__name__");
+        push_bytes(&mut label, 2, name.as_bytes());
+        let mut series = Vec::new();
+        push_bytes(&mut series, 1, &label);
         let whole = name == "whole";
         let sent = wire(&histogram(minute, whole), minute * 60_000, whole);
-        series.extend(message(4, &sent));
-        bytes.extend(message(1, &series));
+        push_bytes(&mut series, 4, &sent);
+        push_bytes(&mut bytes, 1, &series);
     }
     bytes
 }

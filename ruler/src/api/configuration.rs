@@ -54,6 +54,7 @@ pub(crate) fn routes(book: &RuleBook) -> Routes {
 
 type ByTenant = Result<Tenant, (StatusCode, String)>;
 type ByPath<T> = Result<Path<T>, PathRejection>;
+type Answer = Result<Response, Refusal>;
 
 /// Whether a caller of an address that this API shares with Prometheus' means this one: the clients of this one name
 /// their tenant and want YAML.
@@ -78,48 +79,39 @@ fn names_json(headers: &HeaderMap) -> bool {
     })
 }
 
-pub(crate) async fn list(State(book): State<RuleBook>, tenant: ByTenant) -> Response {
-    respond(async || {
-        let Tenant(tenant) = tenant.map_err(no_tenant)?;
-        let uploaded = book.uploaded(&tenant).map_err(|error| failed(&error))?;
-        Ok(yaml(namespaces_to_yaml(uploaded.namespaces(None))))
-    })
-    .await
+pub(crate) async fn list(State(book): State<RuleBook>, tenant: ByTenant) -> Answer {
+    let Tenant(tenant) = tenant.map_err(no_tenant)?;
+    let uploaded = book.uploaded(&tenant).map_err(|error| failed(&error))?;
+    Ok(yaml(namespaces_to_yaml(uploaded.namespaces(None))))
 }
 
 async fn list_namespace(
     State(book): State<RuleBook>,
     tenant: ByTenant,
     path: ByPath<String>,
-) -> Response {
-    respond(async || {
-        let Tenant(tenant) = tenant.map_err(no_tenant)?;
-        let Path(namespace) = path.map_err(bad_path)?;
-        let uploaded = book.uploaded(&tenant).map_err(|error| failed(&error))?;
-        let groups = uploaded.namespaces(Some(&namespace));
-        if groups.is_empty() {
-            return Err(refuse(StatusCode::NOT_FOUND, "no rule groups found"));
-        }
-        Ok(yaml(namespaces_to_yaml(groups)))
-    })
-    .await
+) -> Answer {
+    let Tenant(tenant) = tenant.map_err(no_tenant)?;
+    let Path(namespace) = path.map_err(bad_path)?;
+    let uploaded = book.uploaded(&tenant).map_err(|error| failed(&error))?;
+    let groups = uploaded.namespaces(Some(&namespace));
+    if groups.is_empty() {
+        return Err(refuse(StatusCode::NOT_FOUND, "no rule groups found"));
+    }
+    Ok(yaml(namespaces_to_yaml(groups)))
 }
 
 async fn get_group(
     State(book): State<RuleBook>,
     tenant: ByTenant,
     path: ByPath<(String, String)>,
-) -> Response {
-    respond(async || {
-        let Tenant(tenant) = tenant.map_err(no_tenant)?;
-        let Path((namespace, name)) = path.map_err(bad_path)?;
-        let uploaded = book.uploaded(&tenant).map_err(|error| failed(&error))?;
-        match uploaded.get(&GroupKey::new(&namespace, &name)) {
-            Some(group) => Ok(yaml(group.written.yaml().to_owned())),
-            None => Err(refuse(StatusCode::NOT_FOUND, "group does not exist")),
-        }
-    })
-    .await
+) -> Answer {
+    let Tenant(tenant) = tenant.map_err(no_tenant)?;
+    let Path((namespace, name)) = path.map_err(bad_path)?;
+    let uploaded = book.uploaded(&tenant).map_err(|error| failed(&error))?;
+    match uploaded.get(&GroupKey::new(&namespace, &name)) {
+        Some(group) => Ok(yaml(group.written.yaml().to_owned())),
+        None => Err(refuse(StatusCode::NOT_FOUND, "group does not exist")),
+    }
 }
 
 async fn set_group(
@@ -127,83 +119,71 @@ async fn set_group(
     tenant: ByTenant,
     path: ByPath<String>,
     body: Body,
-) -> Response {
-    respond(async || {
-        let Tenant(tenant) = tenant.map_err(no_tenant)?;
-        let Path(namespace) = path.map_err(bad_path)?;
-        let max = book.group_bytes_max();
-        let body = to_bytes(body, max).await.map_err(|error| {
-            if is_too_long(&error) {
-                let reason = format!("rule group is too large, limit: {max} bytes");
-                refuse(StatusCode::PAYLOAD_TOO_LARGE, &reason)
-            } else {
-                let reason = format!("unable to read rule group: {}", chain(&error));
-                refuse(StatusCode::BAD_REQUEST, &reason)
-            }
-        })?;
-        let group = String::from_utf8(body.into()).map_err(|_| {
-            let reason = "unable to decode rule group: it is not UTF-8";
-            refuse(StatusCode::BAD_REQUEST, reason)
-        })?;
-        match book.upload(&tenant, &namespace, group).await {
-            Ok(warnings) if warnings.is_empty() => Ok(accepted(json!({"status": "success"}))),
-            Ok(warnings) => {
-                let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-                Ok(accepted(json!({"status": "success", "warnings": warnings})))
-            }
-            Err(error) => Err(match &error {
-                UploadError::Refused(_) | UploadError::Limit(_) | UploadError::InFile { .. } => {
-                    refuse(StatusCode::BAD_REQUEST, &error.to_string())
-                }
-                UploadError::Full => refuse(StatusCode::INSUFFICIENT_STORAGE, &error.to_string()),
-                UploadError::Storage(_) | UploadError::Abnormal => failed(&error),
-            }),
+) -> Answer {
+    let Tenant(tenant) = tenant.map_err(no_tenant)?;
+    let Path(namespace) = path.map_err(bad_path)?;
+    let max = book.group_bytes_max();
+    let body = to_bytes(body, max).await.map_err(|error| {
+        if is_too_long(&error) {
+            let reason = format!("rule group is too large, limit: {max} bytes");
+            refuse(StatusCode::PAYLOAD_TOO_LARGE, &reason)
+        } else {
+            let reason = format!("unable to read rule group: {}", chain(&error));
+            refuse(StatusCode::BAD_REQUEST, &reason)
         }
-    })
-    .await
+    })?;
+    let group = String::from_utf8(body.into()).map_err(|_| {
+        let reason = "unable to decode rule group: it is not UTF-8";
+        refuse(StatusCode::BAD_REQUEST, reason)
+    })?;
+    match book.upload(&tenant, &namespace, group).await {
+        Ok(warnings) if warnings.is_empty() => Ok(accepted(json!({"status": "success"}))),
+        Ok(warnings) => {
+            let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+            Ok(accepted(json!({"status": "success", "warnings": warnings})))
+        }
+        Err(error) => Err(match &error {
+            UploadError::Refused(_) | UploadError::Limit(_) | UploadError::InFile { .. } => {
+                refuse(StatusCode::BAD_REQUEST, &error.to_string())
+            }
+            UploadError::Full => refuse(StatusCode::INSUFFICIENT_STORAGE, &error.to_string()),
+            UploadError::Storage(_) | UploadError::Abnormal => failed(&error),
+        }),
+    }
 }
 
 async fn delete_group(
     State(book): State<RuleBook>,
     tenant: ByTenant,
     path: ByPath<(String, String)>,
-) -> Response {
-    respond(async || {
-        let Tenant(tenant) = tenant.map_err(no_tenant)?;
-        let Path((namespace, name)) = path.map_err(bad_path)?;
-        let what = Deleted::Group(GroupKey::new(&namespace, &name));
-        deleted(book.delete(&tenant, what).await, "group does not exist")?;
-        Ok(accepted(json!({"status": "success"})))
-    })
-    .await
+) -> Answer {
+    let Tenant(tenant) = tenant.map_err(no_tenant)?;
+    let Path((namespace, name)) = path.map_err(bad_path)?;
+    let what = Deleted::Group(GroupKey::new(&namespace, &name));
+    deleted(book.delete(&tenant, what).await, "group does not exist")?;
+    Ok(accepted(json!({"status": "success"})))
 }
 
 async fn delete_namespace(
     State(book): State<RuleBook>,
     tenant: ByTenant,
     path: ByPath<String>,
-) -> Response {
-    respond(async || {
-        let Tenant(tenant) = tenant.map_err(no_tenant)?;
-        let Path(namespace) = path.map_err(bad_path)?;
-        let outcome = book.delete(&tenant, Deleted::Namespace(namespace)).await;
-        deleted(outcome, "group namespace does not exist")?;
-        Ok(accepted(json!({"status": "success"})))
-    })
-    .await
+) -> Answer {
+    let Tenant(tenant) = tenant.map_err(no_tenant)?;
+    let Path(namespace) = path.map_err(bad_path)?;
+    let outcome = book.delete(&tenant, Deleted::Namespace(namespace)).await;
+    deleted(outcome, "group namespace does not exist")?;
+    Ok(accepted(json!({"status": "success"})))
 }
 
-async fn delete_all(State(book): State<RuleBook>, tenant: ByTenant) -> Response {
-    respond(async || {
-        let Tenant(tenant) = tenant.map_err(no_tenant)?;
-        deleted(book.delete(&tenant, Deleted::All).await, "")?;
-        Ok(StatusCode::OK.into_response())
-    })
-    .await
+async fn delete_all(State(book): State<RuleBook>, tenant: ByTenant) -> Answer {
+    let Tenant(tenant) = tenant.map_err(no_tenant)?;
+    deleted(book.delete(&tenant, Deleted::All).await, "")?;
+    Ok(StatusCode::OK.into_response())
 }
 
 /// Why a request is not answered as its sender wants.
-enum Refusal {
+pub(crate) enum Refusal {
     /// Clients show the first line.
     Text(StatusCode, String),
     /// Cortex answers this one, and no other, in JSON.
@@ -221,10 +201,6 @@ impl IntoResponse for Refusal {
             }
         }
     }
-}
-
-async fn respond(work: impl AsyncFnOnce() -> Result<Response, Refusal>) -> Response {
-    work().await.into_response()
 }
 
 fn refuse(status: StatusCode, reason: &str) -> Refusal {
