@@ -23,6 +23,70 @@ receivers:
 inhibit_rules: [{source_matchers: [instance=a], target_matchers: [instance=t]}]
 ";
 
+fn words_of(world: &World, kind: &str, from: usize) -> Vec<String> {
+    let heard = world.heard[from..].iter();
+    let heard = heard.filter(|heard| heard.kind == kind);
+    heard.map(Heard::words).collect()
+}
+
+/// The end of a was told to the one that is told ends, and the other one's word, that a fires, is older.
+#[test]
+fn who_is_told_no_ends_contradicts_no_later_end() {
+    for known in ["fires", "is over", "is not known"] {
+        for compacted in [false, true] {
+            let mut world = World::new(TWO);
+            world.fire(&[B]);
+            if known != "is not known" {
+                world.fire(&[A]);
+            }
+            world.until(100);
+            if known == "is over" {
+                world.resolve(&[A]);
+            }
+            world.until(400);
+            world.receiver_told_elsewhere("quiet", 410, "a b x", "");
+            world.receiver_told_elsewhere("team", 450, "b x", "a");
+            let before = world.heard.len();
+            world.crash(secs(500));
+            if compacted {
+                world.compact();
+                world.crash(secs(1));
+            }
+            let told_from = world.heard.len();
+            world.post(&["alertname=Other instance=t"], None);
+            world.until(945);
+            // It keeps nothing quiet.
+            let told = words_of(&world, "webhook", told_from);
+            assert_eq!(told, ["first notification +t"], "{known} {compacted}");
+            world.fire(&[A, B, X]);
+            world.until(1300);
+            for kind in ["webhook", "pagerduty"] {
+                let told = words_of(&world, kind, before);
+                let is_told = told.iter().any(|words| words.contains("+a"));
+                assert!(is_told, "{known} {compacted} {kind}: {told:?}");
+            }
+        }
+    }
+}
+
+/// One was told that it fires, by a delivery that took long; another was told its end, and then of others.
+#[test]
+fn who_was_told_and_then_of_others_is_not_outvoted() {
+    let mut world = World::new(&TWO.replace(", send_resolved: false", ""));
+    world.fire(&[A]);
+    world.until(100);
+    world.receiver_told_elsewhere("quiet", 420, "a x", "");
+    world.receiver_told_elsewhere("team", 410, "b x", "");
+    let before = world.heard.len();
+    world.crash(secs(400));
+    world.fire(&[B, X]);
+    world.until(1000);
+    for heard in &world.heard[before..] {
+        let told = heard.firing.contains("a") && heard.kind == "pagerduty";
+        assert!(!told, "{:?}", world.lines());
+    }
+}
+
 /// Ordinary life, without another one: a repeat is held back until a is heard of, right before the next flush.
 fn held_back(lasts: u64) -> World {
     let mut world = World::new(PLAIN).with_script(move |order, now| {
