@@ -12,7 +12,7 @@
 //!
 //! While an attempt is under way a flush is only owed: what is new is judged when the attempt has ended, against
 //! what it told. So order is kept, and no state is told that a newer one has overtaken. An attempt may last until the
-//! next flush of its group: a receiver that takes its time has then been told once, and one that hangs has cost that
+//! next flush of its group on the grid, or for an interval where it is told before that: a receiver that takes its time has then been told once, and one that hangs has cost that
 //! flush nothing, because the flush begins an attempt of its own, whatever the one before has come to.
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -506,7 +506,7 @@ impl Deliveries {
             key: key.clone(),
             notification: delivery.message.notification.clone(),
             memory: delivery.message.memory.clone(),
-            deadline: delivery.message.slot.next.max(now + ATTEMPT_MIN),
+            deadline: delivery.message.slot.until.max(now + ATTEMPT_MIN),
             number: delivery.attempts,
             turns_missed,
             newly_uncertain,

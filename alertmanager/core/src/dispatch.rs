@@ -6,7 +6,7 @@ use config::RouteIndex;
 use model::{Alert, Fingerprint, Timestamp};
 use notifiers_core::GroupKey;
 
-use crate::group::{AggregationGroup, GroupTiming, Schedule, Slot};
+use crate::group::{AggregationGroup, GroupTiming, Held, Schedule, Slot};
 use crate::nflog::LogKey;
 use crate::policy::Policy;
 
@@ -95,9 +95,9 @@ impl Dispatcher {
         let Some(group) = self.groups.get_mut(id) else {
             return false;
         };
-        let before = group.schedule().due();
+        let before = group.due();
         let new = group.join(alert.fingerprint(), alert.starts_at, timing, now);
-        let after = group.schedule().due();
+        let after = group.due();
         if before != after {
             self.due.remove(&(before, id.clone()));
             self.due.insert((after, id.clone()));
@@ -112,7 +112,7 @@ impl Dispatcher {
         };
         let left = group.leave(fingerprint);
         if group.members().is_empty() {
-            self.due.remove(&(group.schedule().due(), id.clone()));
+            self.due.remove(&(group.due(), id.clone()));
             self.groups.remove(id);
         }
         left
@@ -128,7 +128,7 @@ impl Dispatcher {
         let group = self.groups.get_mut(&id)?;
         let timing = GroupTiming::of(policy.route(id.route));
         let slot = group.take_slot(timing, now)?;
-        self.due.insert((slot.next, id.clone()));
+        self.due.insert((group.due(), id.clone()));
         Some((id, slot))
     }
 
@@ -142,9 +142,10 @@ impl Dispatcher {
     /// something waits for the next flush, as what is new does, but not for longer than for an alert that nobody repeats.
     pub fn let_go(&mut self, policy: &Policy, id: &GroupId, now: Timestamp) {
         let pause_max = policy.config.global.resolve_timeout;
-        self.reschedule(policy, id, |group, timing| {
+        let pause = pause_max.min(policy.route(id.route).group_interval);
+        self.reschedule(id, |group| {
             if group.is_held {
-                group.let_go(timing, timing.interval.min(pause_max), now);
+                group.let_go(pause, now);
             }
         });
     }
@@ -164,23 +165,25 @@ impl Dispatcher {
         }
     }
 
-    /// After a flush.
-    pub fn settle(&mut self, policy: &Policy, id: &GroupId, now: Timestamp) {
-        self.reschedule(policy, id, |group, timing| group.settle(timing, now));
+    /// After a reload: what the groups of before held back they hold back still.
+    pub fn go_on_from(&mut self, schedules: &Schedules) {
+        let of = |(id, group): (&GroupId, &AggregationGroup)| {
+            let before = schedules.before(&id.key, group.receiver())?;
+            Some((id.clone(), before.1))
+        };
+        let held: Vec<(GroupId, Held)> = self.groups.iter().filter_map(of).collect();
+        for (id, before) in held {
+            self.reschedule(&id, |group| group.goes_on_from(before));
+        }
     }
 
-    fn reschedule(
-        &mut self,
-        policy: &Policy,
-        id: &GroupId,
-        change: impl FnOnce(&mut AggregationGroup, GroupTiming),
-    ) {
+    fn reschedule(&mut self, id: &GroupId, change: impl FnOnce(&mut AggregationGroup)) {
         let Some(group) = self.groups.get_mut(id) else {
             return;
         };
-        let before = group.schedule().due();
-        change(group, GroupTiming::of(policy.route(id.route)));
-        let after = group.schedule().due();
+        let before = group.due();
+        change(group);
+        let after = group.due();
         if before != after {
             self.due.remove(&(before, id.clone()));
             self.due.insert((after, id.clone()));
@@ -208,29 +211,30 @@ impl Dispatcher {
             anew,
         };
         for (id, group) in std::mem::take(&mut self.groups) {
-            let receiver = group
-                .targets
-                .first()
-                .map(|target| target.receiver.clone())
-                .unwrap_or_default();
+            let receiver = group.receiver().to_owned();
             schedules
                 .by_key
                 .entry((id.key.as_str().to_owned(), receiver))
-                .or_insert(group.schedule());
+                .or_insert((group.schedule(), group.held()));
         }
         self.due.clear();
         schedules
     }
 }
 
-/// The schedules of groups from before a reload. A route that moved keeps its groups' timers.
+/// The schedules of groups from before a reload, and what they hold back. A route that moved keeps its groups' timers.
 #[derive(Clone, Debug, Default)]
 pub struct Schedules {
-    by_key: BTreeMap<(String, String), Schedule>,
+    by_key: BTreeMap<(String, String), (Schedule, Held)>,
     anew: BTreeSet<String>,
 }
 
 impl Schedules {
+    fn before(&self, key: &GroupKey, receiver: &str) -> Option<(Schedule, Held)> {
+        let key = (key.as_str().to_owned(), receiver.to_owned());
+        self.by_key.get(&key).copied()
+    }
+
     /// How a group that was there before the reload goes on.
     #[must_use]
     pub fn get(
@@ -240,10 +244,8 @@ impl Schedules {
         timing: GroupTiming,
         now: Timestamp,
     ) -> Option<Schedule> {
-        let schedule = self
-            .by_key
-            .get(&(key.as_str().to_owned(), receiver.to_owned()))?
-            .with_timing(timing, now);
+        let (schedule, _) = self.before(key, receiver)?;
+        let schedule = schedule.with_timing(timing, now);
         // Whoever could not be told may be told now, and whoever is new knows nothing yet.
         Some(if self.anew.contains(receiver) {
             schedule.caught_up(timing, now)

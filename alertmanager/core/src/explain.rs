@@ -163,7 +163,7 @@ impl Alertmanager {
                 Schedule::Waiting { .. } => None,
                 Schedule::Running { due } => Some(due - timing.interval),
             },
-            next_flush: group.schedule().due(),
+            next_flush: group.due(),
             members: group.members().len(),
         });
         let integrations = self

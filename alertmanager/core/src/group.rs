@@ -92,7 +92,16 @@ impl Schedule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
     pub at: Timestamp,
-    pub next: Timestamp,
+    /// What it tells may take so long.
+    pub until: Timestamp,
+}
+
+/// What a group remembers of what it holds back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    is_held: bool,
+    early: Option<Timestamp>,
+    told_at: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -107,8 +116,8 @@ pub struct AggregationGroup {
     flushes: u64,
     /// Something is held back until an alert is heard of again: a repeat, or word of that alert.
     pub is_held: bool,
-    /// Its next flush stands before its place on the grid.
-    is_let_go: bool,
+    /// A flush before the next place on the grid, which goes on as it was.
+    early: Option<Timestamp>,
     told_at: Option<Timestamp>,
     /// The time intervals that muted the group's last flush.
     pub muted_by: Vec<String>,
@@ -125,7 +134,7 @@ impl AggregationGroup {
             birth: 0,
             flushes: 0,
             is_held: false,
-            is_let_go: false,
+            early: None,
             told_at: None,
             muted_by: Vec::new(),
         }
@@ -134,6 +143,20 @@ impl AggregationGroup {
     #[must_use]
     pub fn schedule(&self) -> Schedule {
         self.schedule
+    }
+
+    /// Of the next flush, on the grid or before it.
+    #[must_use]
+    pub fn due(&self) -> Timestamp {
+        let due = self.schedule.due();
+        self.early.map_or(due, |early| early.min(due))
+    }
+
+    #[must_use]
+    pub fn receiver(&self) -> &str {
+        self.targets
+            .first()
+            .map_or("", |target| target.receiver.as_str())
     }
 
     /// So many have been due.
@@ -165,17 +188,18 @@ impl AggregationGroup {
         new
     }
 
-    /// The latest flush is done once more, at its place on the grid, for what is no longer held back: at once, or `pause`
-    /// after the group told something, where that is later.
-    pub fn let_go(&mut self, timing: GroupTiming, pause: Duration, now: Timestamp) {
+    /// What is no longer held back is told before the next place on the grid: at once, or `pause` after the group told
+    /// something, where that is later.
+    pub fn let_go(&mut self, pause: Duration, now: Timestamp) {
         let from = self.told_at.map_or(now, |told_at| told_at + pause);
-        self.schedule = match self.schedule {
-            Schedule::Running { due } if from > now => Schedule::Running { due: due.min(from) },
-            schedule @ (Schedule::Running { .. } | Schedule::Waiting { .. }) => {
-                schedule.caught_up(timing, now)
+        // A clock that was set back must not hold it back.
+        let early = from.clamp(now, now + pause);
+        self.early = match self.schedule {
+            Schedule::Running { due } if early < due => {
+                Some(self.early.map_or(early, |before| before.min(early)))
             }
+            Schedule::Running { .. } | Schedule::Waiting { .. } => self.early,
         };
-        self.is_let_go = true;
     }
 
     /// Something is told.
@@ -183,12 +207,19 @@ impl AggregationGroup {
         self.told_at = Some(now);
     }
 
-    /// After a flush: where one that was let go has told something, the grid goes on from there.
-    pub fn settle(&mut self, timing: GroupTiming, now: Timestamp) {
-        if std::mem::take(&mut self.is_let_go) && self.told_at == Some(now) {
-            self.schedule = Schedule::Running {
-                due: now + timing.interval,
-            };
+    /// The same group before a reload held something back, and told something.
+    pub fn goes_on_from(&mut self, before: Held) {
+        self.is_held |= before.is_held;
+        self.early = before.early;
+        self.told_at = before.told_at;
+    }
+
+    #[must_use]
+    pub fn held(&self) -> Held {
+        Held {
+            is_held: self.is_held,
+            early: self.early,
+            told_at: self.told_at,
         }
     }
 
@@ -197,20 +228,28 @@ impl AggregationGroup {
     }
 
     /// The latest due flush, or `None` before its time. Flushes that were missed meanwhile are one flush, not a
-    /// burst, and the grid stays where it was.
+    /// burst, and the grid stays where it was. An early one tells at its latest place, and what it tells has as long to
+    /// arrive as with any other.
     pub fn take_slot(&mut self, timing: GroupTiming, now: Timestamp) -> Option<Slot> {
-        let due = self.schedule.due();
-        if due > now {
+        if self.due() > now {
             return None;
         }
+        self.early = None;
+        self.flushes += 1;
         let interval = timing.interval.max(Duration::from_millis(1));
+        let due = self.schedule.due();
+        if due > now {
+            return Some(Slot {
+                at: due - interval,
+                until: now + interval,
+            });
+        }
         let missed = now.saturating_since(due).as_millis() / interval.as_millis();
         let missed = u32::try_from(missed).unwrap_or(u32::MAX);
         let at = due + interval.saturating_mul(missed);
         let next = at + interval;
         self.schedule = Schedule::Running { due: next };
-        self.flushes += 1;
-        Some(Slot { at, next })
+        Some(Slot { at, until: next })
     }
 }
 
@@ -272,37 +311,31 @@ mod tests {
         assert_eq!(group.schedule().due(), at(1315));
     }
 
-    /// What is let go tells at once, and then with the grid, which goes on from there.
+    /// What is let go is told at once where the group has not just told something, and the grid stays where it was.
     #[test]
-    fn what_is_let_go_keeps_the_interval() {
+    fn what_is_let_go_leaves_the_grid_alone() {
         let pause = Duration::from_secs(200);
-        // When it told something last, when it is let go, whether that tells something; when that flush and the next are due.
-        for (told_at, let_go, tells, due, next) in [
-            (None, 1100, true, 1100, 1400),
-            (None, 1100, false, 1100, 1330),
-            (Some(800), 1100, true, 1100, 1400),
-            (Some(1030), 1100, true, 1230, 1530),
-            (Some(1030), 1100, false, 1230, 1530),
+        // When it told something last, when it is let go; when that flush is due, its place on the grid, until when what it
+        // tells may take, and when the next is due.
+        for (told_at, let_go, due, place, until, next) in [
+            (None, 1100, 1100, 1030, 1400, 1330),
+            (Some(800), 1100, 1100, 1030, 1400, 1330),
+            (Some(1030), 1100, 1230, 1030, 1530, 1330),
             // Soon enough by itself.
-            (Some(1200), 1300, true, 1330, 1630),
+            (Some(1200), 1300, 1330, 1330, 1630, 1630),
+            // Told by a clock that was ahead.
+            (Some(9000), 1100, 1300, 1030, 1600, 1330),
         ] {
             let mut group = group(1000, 1000);
             group.take_slot(TIMING, at(1030)).unwrap();
             if let Some(told_at) = told_at {
                 group.note_told(at(told_at));
             }
-            group.let_go(TIMING, pause, at(let_go));
-            assert_eq!(
-                group.schedule().due().max(at(let_go)),
-                at(due),
-                "{told_at:?}"
-            );
-            group.take_slot(TIMING, at(due)).unwrap();
-            if tells {
-                group.note_told(at(due));
-            }
-            group.settle(TIMING, at(due));
-            assert_eq!(group.schedule().due(), at(next), "{told_at:?} {tells}");
+            group.let_go(pause, at(let_go));
+            assert_eq!(group.due(), at(due), "{told_at:?}");
+            let slot = group.take_slot(TIMING, at(due)).unwrap();
+            assert_eq!((slot.at, slot.until), (at(place), at(until)), "{told_at:?}");
+            assert_eq!(group.due(), at(next), "{told_at:?}");
         }
     }
 
@@ -312,11 +345,11 @@ mod tests {
         assert_eq!(group.take_slot(TIMING, at(1029)), None);
         // Noticed 7 s late: the next one is not.
         let slot = group.take_slot(TIMING, at(1037)).unwrap();
-        assert_eq!((slot.at, slot.next), (at(1030), at(1330)));
+        assert_eq!((slot.at, slot.until), (at(1030), at(1330)));
         assert_eq!(group.take_slot(TIMING, at(1037)), None);
         // Three intervals behind: one flush, at the latest slot.
         let slot = group.take_slot(TIMING, at(1330 + 3 * 300 + 5)).unwrap();
-        assert_eq!((slot.at, slot.next), (at(2230), at(2530)));
+        assert_eq!((slot.at, slot.until), (at(2230), at(2530)));
         assert_eq!(group.take_slot(TIMING, at(2235)), None);
     }
 
@@ -356,9 +389,9 @@ mod tests {
                     prop_assert!(due > now);
                     continue;
                 };
-                prop_assert!(due <= now && due <= slot.at && slot.at <= now && now < slot.next);
-                prop_assert_eq!(slot.next, slot.at + TIMING.interval);
-                prop_assert_eq!(group.schedule().due(), slot.next);
+                prop_assert!(due <= now && due <= slot.at && slot.at <= now && now < slot.until);
+                prop_assert_eq!(slot.until, slot.at + TIMING.interval);
+                prop_assert_eq!(group.schedule().due(), slot.until);
                 let off = slot.at.saturating_since(first).as_secs() % TIMING.interval.as_secs();
                 prop_assert!(slot.at >= first && off == 0);
                 prop_assert!(last < Some(slot.at));

@@ -3,13 +3,14 @@
 //! group.
 //!
 //! An entry is *newer* where it was told after this process has heard of the alert for the last time; an older one says
-//! nothing of it. Of several entries of a group the latest that mentions an alert is the group's word. At the start, an alert
-//! of this store:
+//! nothing of it. Of several entries of a group the latest that mentions an alert is the group's word. An integration that is
+//! told no ends has no word of them: what its entry has as firing, and a later one of any other as resolved, is resolved in
+//! its entry too. At the start, an alert of this store:
 //!
 //! | is here | in the newer entries | becomes |
 //! |---|---|---|
 //! | firing or over | firing for one group, and resolved for another | *doubtful* |
-//! | firing | firing | as it is; *doubtful* where a still later entry leaves it out |
+//! | firing | firing | as it is; *doubtful* where a still later entry leaves it out, or one of another group, whose integration was told, or may have been told, that it fires |
 //! | firing | resolved | over, at the entry's time |
 //! | firing | left out, and that integration was told, or may have been told, that it fires | *doubtful* |
 //! | firing | left out, and that integration never was | as it is: it is news |
@@ -28,10 +29,10 @@
 //!
 //! What an integration knows as firing and no alert of this store is, in whatever group, is *not known*. From the handover on
 //! the process **waits** for `resolve_timeout` for what is doubtful or not known: whoever repeats an alert will have done so by
-//! then. That time is one, however often the process begins anew meanwhile; only while it is down it stands still. Whatever
-//! is heard of is *firing* or *over* from there on, and a flush that was held back for it is done, as are all at the end of
-//! the time of waiting: at once, or where the group has told something, `group_interval` later, or `resolve_timeout` where that
-//! is shorter (4). A flush tells:
+//! then. That time is one, however often the process begins anew meanwhile; only while it is down it stands still. Whatever is heard of
+//! is *firing* or *over* from there on, and a flush that was held back for it is done, as are all at the end of
+//! the time of waiting: at once, or where the group has told something, with its next one, or `resolve_timeout` later where
+//! that is sooner (4). The grid stays where it was, so that what is new comes no later. A flush tells:
 //!
 //! | alert | waits | the integration knows it as firing, surely | perhaps | as over | never heard of it | inhibits |
 //! |---|---|---|---|---|---|---|
@@ -76,9 +77,9 @@ struct Word {
     firing: Option<Timestamp>,
     /// The latest of a group that has it as over.
     over: Option<Timestamp>,
-    /// The latest that does not mention it.
+    /// The latest that does not mention it, after all of its group that do.
     left_out: Option<Timestamp>,
-    /// One of those that leave it out speaks to an integration that was told, or may have been told, that it fires.
+    /// One of those speaks to an integration that was told, or may have been told, that it fires.
     was_told: bool,
 }
 
@@ -89,7 +90,7 @@ impl Word {
             (_, Some(_), Some(_)) | (AlertStatus::Resolved, Some(_), None) => Elsewhere::Doubtful,
             (AlertStatus::Resolved, None, Some(_) | None) => Elsewhere::Nothing,
             (AlertStatus::Firing, None, Some(at)) => Elsewhere::Over(at.min(now)),
-            (AlertStatus::Firing, Some(at), None) if self.left_out > Some(at) => {
+            (AlertStatus::Firing, Some(at), None) if self.was_told || self.left_out > Some(at) => {
                 Elsewhere::Doubtful
             }
             (AlertStatus::Firing, None, None) if self.was_told => Elsewhere::Doubtful,
@@ -104,6 +105,7 @@ impl Alertmanager {
         if elsewhere.is_empty() {
             return;
         }
+        let elsewhere = self.with_ends(elsewhere, now);
         let word = |stored: &StoredAlert| {
             let word = self.word(&elsewhere, stored);
             word.makes_of(stored.alert.status(now), now)
@@ -131,12 +133,40 @@ impl Alertmanager {
         self.persist(Record::HeardBy(heard_by));
     }
 
+    /// An integration that is told no ends never says that an alert is over: where another said so later, it is over for it
+    /// too. An entry of a clock that was ahead stays as it is, by which the file's is known again.
+    fn with_ends(
+        &self,
+        mut elsewhere: BTreeMap<LogKey, Entry>,
+        now: Timestamp,
+    ) -> BTreeMap<LogKey, Entry> {
+        let mut ended: BTreeMap<u64, Timestamp> = BTreeMap::new();
+        for entry in elsewhere.values() {
+            for hash in entry.resolved.iter() {
+                let at = ended.entry(hash).or_insert(entry.at);
+                *at = entry.at.max(*at);
+            }
+        }
+        for (key, entry) in &mut elsewhere {
+            let integration = self.policy.integration(key);
+            if integration.is_none_or(|integration| integration.send_resolved) || entry.at > now {
+                continue;
+            }
+            let has_ended = |hash: &u64| ended.get(hash).is_some_and(|at| *at > entry.at);
+            let over: AlertHashes = entry.firing.iter().filter(has_ended).collect();
+            entry.firing = entry.firing.without(&over);
+            entry.resolved = entry.resolved.union(&over);
+        }
+        elsewhere
+    }
+
     fn word(&self, elsewhere: &BTreeMap<LogKey, Entry>, stored: &StoredAlert) -> Word {
         let (alert, hash) = (&stored.alert, stored.hash);
         let mut word = Word::default();
         for route in self.policy.routes_for(alert).iter() {
             let id = Dispatcher::id(&self.policy, *route, alert);
             let mut mentioned: Option<(Timestamp, AlertStatus)> = None;
+            let (mut left_out, mut was_told) = (None, false);
             for target in self.policy.targets(*route, &id.key) {
                 let newer = elsewhere
                     .get(&target)
@@ -149,8 +179,8 @@ impl Alertmanager {
                 } else if entry.firing.contains(hash) {
                     AlertStatus::Firing
                 } else {
-                    word.left_out = word.left_out.max(Some(entry.at));
-                    word.was_told |= self.owes(std::slice::from_ref(&target), hash);
+                    left_out = left_out.max(Some(entry.at));
+                    was_told |= self.owes(std::slice::from_ref(&target), hash);
                     continue;
                 };
                 if mentioned.is_none_or(|(at, _)| at < entry.at) {
@@ -161,6 +191,10 @@ impl Alertmanager {
                 Some((at, AlertStatus::Firing)) => word.firing = word.firing.max(Some(at)),
                 Some((at, AlertStatus::Resolved)) => word.over = word.over.max(Some(at)),
                 None => {}
+            }
+            if left_out > mentioned.map(|(at, _)| at) {
+                word.left_out = word.left_out.max(left_out);
+                word.was_told |= was_told;
             }
         }
         word
@@ -209,8 +243,9 @@ mod tests {
         #[rustfmt::skip]
         let rows = [
             // Here, the latest as firing, as over, left out, and whether that one was told; what becomes of it.
-            (FIRING, Some(LATE),  None,        None,        true,  SAME),
-            (FIRING, Some(LATE),  None,        Some(EARLY), true,  SAME),
+            (FIRING, Some(LATE),  None,        None,        false, SAME),
+            (FIRING, Some(LATE),  None,        Some(EARLY), true,  DOUBTFUL),
+            (FIRING, Some(LATE),  None,        Some(EARLY), false, SAME),
             (FIRING, Some(EARLY), None,        Some(LATE),  false, DOUBTFUL),
             (FIRING, Some(EARLY), None,        Some(LATE),  true,  DOUBTFUL),
             (FIRING, Some(LATE),  Some(EARLY), None,        true,  DOUBTFUL),

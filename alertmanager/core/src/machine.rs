@@ -429,6 +429,7 @@ impl Alertmanager {
             .groups
             .take_schedules(self.policy.receivers_anew(&before));
         self.regroup(&schedules, now);
+        self.groups.go_on_from(&schedules);
         self.index_sources();
         let unwanted: Vec<LogKey> = self
             .deliveries

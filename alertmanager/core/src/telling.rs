@@ -51,7 +51,6 @@ impl Alertmanager {
         for target in &targets {
             self.tell(id, target, &flush, now);
         }
-        self.groups.settle(&self.policy, id, now);
         self.release(id, now);
     }
 

@@ -3,6 +3,7 @@ mod cadence;
 mod clock;
 mod handover;
 mod handover_simulation;
+mod handover_wait;
 mod keys;
 mod laws;
 mod muting;

@@ -183,7 +183,7 @@ impl View {
                 receiver: Arc::clone(&route.receiver),
                 route_labels: route.labels.clone(),
                 muted_by: group.muted_by.clone(),
-                next_flush: group.schedule().due(),
+                next_flush: group.due(),
                 members: group.members().iter().filter_map(place).collect(),
             }
         });

@@ -77,7 +77,7 @@ proptest! {
                     while let Some((id, slot)) = groups.take_due(&policy, at(now)) {
                         let place = due.map(|due| (due, id.clone()));
                         prop_assert!(place.is_some() && before <= place, "{before:?} {place:?}");
-                        prop_assert!(slot.at <= at(now) && at(now) < slot.next);
+                        prop_assert!(slot.at <= at(now) && at(now) < slot.until);
                         before = place;
                         due = groups.next_due();
                     }
@@ -92,7 +92,7 @@ proptest! {
                 .collect();
             prop_assert_eq!(&known, &members);
             prop_assert!(groups.iter().all(|(_, group)| !group.members().is_empty()));
-            let first = groups.iter().map(|(_, group)| group.schedule().due()).min();
+            let first = groups.iter().map(|(_, group)| group.due()).min();
             prop_assert_eq!(groups.next_due(), first);
             for (id, group) in groups.iter() {
                 for target in &group.targets {
