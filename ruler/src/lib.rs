@@ -31,7 +31,7 @@ mod watch;
 mod tests;
 
 pub use api::routes;
-pub use backend::{Answering, Backend, Queried, instant_vector};
+pub use backend::{Answering, Backend, Queried};
 pub use embedded::Embedded;
 pub use external::{AlertmanagerTarget, Outside, SEND_TIMEOUT};
 pub use files::{FileContents, LoadedRules, RuleFiles};

@@ -27,10 +27,15 @@ pub struct NotationError {
     pub message: String,
 }
 
-/// `character 7: …`, counted from 1.
+/// `1:7: parse error: …`, as of an expression.
 impl fmt::Display for NotationError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "character {}: {}", self.at + 1, self.message)
+        write!(
+            formatter,
+            "1:{}: parse error: {}",
+            self.at + 1,
+            self.message
+        )
     }
 }
 
@@ -387,45 +392,57 @@ mod tests {
                 "{{count:4 buckets:[1 3]}}+{{count:1 offset:1 buckets:[1]}}x2",
                 "{{schema:0 count:4 buckets:[1 3]}} {{schema:0 count:5 buckets:[1 4]}} {{schema:0 count:6 buckets:[1 5]}}",
             ),
-            ("1x12", "! character 1: more than 12 values"),
-            ("1x11 1", "! character 6: more than 12 values"),
+            ("1x12", "! 1:1: parse error: more than 12 values"),
+            ("1x11 1", "! 1:6: parse error: more than 12 values"),
             (
                 "1x99999999999999999999",
-                "! character 3: a number of times is expected",
+                "! 1:3: parse error: a number of times is expected",
             ),
             (
                 "1+1",
-                "! character 4: a step without a number of times, such as x3",
+                "! 1:4: parse error: a step without a number of times, such as x3",
             ),
-            ("1x", "! character 3: a number of times is expected"),
-            ("1+-1x2", "! character 2: a step is expected"),
+            ("1x", "! 1:3: parse error: a number of times is expected"),
+            ("1+-1x2", "! 1:2: parse error: a step is expected"),
             (
                 "1 y 2",
-                "! character 3: unexpected \"y\" in series values, expected a number or \"stale\"",
+                "! 1:3: parse error: unexpected \"y\" in series values, expected a number or \"stale\"",
             ),
             (
                 "1 --1",
-                "! character 3: unexpected \"--1\" in series values, expected a number or \"stale\"",
+                "! 1:3: parse error: unexpected \"--1\" in series values, expected a number or \"stale\"",
             ),
-            ("1x3.5", "! character 4: unexpected \".5\" in series values"),
-            ("1 _1", "! character 4: unexpected \"1\" in series values"),
+            (
+                "1x3.5",
+                "! 1:4: parse error: unexpected \".5\" in series values",
+            ),
+            (
+                "1 _1",
+                "! 1:4: parse error: unexpected \"1\" in series values",
+            ),
             (
                 "1_",
-                "! character 1: unexpected \"1_\" in series values, expected a number or \"stale\"",
+                "! 1:1: parse error: unexpected \"1_\" in series values, expected a number or \"stale\"",
             ),
-            ("0x1f", "! character 4: unexpected \"f\" in series values"),
+            (
+                "0x1f",
+                "! 1:4: parse error: unexpected \"f\" in series values",
+            ),
             (
                 "{{count:1",
-                "! character 1: a histogram without its end \"}}\"",
+                "! 1:1: parse error: a histogram without its end \"}}\"",
             ),
             (
                 "1 {{cont:1}}",
-                "! character 5: unknown key \"cont\" of a histogram",
+                "! 1:5: parse error: unknown key \"cont\" of a histogram",
             ),
-            ("{{buckets:[1 x]}}", "! character 3: \"x\" is no number"),
+            (
+                "{{buckets:[1 x]}}",
+                "! 1:3: parse error: \"x\" is no number",
+            ),
             (
                 "{{schema:1.5}}",
-                "! character 3: \"1.5\" is no whole number",
+                "! 1:3: parse error: \"1.5\" is no whole number",
             ),
         ] {
             assert_eq!(shown(text), expected, "{text}");
@@ -444,17 +461,20 @@ mod tests {
             (r#"{b=""}"#, "{}"),
             (
                 r#"a{b=~"c"}"#,
-                "! character 1: unexpected matcher in label set, expected \"=\"",
+                "! 1:1: parse error: unexpected matcher in label set, expected \"=\"",
             ),
             (
                 r#"a{b="c", b="d"}"#,
-                "! character 1: label name \"b\" is not unique",
+                "! 1:1: parse error: label name \"b\" is not unique",
             ),
-            ("a offset 5m", "! character 1: a metric has no modifiers"),
-            ("a @ 5", "! character 1: a metric has no modifiers"),
+            (
+                "a offset 5m",
+                "! 1:1: parse error: a metric has no modifiers",
+            ),
+            ("a @ 5", "! 1:1: parse error: a metric has no modifiers"),
             (
                 "a[5m]",
-                "! character 1: a metric is expected, not an expression",
+                "! 1:1: parse error: a metric is expected, not an expression",
             ),
         ] {
             let read = match parse_metric(text) {
@@ -480,8 +500,8 @@ mod tests {
             ])
         );
         for (text, expected) in [
-            ("_ 1y1", "character 3: \"1y1\" is no start offset"),
-            ("-1mx10", "character 1: more than 10 offsets"),
+            ("_ 1y1", "1:3: parse error: \"1y1\" is no start offset"),
+            ("-1mx10", "1:1: parse error: more than 10 offsets"),
         ] {
             let error = parse_start_offsets(text, 10).unwrap_err();
             assert_eq!(error.to_string(), expected);
