@@ -80,7 +80,7 @@ tests:
   promql_expr_test:
   - {expr: 'job:up', eval_time: 4m, exp_samples: [{labels: 'job:up{job="a", team="t"}', value: 0}]}
   - {expr: 'count_over_time(job:up[20m])', eval_time: 7m, exp_samples: [{labels: '{job="a", team="t"}', value: 8}]}
-  - {expr: 'up:before', eval_time: 2m30s, exp_samples: [{labels: '{__name__="up:before", instance="x", job="a", team="t"}', value: 0}]}
+  - {expr: 'up:before', eval_time: 4m30s, exp_samples: [{labels: '{__name__="up:before", instance="x", job="a", team="t"}', value: 0}]}
   - {expr: '3', eval_time: 1m, exp_samples: [{labels: '{}', value: 3}]}
   - {expr: 'ALERTS{alertname="Down"}', eval_time: 7m}
   - {expr: 'nothing', eval_time: 7m}
@@ -200,6 +200,13 @@ fn histograms_and_starts_of_counters_are_loaded() {
   - {expr: 'c', eval_time: 2m, exp_samples: [{labels: c, value: 7}]}
 ";
     assert_eq!(run(test), [""]);
+    let other = test.replace("buckets:[1 1 0]", "buckets:[1 2]");
+    assert_eq!(
+        run(&other),
+        [r#"    expr: "h", time: 0s,
+        exp: {__name__="h"} {{schema:0 count:2 sum:3 buckets:[1 2]}}
+        got: {__name__="h"} {{schema:0 count:2 sum:3 buckets:[1 1]}}"#]
+    );
     let uneven = test.replace("-1mx2", "-1mx5");
     assert_eq!(
         run(&uneven),
