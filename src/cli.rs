@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use config::QueryFeature;
+use model::GoRegex;
 
 use crate::alertmanager_flags::AlertmanagerFlags;
 use crate::version::{ALERTMANAGER_VERSION, VERSION};
@@ -24,6 +25,8 @@ pub(crate) enum Command {
     Alertmanager(Box<AlertmanagerFlags>),
     /// Checks files and reports all of their mistakes together; exits with 1 when there are any.
     Check(CheckArguments),
+    /// Runs the unit tests of rules, in the format of `promtool test rules`; exits with 1 when one fails.
+    Test(TestArguments),
     /// Shows the whole pipeline at work on this machine, with nothing else installed.
     #[cfg(feature = "demo")]
     Demo(DemoArguments),
@@ -142,6 +145,47 @@ pub(crate) struct CheckQueryFiles {
     pub(crate) files: CheckFiles,
     #[command(flatten)]
     pub(crate) features: Features,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TestArguments {
+    #[command(subcommand)]
+    pub(crate) kind: TestKind,
+    /// Writes the results to this file as well, as JUnit's XML.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) junit: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TestKind {
+    /// Alerting and recording rules: their alerts and series over given samples, on a clock of the test's own.
+    Rules(TestRulesArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TestRulesArguments {
+    /// Files with tests, in promtool's format; they name the rule files.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Runs only the tests whose names match this regular expression (may be given several times).
+    #[arg(long, value_name = "REGEX", value_parser = regex)]
+    pub(crate) run: Vec<GoRegex>,
+    /// Shows a failure as lines that are expected and missing (`-`) and that came and are not expected (`+`).
+    #[arg(long)]
+    pub(crate) diff: bool,
+    /// Prints all samples that a test ends with, and how long it took.
+    #[arg(long)]
+    pub(crate) debug: bool,
+    /// Passes over keys of rule files that Prometheus does not know.
+    #[arg(long)]
+    pub(crate) ignore_unknown_fields: bool,
+    #[command(flatten)]
+    pub(crate) features: Features,
+}
+
+/// A regular expression of Go that may match anywhere.
+fn regex(text: &str) -> Result<GoRegex, String> {
+    GoRegex::unanchored(text).map_err(|error| error.to_string())
 }
 
 #[cfg(feature = "demo")]

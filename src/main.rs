@@ -9,6 +9,7 @@ mod configuration;
 #[cfg(feature = "demo")]
 mod demo;
 mod descriptors;
+mod junit;
 mod pages;
 mod parts;
 mod reload;
@@ -16,6 +17,7 @@ mod serve;
 mod shared_turn;
 mod targets;
 mod telling;
+mod test_rules;
 mod version;
 
 use std::path::Path;
@@ -77,6 +79,7 @@ fn run() -> ExitCode {
     };
     let ended = match cli.command {
         Command::Check(arguments) => return check::run(&arguments),
+        Command::Test(arguments) => return test_rules::run(&arguments),
         Command::Serve(arguments) => in_runtime(serve::run(arguments)),
         Command::Alertmanager(flags) => return run_alertmanager(*flags),
         #[cfg(feature = "demo")]

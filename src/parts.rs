@@ -11,8 +11,8 @@ use ingest::{Build, Engine, IngestSettings};
 use model::TenantId;
 use ruler::{
     AlertmanagerTarget, Backend, Changes, Embedded, Occasion, Outside, ReloadRequest, Remote,
-    RuleBook, RuleBookSettings, RuleFileWatch, RuleFiles, RuleStore, RulerMetrics, RulerService,
-    Sender,
+    RemoteAddresses, RuleBook, RuleBookSettings, RuleFileWatch, RuleFiles, RuleStore, RulerMetrics,
+    RulerService, Sender,
 };
 use ruler_core::{OverLimit, UploadLimits};
 use runtime::log::SyncPolicy;
@@ -206,12 +206,16 @@ async fn start_ruler(
         &watchbell.ruler.write_url,
         engine,
     ) {
-        (Some(query), Some(write), _) => Arc::new(Remote::new(
-            client.clone(),
-            query.as_str(),
-            write.as_str(),
-            timeout,
-        )),
+        (Some(query), Some(write), _) => {
+            let replicas = watchbell.ruler.query_replicas.iter();
+            let urls = std::iter::once(query).chain(replicas);
+            let addresses = RemoteAddresses {
+                query_bases: urls.map(|url| url.as_str().to_owned()).collect(),
+                query_params: watchbell.ruler.query_params.clone(),
+                write_url: write.as_str().to_owned(),
+            };
+            Arc::new(Remote::new(client.clone(), addresses, timeout))
+        }
         (_, _, Some(engine)) => Arc::new(Embedded::new(engine.clone(), timeout)),
         (_, _, None) => bail!("the ruler has neither an engine nor addresses of one"),
     };

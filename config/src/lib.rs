@@ -3,7 +3,7 @@
 //! A text is parsed into a tree in which every node knows its place (`yaml`), read through cursors that collect every
 //! mistake (`cursor`, `source`), and resolved into immutable types in which defaults and inherited values are filled in.
 //! Ways in: [`AlertmanagerFiles::load`] (with its template files) and [`AlertmanagerConfig::read`] (without),
-//! [`RuleFile::read`], [`UploadedGroup::read`], [`WatchbellConfig::read`], [`PrometheusConfig::read`]. Files are read by the caller, behind
+//! [`RuleFile::read`], [`RuleTestFile::read`], [`UploadedGroup::read`], [`WatchbellConfig::read`], [`PrometheusConfig::read`]. Files are read by the caller, behind
 //! [`Files`].
 mod alertmanager;
 mod byte_size;
@@ -27,6 +27,7 @@ mod receiver;
 mod route;
 mod route_reading;
 mod rule_files;
+mod rule_tests;
 mod rules;
 mod secret_files;
 #[cfg(test)]
@@ -71,6 +72,10 @@ pub use receiver::{
 };
 pub use route::{GroupBy, Route, RouteIndex, RouteTree, WrittenRoute};
 pub use rule_files::RuleFilesPattern;
+pub use rule_tests::{
+    AlertRuleTest, ExpectedAlert, ExpectedSample, InputSeries, PromqlExprTest, RuleTest,
+    RuleTestFile,
+};
 pub use rules::{Placed, RawGroup, RawRule, RawRuleKind, RuleFile};
 pub use structured::structured;
 pub use time_interval::{Location, NamedTimeInterval, NumberRange, TimeInterval, TimeRange};
@@ -91,6 +96,7 @@ mod tests {
     use crate::alertmanager::{AlertmanagerConfig, AlertmanagerOptions};
     use crate::problem::Problems;
     use crate::prometheus::PrometheusConfig;
+    use crate::rule_tests::RuleTestFile;
     use crate::rules::RuleFile;
     use crate::uploaded_group::UploadedGroup;
     use crate::watchbell::WatchbellConfig;
@@ -99,6 +105,7 @@ mod tests {
         let _ = AlertmanagerConfig::read("a.yml", text, &AlertmanagerOptions::default());
         let _ = PrometheusConfig::read("p.yml", text, &|_| None);
         let _ = RuleFile::read("r.yml", text, &mut Problems::new());
+        let _ = RuleTestFile::read("t.yml", text, &mut Problems::new());
         let _ = UploadedGroup::read(text);
         let _ = WatchbellConfig::read("w.yml", text);
     }

@@ -7,7 +7,7 @@ use model::{METRIC_NAME, is_label_name};
 
 use crate::cursor::{Cursor, Fields};
 use crate::problem::{Place, Problem, Problems};
-use crate::source::Source;
+use crate::source::{Source, UnknownKeys};
 use crate::yaml::has_further_documents;
 
 /// One file. It may be looked at further (expressions, templates) while problems are being collected, but it is
@@ -81,7 +81,18 @@ impl RuleFile {
     /// be a `PrometheusRule` of Kubernetes, whose groups stand below `spec`. Expressions and templates are not looked at.
     #[must_use]
     pub fn read(file: &str, text: &str, problems: &mut Problems) -> Self {
+        Self::read_with(UnknownKeys::Refused, file, text, problems)
+    }
+
+    /// As [`RuleFile::read`]; keys that nobody knows are passed over.
+    #[must_use]
+    pub fn read_ignoring_unknown(file: &str, text: &str, problems: &mut Problems) -> Self {
+        Self::read_with(UnknownKeys::WarnedOf, file, text, problems)
+    }
+
+    fn read_with(unknown: UnknownKeys, file: &str, text: &str, problems: &mut Problems) -> Self {
         let (source, node) = Source::open(file, text, "rulefmt.RuleGroups");
+        let source = source.with_unknown_keys(unknown);
         let groups = node
             .map(|node| read_document(&Cursor::root(&source, &node), text))
             .unwrap_or_default();
@@ -285,7 +296,7 @@ fn read_rule(cursor: &Cursor<'_>, index: usize, group: &str) -> RawRule {
 }
 
 /// An absent text is empty, and stands where the map begins.
-fn placed(fields: &mut Fields<'_>, key: &'static str) -> Placed<String> {
+pub(crate) fn placed(fields: &mut Fields<'_>, key: &'static str) -> Placed<String> {
     let cursor = fields.get(key);
     Placed {
         place: cursor

@@ -92,6 +92,10 @@ pub struct AlertmanagerSettings {
 #[derive(Clone, Debug, PartialEq)]
 pub struct RulerSettings {
     pub query_url: Option<HttpUrl>,
+    /// Where a query goes when `query_url` cannot answer it: the same engine, or another with the same series.
+    pub query_replicas: Vec<HttpUrl>,
+    /// Sent with each query, such as Thanos' `partial_response`.
+    pub query_params: BTreeMap<String, String>,
     pub write_url: Option<HttpUrl>,
     pub storage: RuleStorage,
 }
@@ -253,6 +257,8 @@ impl Default for RulerSettings {
     fn default() -> Self {
         Self {
             query_url: None,
+            query_replicas: Vec::new(),
+            query_params: BTreeMap::new(),
             write_url: None,
             storage: RuleStorage {
                 url: None,
@@ -493,8 +499,29 @@ fn read_ruler(fields: &mut Fields<'_>, default: RulerSettings) -> RulerSettings 
             );
         }
     }
+    let replicas = fields.list("query_replicas");
+    let query_replicas: Vec<HttpUrl> = replicas.iter().filter_map(Cursor::http_url).collect();
+    let query_params = fields.text_map("query_params");
+    for (key, given) in [
+        ("query_replicas", !query_replicas.is_empty()),
+        ("query_params", !query_params.is_empty()),
+    ] {
+        if given && !fields.has(query) {
+            fields.problem(key, format!("ruler.{key} needs ruler.query_url"));
+        }
+    }
+    for reserved in ["query", "time"] {
+        if query_params.contains_key(reserved) {
+            fields.problem(
+                "query_params",
+                format!("{reserved} is said by each query itself"),
+            );
+        }
+    }
     RulerSettings {
         query_url: fields.http_url("query_url"),
+        query_replicas,
+        query_params,
         write_url: fields.http_url("write_url"),
         storage: read_block(fields, "storage", default.storage, read_rule_storage),
     }
@@ -743,6 +770,37 @@ mod tests {
             let problem = problem.map(|at| format!("w.yml{at} {together} (ruler.{key})"));
             let found = problems(&format!("ruler: {{ {ruler} }}"));
             assert_eq!(found, problem.into_iter().collect::<Vec<_>>(), "{ruler}");
+        }
+    }
+
+    #[test]
+    fn what_queries_carry_and_where_else_they_go_needs_an_engine() {
+        let engine = "query_url: 'http://e', write_url: 'http://e'";
+        for (ruler, problem) in [
+            (
+                "query_replicas: ['http://f']",
+                Some(
+                    "w.yml:1:26: ruler.query_replicas needs ruler.query_url (ruler.query_replicas)",
+                ),
+            ),
+            (
+                "query_params: {dedup: true}",
+                Some("w.yml:1:24: ruler.query_params needs ruler.query_url (ruler.query_params)"),
+            ),
+            (
+                &format!("query_params: {{time: 5}}, {engine}"),
+                Some("w.yml:1:24: time is said by each query itself (ruler.query_params)"),
+            ),
+            (
+                &format!(
+                    "query_replicas: ['http://f', 'http://g'], query_params: {{dedup: true}}, {engine}"
+                ),
+                None,
+            ),
+        ] {
+            let found = problems(&format!("ruler: {{ {ruler} }}"));
+            let expected: Vec<String> = problem.into_iter().map(str::to_owned).collect();
+            assert_eq!(found, expected, "{ruler}");
         }
     }
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 use ingest::{Engine, QueryTimes, SharedReads};
 use model::{Labels, SampleValue, TenantId, Timestamp, stale_nan};
 use promql::{EvalError, Query};
-use ruler_core::{AppendReport, QueryCost, RefusedSample, SampleBatch};
+use ruler_core::{AppendReport, QueryCost, RefusedSample, SampleBatch, instant_vector};
 use tokio::time::Instant;
 
-use crate::backend::{Answering, Backend, Queried, instant_vector};
+use crate::backend::{Answering, Backend, Queried};
 
 /// Queries run on the thread that asks: the ruler's workers are a pool already.
 #[derive(Clone)]

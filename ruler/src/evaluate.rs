@@ -3,13 +3,14 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use ingest::SharedReads;
-use model::{Labels, TenantId, Timestamp};
-use promql::{Query, SampleValue, VectorSample};
+use model::{TenantId, Timestamp};
+use promql::{Query, VectorSample};
 use ruler_core::{
-    AlertElement, Evaluate, QueryCost, RecordedElement, Rule, RuleKind, RuleResult, RuleText,
+    AlertElement, Evaluate, QueryCost, RecordedElement, Rule, RuleKind, RuleResult, alert_element,
+    alert_value,
 };
 use runtime::Trouble;
-use template::{AlertTemplateData, Host, Limits, QueryResult, Value};
+use template::{AlertTemplateData, Host, QueryResult};
 use tokio::runtime::Handle;
 use tracing::warn;
 
@@ -67,7 +68,7 @@ pub(crate) fn evaluate(
             RuleResult::Alerting(
                 vector
                     .into_iter()
-                    .map(|sample| alert_element(rule, sample, &host))
+                    .map(|sample| element(rule, sample, &host))
                     .collect(),
             )
         }
@@ -75,46 +76,23 @@ pub(crate) fn evaluate(
     (Ok(result), cost.get())
 }
 
-/// What a rule's alert or template sees of a value: of a histogram nothing, as in Prometheus.
-fn number(value: &SampleValue) -> f64 {
-    value.as_float().unwrap_or_default()
-}
-
-fn alert_element(rule: &Rule, sample: VectorSample, host: &RuleHost<'_>) -> AlertElement {
-    let data: Value = AlertTemplateData {
-        labels: sample.labels.clone(),
+fn element(rule: &Rule, sample: VectorSample, host: &RuleHost<'_>) -> AlertElement {
+    let data = AlertTemplateData {
+        value: alert_value(&sample.value),
+        labels: sample.labels,
         external_labels: host.outside.external_labels.clone(),
         external_url: host.outside.external_url.clone(),
-        value: number(&sample.value),
-    }
-    .into();
-    let expanded = |(name, text)| (name, expand(rule, text, &data, host));
-    AlertElement {
-        rule_labels: Labels::from_pairs(rule.label_texts().map(expanded)),
-        annotations: Labels::from_pairs(rule.annotation_texts().map(expanded)),
-        value: number(&sample.value),
-        series: sample.labels,
-    }
-}
-
-fn expand(rule: &Rule, text: RuleText<'_>, data: &Value, host: &RuleHost<'_>) -> String {
-    let template = match text {
-        RuleText::Constant(text) => return text.to_owned(),
-        RuleText::Template(template) => template,
     };
     let metrics = &host.evaluation.metrics;
-    metrics.template_expansions.inc();
-    match template.render(data, host, &Limits::default()) {
-        Ok(text) => text,
-        Err(error) => {
-            metrics.template_expansion_failures.inc();
-            if let Some(left_out) = host.evaluation.expanding.happened() {
-                let alert = &rule.key.name;
-                warn!(tenant = %host.evaluation.tenant, %alert, %error, left_out, "expanding alert template failed");
-            }
-            format!("<error expanding template: {error}>")
+    alert_element(rule, data, host, &mut |failed| {
+        metrics.template_expansions.inc();
+        let Some(error) = failed else { return };
+        metrics.template_expansion_failures.inc();
+        if let Some(left_out) = host.evaluation.expanding.happened() {
+            let alert = &rule.key.name;
+            warn!(tenant = %host.evaluation.tenant, %alert, %error, left_out, "expanding alert template failed");
         }
-    }
+    })
 }
 
 /// The world as a rule's template sees it: at the group's slot, whatever the query offset is.
@@ -149,7 +127,7 @@ impl Host for RuleHost<'_> {
             .vector
             .into_iter()
             .map(|sample| QueryResult {
-                value: number(&sample.value),
+                value: alert_value(&sample.value),
                 labels: sample.labels,
             })
             .collect())

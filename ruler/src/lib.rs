@@ -31,7 +31,7 @@ mod watch;
 mod tests;
 
 pub use api::routes;
-pub use backend::{Answering, Backend, Queried, instant_vector};
+pub use backend::{Answering, Backend, Queried};
 pub use embedded::Embedded;
 pub use external::{AlertmanagerTarget, Outside, SEND_TIMEOUT};
 pub use files::{FileContents, LoadedRules, RuleFiles};
@@ -39,7 +39,7 @@ pub use journal::{
     JournalError, PIECE_KIND, RECORD_KIND, SNAPSHOT_KIND, SavedTenants, open_journal,
 };
 pub use metrics::RulerMetrics;
-pub use remote::Remote;
+pub use remote::{Remote, RemoteAddresses};
 pub use rule_book::{DeleteError, RuleBook, RuleBookSettings, UploadError};
 pub use rule_store::{RuleStore, RuleStoreError};
 pub use sender::Sender;

@@ -1,4 +1,7 @@
 //! An outside engine as the place where rules ask and write: Prometheus' query API and remote write 1.0.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ingest::SharedReads;
@@ -9,6 +12,7 @@ use reqwest::{Client, RequestBuilder};
 use ruler_core::{AppendReport, QueryCost, SampleBatch};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use tokio::time::Instant;
 
 use crate::backend::{Answering, Backend, Queried};
 
@@ -18,49 +22,111 @@ const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Of a refusal's body, what is worth a place in `lastError`.
 const REASON_CHARS_MAX: usize = 200;
 
+/// Where an engine is.
+#[derive(Clone, Debug, Default)]
+pub struct RemoteAddresses {
+    /// Of replicas, which have the same series: what `/api/v1/query` follows. At least one.
+    pub query_bases: Vec<String>,
+    /// Sent with each query.
+    pub query_params: BTreeMap<String, String>,
+    /// The whole address of remote write.
+    pub write_url: String,
+}
+
 /// Any engine that speaks Prometheus' HTTP API.
 #[derive(Clone, Debug)]
 pub struct Remote {
     client: Client,
-    query_url: String,
+    query_urls: Arc<[String]>,
+    /// The replica that answered last, which is asked first: one that is gone delays one query, not each.
+    answered_last: Arc<AtomicUsize>,
+    query_params: BTreeMap<String, String>,
     write_url: String,
     timeout: Duration,
 }
 
+/// What became of a query at one replica.
+enum Asked {
+    Answered(Result<Vec<VectorSample>, String>),
+    /// Another replica may be able to; the reason, if none is.
+    Unable(String),
+}
+
 impl Remote {
-    /// `query_base` is the address that `/api/v1/query` follows, `write_url` the whole address of remote write;
-    /// `timeout` is what one request may take.
+    /// `timeout` is what a write, or a query at all replicas together, may take.
     #[must_use]
-    pub fn new(client: Client, query_base: &str, write_url: &str, timeout: Duration) -> Self {
+    pub fn new(client: Client, addresses: RemoteAddresses, timeout: Duration) -> Self {
+        let bases = addresses.query_bases.iter();
+        let query_urls = bases.map(|base| format!("{}/api/v1/query", base.trim_end_matches('/')));
         Self {
             client,
-            query_url: format!("{}/api/v1/query", query_base.trim_end_matches('/')),
-            write_url: write_url.to_owned(),
+            query_urls: query_urls.collect(),
+            answered_last: Arc::default(),
+            query_params: addresses.query_params,
+            write_url: addresses.write_url,
             timeout,
         }
     }
 
+    /// Asks one replica after the other. One that hangs leaves the others their share of the time.
     async fn instant(
         &self,
         tenant: &TenantId,
         query: &Query,
         at: Timestamp,
     ) -> Result<Vec<VectorSample>, String> {
+        let ends = Instant::now() + self.timeout;
+        let first = self.answered_last.load(Ordering::Relaxed);
+        let replicas = self.query_urls.len();
+        let mut reason = "the engine has no address".to_owned();
+        for tried in 0..replicas {
+            let replica = (first + tried) % replicas;
+            let left = u32::try_from(replicas - tried).unwrap_or(u32::MAX);
+            let timeout = ends.saturating_duration_since(Instant::now()) / left;
+            let url = &self.query_urls[replica];
+            match self.ask(url, tenant, query, at, timeout).await {
+                Asked::Answered(answer) => {
+                    self.answered_last.store(replica, Ordering::Relaxed);
+                    return answer;
+                }
+                Asked::Unable(other) => reason = other,
+            }
+        }
+        Err(reason)
+    }
+
+    async fn ask(
+        &self,
+        url: &str,
+        tenant: &TenantId,
+        query: &Query,
+        at: Timestamp,
+        timeout: Duration,
+    ) -> Asked {
         let time = go_number::format_f(at.as_secs_f64());
         let form = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(&self.query_params)
             .append_pair("query", &query.expr().to_string())
             .append_pair("time", &time)
             .finish();
         let request = self
             .client
-            .post(&self.query_url)
+            .post(url)
             .header("content-type", "application/x-www-form-urlencoded")
             .body(form);
-        let (status, body) = self.send(tenant, request).await?;
-        match serde_json::from_slice::<QueryAnswer>(&body) {
+        let (status, body) = match self.send(tenant, request, timeout).await {
+            Ok(answer) => answer,
+            Err(reason) => return Asked::Unable(reason),
+        };
+        let answer = match serde_json::from_slice::<QueryAnswer>(&body) {
             Ok(QueryAnswer::Success { data }) => vector(data),
             Ok(QueryAnswer::Error { error }) => Err(error),
             Err(_) => Err(format!("the engine answered {status}: {}", excerpt(&body))),
+        };
+        match answer {
+            // Too busy, starting, gone: nothing about the query.
+            Err(reason) if status == 429 || status >= 500 => Asked::Unable(reason),
+            answer => Asked::Answered(answer),
         }
     }
 
@@ -72,7 +138,7 @@ impl Remote {
             .header("content-type", "application/x-protobuf")
             .header("x-prometheus-remote-write-version", "0.1.0")
             .body(write_request(batch)?);
-        let (status, body) = self.send(tenant, request).await?;
+        let (status, body) = self.send(tenant, request, self.timeout).await?;
         if (200..300).contains(&status) {
             Ok(AppendReport::default())
         } else {
@@ -84,10 +150,11 @@ impl Remote {
         &self,
         tenant: &TenantId,
         request: RequestBuilder,
+        timeout: Duration,
     ) -> Result<(u16, Vec<u8>), String> {
         let request = request
             .header(TENANT_HEADER, tenant.as_str())
-            .timeout(self.timeout);
+            .timeout(timeout);
         let failed =
             |error: reqwest::Error| format!("the engine did not answer: {}", error.without_url());
         let mut answer = request.send().await.map_err(failed)?;
@@ -151,7 +218,7 @@ struct Point(f64, String);
 
 #[derive(Deserialize)]
 struct Element {
-    metric: std::collections::BTreeMap<String, String>,
+    metric: BTreeMap<String, String>,
     /// Absent where the element is a native histogram.
     value: Option<Point>,
 }
@@ -210,9 +277,100 @@ fn excerpt(body: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use model::{Labels, Timestamp};
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+    use std::time::Duration;
 
-    use super::{QueryAnswer, vector};
+    use axum::Router;
+    use axum::http::StatusCode;
+    use axum::routing::post;
+    use model::{Labels, TenantId, Timestamp};
+    use parking_lot::Mutex;
+    use promql::{ParserOptions, Query};
+    use tokio::net::TcpListener;
+
+    use super::{QueryAnswer, Remote, RemoteAddresses, vector};
+
+    /// A replica that gives one answer and notes what it was asked. It ends with its runtime.
+    async fn replica(
+        name: &'static str,
+        status: u16,
+        body: &'static str,
+        asked: &Arc<Mutex<Vec<String>>>,
+    ) -> String {
+        let asked = asked.clone();
+        let answer = async move |form: String| {
+            asked.lock().push(format!("{name} {form}"));
+            (StatusCode::from_u16(status).unwrap(), body)
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/api/v1/query", post(answer));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        format!("http://{address}/")
+    }
+
+    const ONE: &str = r#"{"status":"success","data":{"resultType":"scalar","result":[60,"1"]}}"#;
+    const BUSY: &str = r#"{"status":"error","errorType":"unavailable","error":"starting"}"#;
+    const WRONG: &str = r#"{"status":"error","errorType":"bad_data","error":"no such thing"}"#;
+
+    #[tokio::test]
+    async fn another_replica_is_asked_where_one_cannot_answer() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let asked = Arc::default();
+        let hung = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let hung_url = format!("http://{}", hung.local_addr().unwrap());
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let closed_url = format!("http://{}", closed.local_addr().unwrap());
+        drop(closed);
+        let busy = replica("busy", 503, BUSY, &asked).await;
+        let good = replica("good", 200, ONE, &asked).await;
+        let wrong = replica("wrong", 422, WRONG, &asked).await;
+        let form = "partial_response=false&query=up&time=60";
+        for (replicas, answer, told) in [
+            (vec![&good, &busy], Ok(1), "good good"),
+            (
+                vec![&closed_url, &hung_url, &busy, &good],
+                Ok(1),
+                "busy good good",
+            ),
+            (
+                vec![&busy, &closed_url],
+                Err("the engine did not answer"),
+                "busy busy",
+            ),
+            (vec![&closed_url, &busy], Err("starting"), "busy busy"),
+            // It is the query that is wrong: nobody else would say otherwise.
+            (vec![&wrong, &good], Err("no such thing"), "wrong wrong"),
+            (vec![], Err("the engine has no address"), ""),
+        ] {
+            let addresses = RemoteAddresses {
+                query_bases: replicas.into_iter().cloned().collect(),
+                query_params: BTreeMap::from([("partial_response".into(), "false".into())]),
+                write_url: String::new(),
+            };
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let remote = Remote::new(client, addresses, Duration::from_secs(2));
+            let query = Query::compile("up", &ParserOptions::default()).unwrap();
+            for _ in 0..2 {
+                let at = Timestamp::from_secs(60);
+                let got = remote.instant(&TenantId::anonymous(), &query, at).await;
+                match (got, answer) {
+                    (Ok(vector), Ok(count)) => assert_eq!(vector.len(), count),
+                    (Err(reason), Err(expected)) => {
+                        assert!(reason.starts_with(expected), "{reason}");
+                    }
+                    (got, answer) => panic!("{got:?} instead of {answer:?}"),
+                }
+            }
+            let seen: Vec<String> = std::mem::take(&mut *asked.lock());
+            let told: Vec<String> = told
+                .split_whitespace()
+                .map(|name| format!("{name} {form}"))
+                .collect();
+            assert_eq!(seen, told);
+        }
+    }
 
     fn read(text: &str) -> Result<Vec<(String, i64, f64)>, String> {
         match serde_json::from_str::<QueryAnswer>(text).map_err(|error| error.to_string())? {

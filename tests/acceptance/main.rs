@@ -34,6 +34,7 @@ mod proxy;
 mod query_differential;
 mod query_tools;
 mod receiver;
+mod rule_tests;
 mod rules_client;
 mod rules_differential;
 mod scenarios;

@@ -15,10 +15,12 @@ mod compliance;
 mod departed;
 mod evaluation;
 mod event;
+mod expansion;
 mod fair_turns;
 mod group_state;
 mod group_table;
 mod input;
+mod instant;
 mod notes;
 mod outbox;
 mod plan;
@@ -32,6 +34,10 @@ mod restore;
 mod rule;
 mod rule_order;
 mod rule_state;
+mod rule_test;
+mod rule_test_failure;
+#[cfg(test)]
+mod rule_test_tests;
 mod ruler;
 mod schedule;
 mod series;
@@ -48,9 +54,11 @@ pub use evaluation::{
     Ticket,
 };
 pub use event::Event;
+pub use expansion::{alert_element, alert_value};
 pub use fair_turns::FairTurns;
 pub use group_state::LastIteration;
 pub use input::Input;
+pub use instant::instant_vector;
 pub use notes::{LEFT_OUT, UNCONFIRMED};
 pub use outbox::{
     BATCH_MAX, Destination, DropReason, Message, Outbox, SendOutcome, Settled, WAITING_MAX,
@@ -64,6 +72,8 @@ pub use restore::{DepartedAlert, OUTAGE_TOLERANCE, SavedRule, SavedState};
 pub use rule::{Group, GroupKey, Rule, RuleClass, RuleKey, RuleKind};
 pub use rule_order::RuleOrder;
 pub use rule_state::{QUERY_FAILURE_GRACE, RuleFigures, RuleHealth};
+pub use rule_test::{INPUT_VALUES_MAX, RuleTestRun, run_rule_test};
+pub use rule_test_failure::{RuleTestFailure, TestedAlert, TestedSample};
 pub use ruler::{Ruler, RulerOptions};
 pub use schedule::Slots;
 pub use series::{SampleBatch, SeriesValue};

@@ -14,7 +14,7 @@ use model::{AlertStatus, Labels, Machine, Sample, Timestamp, go_number};
 use promql::{ParserOptions, Query};
 use ruler_core::{
     Appended, Command, Destination, Evaluated, GroupKey, GroupView, Input, Message, OverLimit,
-    Ruler, RulerOptions, SavedState, SendOutcome,
+    Ruler, RulerOptions, SavedState, SendOutcome, instant_vector,
 };
 use runtime::{Clock, Metrics, Trouble};
 use serde_json::{Value, json};
@@ -23,7 +23,6 @@ use tokio::runtime::Handle;
 
 use super::{groups, team};
 use crate::api::{alerts_of, rules_of};
-use crate::backend::instant_vector;
 use crate::embedded::Embedded;
 use crate::evaluate::{Evaluation, evaluate};
 use crate::external::{External, Outside};

@@ -8,8 +8,6 @@
     reason = "the runner is shared with the tests, where a broken script may panic"
 )]
 
-#[path = "../../tests/conformance/histogram_text.rs"]
-mod histogram_text;
 #[path = "../../tests/conformance/nhcb.rs"]
 mod nhcb;
 #[path = "../../tests/conformance/run.rs"]

@@ -5,7 +5,6 @@
     reason = "a test may panic"
 )]
 
-mod histogram_text;
 mod nhcb;
 mod run;
 mod script;

@@ -11,7 +11,9 @@ use watchbell_promql::{
 };
 
 use crate::script::{Cell, Command, Eval, Expected, TextRule, Times, commands};
-use crate::storage::Storage;
+use watchbell_promql::MemorySeries;
+
+use crate::storage;
 
 pub(crate) struct Outcome {
     pub(crate) line: usize,
@@ -20,14 +22,14 @@ pub(crate) struct Outcome {
 }
 
 pub(crate) fn run(script: &str, options: &ParserOptions) -> Vec<Outcome> {
-    let mut storage = Storage::default();
+    let mut storage = MemorySeries::default();
     let mut outcomes = Vec::new();
     for command in commands(script) {
         match command {
-            Command::Clear => storage = Storage::default(),
+            Command::Clear => storage = MemorySeries::default(),
             Command::Load(series) => {
                 for loaded in series {
-                    storage.insert(loaded);
+                    storage::insert(&mut storage, loaded);
                 }
             }
             Command::Eval(eval) => outcomes.push(Outcome {
@@ -40,7 +42,7 @@ pub(crate) fn run(script: &str, options: &ParserOptions) -> Vec<Outcome> {
     outcomes
 }
 
-fn check(eval: &Eval, storage: &Storage, options: &ParserOptions) -> Result<(), String> {
+fn check(eval: &Eval, storage: &MemorySeries, options: &ParserOptions) -> Result<(), String> {
     match eval.times {
         Times::At(at) => check_instant(eval, storage, options, at),
         Times::Range { start, end, step } => {
@@ -58,7 +60,7 @@ fn check(eval: &Eval, storage: &Storage, options: &ParserOptions) -> Result<(), 
 
 fn check_instant(
     eval: &Eval,
-    storage: &Storage,
+    storage: &MemorySeries,
     options: &ParserOptions,
     at: i64,
 ) -> Result<(), String> {
@@ -80,7 +82,7 @@ fn check_instant(
 
 fn check_one_instant(
     eval: &Eval,
-    storage: &Storage,
+    storage: &MemorySeries,
     options: &ParserOptions,
     expr: &str,
     at: i64,
@@ -134,7 +136,7 @@ fn check_one_instant(
 
 fn ask(
     expr: &str,
-    storage: &Storage,
+    storage: &MemorySeries,
     options: &ParserOptions,
     times: Times,
 ) -> Result<Answer, String> {

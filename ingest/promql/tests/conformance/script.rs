@@ -1,11 +1,15 @@
 //! The language of Prometheus' own PromQL test scripts.
-use std::sync::Arc;
+use model::{Labels, duration};
+use watchbell_promql::{
+    Expr, ParserOptions, parse, parse_metric, parse_series_values, parse_start_offsets,
+};
 
-use model::{Histogram, Labels, METRIC_NAME, duration, stale_nan};
-use watchbell_promql::{Expr, ParserOptions, parse};
+pub(crate) use watchbell_promql::NotedValue as Cell;
 
-use crate::histogram_text;
 use crate::nhcb;
+
+/// More than any script has.
+const VALUES_MAX: usize = 1_000_000;
 
 pub(crate) enum Command {
     Clear,
@@ -38,13 +42,6 @@ pub(crate) enum Expected {
     Scalar(f64),
     Series(Vec<(Labels, Vec<Cell>)>),
     Text(String),
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Cell {
-    Gap,
-    Histogram(Arc<Histogram>),
-    Value(f64),
 }
 
 /// A series of a `load` command: values at their times in milliseconds, each with when its counter began.
@@ -123,7 +120,7 @@ fn load(block: &[&str]) -> Command {
         let (metric, values) = metric_and_rest(line);
         if let Some(metric) = metric.strip_suffix("@st") {
             assert!(!metric.is_empty());
-            starts = start_offsets(values);
+            starts = parse_start_offsets(values, VALUES_MAX).unwrap();
             continue;
         }
         let labels = labels(metric);
@@ -144,33 +141,6 @@ fn load(block: &[&str]) -> Command {
         series.extend(converted);
     }
     Command::Load(series)
-}
-
-/// `_`, `_x3`, `-1m`, `-1mx3`, `-30s-1mx2`: when counters began, from the samples' times.
-fn start_offsets(text: &str) -> Vec<Option<i64>> {
-    let mut offsets = Vec::new();
-    for word in text.split_whitespace() {
-        let (word, count) = match word.rsplit_once('x') {
-            Some((word, count)) => (word, count.parse::<usize>().unwrap()),
-            None => (word, 0),
-        };
-        if word == "_" {
-            offsets.extend(std::iter::repeat_n(None, count.max(1)));
-            continue;
-        }
-        let second = word[1..].find(['+', '-']).map(|at| at + 1);
-        let (first, step) = word.split_at(second.unwrap_or(word.len()));
-        let signed = |text: &str| match text {
-            "" => 0,
-            text => millis(text.strip_prefix('+').unwrap_or(text)),
-        };
-        let (mut offset, step) = (signed(first), signed(step));
-        for _ in 0..=count {
-            offsets.push(Some(offset));
-            offset += step;
-        }
-    }
-    offsets
 }
 
 fn eval(block: &[&str], line: usize) -> (Eval, usize) {
@@ -228,8 +198,8 @@ fn eval(block: &[&str], line: usize) -> (Eval, usize) {
             eval.fail = Some(TextRule::Finds(
                 model::GoRegex::unanchored(pattern.trim()).unwrap(),
             ));
-        } else if let Some(value) = number(text).filter(|(_, rest)| rest.is_empty()) {
-            eval.expected = Expected::Scalar(value.0);
+        } else if let Some(value) = scalar(text) {
+            eval.expected = Expected::Scalar(value);
             return (eval, index + 1);
         } else {
             let (metric, values) = metric_and_rest(text);
@@ -303,135 +273,19 @@ fn metric_and_rest(line: &str) -> (&str, &str) {
 }
 
 fn labels(metric: &str) -> Labels {
-    if metric == "{}" {
-        return Labels::default();
-    }
-    match parse(metric, &ParserOptions::all()) {
-        Ok(Expr::Selector(selector)) => selector
-            .matchers
-            .iter()
-            .filter(|matcher| !matcher.value().is_empty())
-            .map(|matcher| (matcher.name(), matcher.value()))
-            .collect(),
-        // Nothing but empty values: nothing.
-        Err(error) if error.message.contains("non-empty matcher") => Labels::default(),
-        other => panic!("not a metric: {metric:?}: {other:?} ({METRIC_NAME})"),
-    }
+    parse_metric(metric).unwrap_or_else(|error| panic!("not a metric: {metric:?}: {error}"))
 }
 
 fn cells(text: &str) -> Vec<Cell> {
-    let mut cells = Vec::new();
-    let mut rest = text.trim_start();
-    while !rest.is_empty() {
-        rest = cell(rest, &mut cells).trim_start();
-    }
-    cells
+    parse_series_values(text, VALUES_MAX).unwrap_or_else(|error| panic!("{text:?}: {error}"))
 }
 
-fn cell<'a>(text: &'a str, cells: &mut Vec<Cell>) -> &'a str {
-    if let Some(rest) = text.strip_prefix('_') {
-        let (count, rest) = times(rest);
-        cells.extend(std::iter::repeat_n(Cell::Gap, count.unwrap_or(1)));
-        return rest;
+/// A line that is one number.
+fn scalar(line: &str) -> Option<f64> {
+    match parse_series_values(line, 1).ok()?.as_slice() {
+        [Cell::Value(value)] => Some(*value),
+        _ => None,
     }
-    if let Some(rest) = text.strip_prefix("stale") {
-        let (count, rest) = times(rest);
-        cells.extend(std::iter::repeat_n(
-            Cell::Value(stale_nan()),
-            count.map_or(1, |count| count + 1),
-        ));
-        return rest;
-    }
-    if text.starts_with("{{") {
-        let (mut histogram, mut rest) = histogram_text::parse(text);
-        let mut step = None;
-        for (sign, factor) in [('+', 1.0), ('-', -1.0)] {
-            if let Some(text) = rest
-                .strip_prefix(sign)
-                .filter(|text| text.starts_with("{{"))
-            {
-                let (parsed, behind) = histogram_text::parse(text);
-                step = Some((parsed, factor));
-                rest = behind;
-            }
-        }
-        let (count, rest) = times(rest);
-        for _ in 0..count.map_or(1, |count| count + 1) {
-            cells.push(Cell::Histogram(Arc::new(histogram.clone())));
-            if let Some((step, factor)) = &step {
-                let changed = if *factor > 0.0 {
-                    histogram.add(step)
-                } else {
-                    histogram.subtract(step)
-                };
-                changed.unwrap();
-            }
-        }
-        return rest;
-    }
-    let (mut value, rest) = number(text).unwrap_or_else(|| panic!("not a value: {text:?}"));
-    let (step, rest) = match rest.as_bytes().first() {
-        Some(b'+') => number(&rest[1..]).unwrap(),
-        Some(b'-') => {
-            let (step, rest) = number(&rest[1..]).unwrap();
-            (-step, rest)
-        }
-        _ => (0.0, rest),
-    };
-    let (count, rest) = times(rest);
-    for _ in 0..count.map_or(1, |count| count + 1) {
-        cells.push(Cell::Value(value));
-        value += step;
-    }
-    rest
-}
-
-/// `x7`
-fn times(text: &str) -> (Option<usize>, &str) {
-    let Some(rest) = text.strip_prefix('x') else {
-        return (None, text);
-    };
-    let end = rest
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(rest.len());
-    (rest[..end].parse().ok(), &rest[end..])
-}
-
-/// A number at the beginning of the text, and what follows it.
-pub(crate) fn number(text: &str) -> Option<(f64, &str)> {
-    let unsigned = text.trim_start_matches(['+', '-']);
-    let signs = text.len() - unsigned.len();
-    if signs > 1 {
-        return None;
-    }
-    let lower = unsigned.get(..3).unwrap_or_default().to_lowercase();
-    let length = if lower == "inf" || lower == "nan" {
-        3
-    } else {
-        let bytes = unsigned.as_bytes();
-        let mut at = 0;
-        let mut exponent = false;
-        while at < bytes.len() {
-            match bytes[at] {
-                b'0'..=b'9' | b'.' => {}
-                b'e' | b'E' if !exponent && at > 0 => {
-                    exponent = true;
-                    if matches!(bytes.get(at + 1), Some(b'+' | b'-')) {
-                        at += 1;
-                    }
-                }
-                _ => break,
-            }
-            at += 1;
-        }
-        at
-    };
-    let digits = &unsigned[..length];
-    let rest = &unsigned[length..];
-    let ends =
-        rest.is_empty() || rest.starts_with(|c: char| c.is_whitespace() || "x+-".contains(c));
-    let value: f64 = digits.parse().ok().filter(|_| ends)?;
-    Some((if text.starts_with('-') { -value } else { value }, rest))
 }
 
 fn millis(text: &str) -> i64 {
