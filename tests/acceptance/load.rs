@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use fakes::{Message1, Part, REMOTE_WRITE_HEADERS};
+use fakes::{Message1, Part};
 use runtime::{Clock, SystemClock};
 use serde_json::Value as Json;
 
+use crate::client::remote_write;
 use crate::files::folder;
 use crate::process::Process;
 use crate::wait::wait_for;
@@ -77,8 +78,8 @@ async fn a_kill_under_load_loses_and_doubles_no_acknowledged_sample() {
         let sending: Vec<_> = senders
             .into_iter()
             .map(|sender| {
-                let url = watchbell.url("/api/v1/write");
-                tokio::spawn(sender.send(url, is_over.clone()))
+                let base = watchbell.url("");
+                tokio::spawn(sender.send(base, is_over.clone()))
             })
             .collect();
         pass(moment).await;
@@ -130,7 +131,7 @@ impl Sender {
         format!("load-{}-{number}", self.name)
     }
 
-    async fn send(mut self, url: String, is_over: Arc<AtomicBool>) -> Self {
+    async fn send(mut self, base: String, is_over: Arc<AtomicBool>) -> Self {
         let client = reqwest::Client::builder()
             .timeout(Duration::from_secs(10))
             .build()
@@ -142,14 +143,8 @@ impl Sender {
             self.at += 1;
             self.number += 1;
             let (at, value) = (self.at, f64::from(self.number));
-            let mut request = client
-                .post(&url)
+            let is_accepted = remote_write(&client, &base, message(at, value))
                 .header("X-Scope-OrgID", self.tenant(of))
-                .body(message(at, value));
-            for (name, value) in REMOTE_WRITE_HEADERS {
-                request = request.header(name, value);
-            }
-            let is_accepted = request
                 .send()
                 .await
                 .is_ok_and(|answer| answer.status().is_success());

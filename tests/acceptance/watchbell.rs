@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use fakes::{REMOTE_WRITE_HEADERS, SentSample, write_request};
+use fakes::{SentSample, write_request};
 
+use crate::client::remote_write;
 use crate::process::Process;
 use crate::wait::wait_for;
 
@@ -127,12 +128,8 @@ impl Watchbell {
         tenant: Option<&str>,
         samples: &[SentSample],
     ) -> (u16, String) {
-        let mut request = reqwest::Client::new()
-            .post(self.url("/api/v1/write"))
-            .body(write_request(samples));
-        for (name, value) in REMOTE_WRITE_HEADERS {
-            request = request.header(name, value);
-        }
+        let client = reqwest::Client::new();
+        let request = remote_write(&client, &self.url(""), write_request(samples));
         self.ask(as_tenant(request, tenant)).await
     }
 
