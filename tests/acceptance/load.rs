@@ -2,8 +2,6 @@
 //! acknowledged sample is there exactly once after every kill.
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,9 +12,8 @@ use serde_json::Value as Json;
 
 use crate::client::remote_write;
 use crate::files::folder;
-use crate::process::Process;
 use crate::wait::wait_for;
-use crate::watchbell::{STARTING, Watchbell, binary};
+use crate::watchbell::{STARTING, Watchbell, serve};
 
 /// Runs in every change's tests; the long tests ask for a hundred.
 const KILLS_DEFAULT: u64 = 10;
@@ -92,7 +89,7 @@ async fn a_kill_under_load_loses_and_doubles_no_acknowledged_sample() {
         }
         if kill % 4 == 3 {
             // While it reads back what is there.
-            let mut starting = serve(folder.path());
+            let mut starting = serve(folder.path(), "starting.log");
             pass(random_below(STARTING_MAX)).await;
             starting.kill();
         }
@@ -297,17 +294,4 @@ async fn pass(time: Duration) {
 fn random_below(bound: Duration) -> Duration {
     let random = RandomState::new().hash_one(0_u8);
     bound.mul_f64(random as f64 / u64::MAX as f64)
-}
-
-fn serve(folder: &Path) -> Process {
-    Process::start(
-        "watchbell",
-        Command::new(binary())
-            .arg("serve")
-            .arg("--config.file")
-            .arg(folder.join("watchbell.yml"))
-            .arg("--web.listen-address=127.0.0.1:0")
-            .arg(format!("--storage.path={}", folder.join("data").display())),
-        &folder.join("starting.log"),
-    )
 }

@@ -174,6 +174,20 @@ fn as_tenant(request: reqwest::RequestBuilder, tenant: Option<&str>) -> reqwest:
     }
 }
 
+/// A Watchbell that nobody waits for, with a log of that name in its folder.
+pub(crate) fn serve(folder: &Path, log: &str) -> Process {
+    Process::start(
+        "watchbell",
+        Command::new(binary())
+            .arg("serve")
+            .arg("--config.file")
+            .arg(folder.join("watchbell.yml"))
+            .arg("--web.listen-address=127.0.0.1:0")
+            .arg(format!("--storage.path={}", folder.join("data").display())),
+        &folder.join(log),
+    )
+}
+
 pub(crate) fn binary() -> &'static str {
     env!("CARGO_BIN_EXE_watchbell")
 }
