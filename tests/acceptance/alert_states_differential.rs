@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use fakes::{Fakes, REMOTE_WRITE_HEADERS, SentSample, write_request};
+use fakes::{Fakes, SentSample, write_request};
 use model::{Timestamp, stale_nan};
 use runtime::{Clock, SystemClock};
 use serde_json::Value as Json;
 
+use crate::client::remote_write;
 use crate::files::folder;
 use crate::process::program;
 use crate::prometheus::{PROGRAM, Prometheus, free_address};
@@ -85,12 +86,9 @@ struct Side {
 
 impl Side {
     async fn write(&self, samples: &[SentSample]) {
-        let url = format!("http://{}/api/v1/write", self.address);
-        let mut request = reqwest::Client::new().post(url);
-        for (name, value) in REMOTE_WRITE_HEADERS {
-            request = request.header(name, value);
-        }
-        let answer = request.body(write_request(samples)).send().await;
+        let base = format!("http://{}", self.address);
+        let request = remote_write(&reqwest::Client::new(), &base, write_request(samples));
+        let answer = request.send().await;
         let status = answer.expect("it answers").status();
         assert!(status.is_success(), "{}: {status}", self.name);
     }

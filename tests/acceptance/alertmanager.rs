@@ -7,6 +7,7 @@ use reqwest::Method;
 use rustix::process::Signal;
 use serde_json::{Value as Json, json};
 
+use crate::client::plain_client;
 use crate::process::Process;
 use crate::wait::wait_for;
 use crate::watchbell::{STARTING, binary};
@@ -49,10 +50,7 @@ impl Alertmanager {
         Self {
             base: format!("http://{address}{prefix}"),
             process,
-            client: reqwest::Client::builder()
-                .no_proxy()
-                .build()
-                .expect("a plain client"),
+            client: plain_client(),
         }
     }
 

@@ -1,8 +1,9 @@
 //! The HTTP API beside Debian's Prometheus, byte for byte: parameters right and wrong, lists of labels and series, and
 //! what a federation scrapes. Both have the same few samples.
-use fakes::{Message1, Part, REMOTE_WRITE_HEADERS, SentSample, write_request};
+use fakes::{Message1, Part, SentSample, write_request};
 use runtime::{Clock, SystemClock};
 
+use crate::client::{plain_client, remote_write};
 use crate::files::folder;
 use crate::process::program;
 use crate::prometheus::{PROGRAM, Prometheus, free_address};
@@ -153,10 +154,7 @@ async fn debians_prometheus_and_watchbell_say_the_same_words() {
     .await;
     let watchbell = Watchbell::start_target(folder.path(), "ingest").await;
     let bases = [format!("http://{address}"), watchbell.url("")];
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .expect("a plain client");
+    let client = plain_client();
     let now = SystemClock::new().now().as_millis() / 1000;
     let millis = (now - 60) * 1000;
     let samples = [
@@ -167,12 +165,7 @@ async fn debians_prometheus_and_watchbell_say_the_same_words() {
         SentSample::new("other", &[], millis, 1e-7),
     ];
     for base in &bases {
-        let mut request = client
-            .post(format!("{base}/api/v1/write"))
-            .body(write_request(&samples));
-        for (name, value) in REMOTE_WRITE_HEADERS {
-            request = request.header(name, value);
-        }
+        let request = remote_write(&client, base, write_request(&samples));
         let answer = request.send().await.expect("it answers");
         assert_eq!(answer.status(), 204);
     }
@@ -243,10 +236,7 @@ async fn debians_prometheus_and_watchbell_answer_senders_alike() {
     .await;
     let watchbell = Watchbell::start_target(folder.path(), "ingest").await;
     let bases = [format!("http://{address}"), watchbell.url("")];
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .expect("a plain client");
+    let client = plain_client();
     let now = SystemClock::new().now().as_millis();
     let sample = |value, ago: i64| Part::Sample {
         value,
@@ -315,11 +305,8 @@ async fn debians_prometheus_and_watchbell_answer_senders_alike() {
     for (what, body, status) in rows {
         let mut told = Vec::new();
         for base in &bases {
-            let mut request = client.post(format!("{base}/api/v1/write"));
-            for (name, value) in REMOTE_WRITE_HEADERS {
-                request = request.header(name, value);
-            }
-            let answer = request.body(body.clone()).send().await.expect("an answer");
+            let request = remote_write(&client, base, body.clone());
+            let answer = request.send().await.expect("an answer");
             told.push(answer.status().as_u16().to_string());
         }
         assert_eq!(told, status, "{what}");

@@ -3,15 +3,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
-use std::process::Command;
 
 use fakes::SentSample;
 use runtime::{Clock, SystemClock};
 
 use crate::files::folder;
-use crate::process::Process;
 use crate::wait::wait_for;
-use crate::watchbell::{STARTING, Watchbell, binary};
+use crate::watchbell::{STARTING, Watchbell, serve};
 
 /// Runs in every change's tests; the long tests ask for more.
 const KILLS_DEFAULT: u64 = 6;
@@ -40,7 +38,7 @@ async fn a_kill_around_a_cut_loses_and_doubles_nothing() {
 
     // Once in peace, to know how long it takes.
     let (untouched, begun) = (copy_of(prepared.path()), tokio::time::Instant::now());
-    let process = serve(untouched.path());
+    let process = serve(untouched.path(), "watchbell.log");
     let blocks = wait_for("all ranges to be cut", STARTING, async || {
         let text = process.log_text();
         let cuts = text.matches(CUT).count();
@@ -62,7 +60,7 @@ async fn a_kill_around_a_cut_loses_and_doubles_nothing() {
             / kills as f64;
         let moment = whole.mul_f64(share);
         let folder = copy_of(prepared.path());
-        let mut process = serve(folder.path());
+        let mut process = serve(folder.path(), "watchbell.log");
         tokio::time::timeout(moment, std::future::pending::<()>())
             .await
             .expect_err("it never ends by itself");
@@ -170,19 +168,6 @@ fn assert_same(found: &Samples, acknowledged: &Samples) {
         acknowledged.len()
     );
     assert_eq!(found.len(), acknowledged.len());
-}
-
-fn serve(folder: &Path) -> Process {
-    Process::start(
-        "watchbell",
-        Command::new(binary())
-            .arg("serve")
-            .arg("--config.file")
-            .arg(folder.join("watchbell.yml"))
-            .arg("--web.listen-address=127.0.0.1:0")
-            .arg(format!("--storage.path={}", folder.join("data").display())),
-        &folder.join("watchbell.log"),
-    )
 }
 
 fn copy_of(folder: &Path) -> tempfile::TempDir {

@@ -16,6 +16,7 @@ use runtime::{Clock, SystemClock};
 use serde_json::{Value as Json, json};
 
 use crate::alertmanager::{self, Alertmanager, DEBIANS};
+use crate::client::plain_client;
 use crate::files::folder;
 use crate::process::program;
 use crate::scenarios::{Outcome, SCENARIOS, Scenario};
@@ -43,10 +44,7 @@ async fn debians_alertmanager_and_watchbell_tell_the_same() {
     let watchbell = start(alertmanager::ours(), &ours).await;
 
     // One for all, made before: each reads the system's certificates.
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .expect("a plain client");
+    let client = plain_client();
     let begun = SystemClock::new().now();
     let plays: Vec<_> = SCENARIOS
         .iter()

@@ -51,7 +51,7 @@ async fn a_kill_at_any_moment_loses_and_repeats_nothing() {
 
 async fn run(real: &Path, moment: Duration) {
     let mut service = Service::start(real).await;
-    let probe = Probe::start(service.watchbell.url("/api/v1/write"));
+    let probe = Probe::start(service.watchbell.url(""));
     wait_for(
         "everything to be up and samples to be acknowledged",
         SETTLING,

@@ -3,10 +3,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fakes::{Message1, Part, REMOTE_WRITE_HEADERS, SentSample, integer_histogram, write_request};
+use fakes::{Message1, Part, SentSample, integer_histogram, write_request};
 use runtime::{Clock, SystemClock};
 use serde_json::Value as Json;
 
+use crate::client::{plain_client, remote_write};
 use crate::files::folder;
 use crate::process::program;
 use crate::prometheus::{PROGRAM, Prometheus, free_address};
@@ -62,15 +63,7 @@ fn rows() -> Vec<Row> {
 }
 
 async fn send(base: &str, body: Vec<u8>) -> String {
-    let mut request = reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .expect("a plain client")
-        .post(format!("{base}/api/v1/write"))
-        .body(body);
-    for (name, value) in REMOTE_WRITE_HEADERS {
-        request = request.header(name, value);
-    }
+    let request = remote_write(&plain_client(), base, body);
     let answer = request.send().await.expect("it answers");
     let status = answer.status().as_u16();
     let text = answer.text().await.expect("a text");
@@ -203,14 +196,8 @@ async fn a_kill_takes_no_late_sample_that_was_acknowledged() {
                         &[1, 1, number as u64, 1, 1],
                     ))],
                 );
-            let mut request = reqwest::Client::new()
-                .post(format!("{base}/api/v1/write"))
-                .timeout(Duration::from_secs(5))
-                .body(message.body());
-            for (name, value) in REMOTE_WRITE_HEADERS {
-                request = request.header(name, value);
-            }
-            match request.send().await {
+            let request = remote_write(&reqwest::Client::new(), &base, message.body());
+            match request.timeout(Duration::from_secs(5)).send().await {
                 Ok(answer) if answer.status() == 204 => {
                     let mut kept = kept.lock().expect("nobody panics with the lock");
                     kept.insert(now - ago, number as f64);

@@ -2,20 +2,18 @@
 //! acknowledged sample is there exactly once after every kill.
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use fakes::{Message1, Part, REMOTE_WRITE_HEADERS};
+use fakes::{Message1, Part};
 use runtime::{Clock, SystemClock};
 use serde_json::Value as Json;
 
+use crate::client::remote_write;
 use crate::files::folder;
-use crate::process::Process;
 use crate::wait::wait_for;
-use crate::watchbell::{STARTING, Watchbell, binary};
+use crate::watchbell::{STARTING, Watchbell, serve};
 
 /// Runs in every change's tests; the long tests ask for a hundred.
 const KILLS_DEFAULT: u64 = 10;
@@ -77,8 +75,8 @@ async fn a_kill_under_load_loses_and_doubles_no_acknowledged_sample() {
         let sending: Vec<_> = senders
             .into_iter()
             .map(|sender| {
-                let url = watchbell.url("/api/v1/write");
-                tokio::spawn(sender.send(url, is_over.clone()))
+                let base = watchbell.url("");
+                tokio::spawn(sender.send(base, is_over.clone()))
             })
             .collect();
         pass(moment).await;
@@ -91,7 +89,7 @@ async fn a_kill_under_load_loses_and_doubles_no_acknowledged_sample() {
         }
         if kill % 4 == 3 {
             // While it reads back what is there.
-            let mut starting = serve(folder.path());
+            let mut starting = serve(folder.path(), "starting.log");
             pass(random_below(STARTING_MAX)).await;
             starting.kill();
         }
@@ -130,7 +128,7 @@ impl Sender {
         format!("load-{}-{number}", self.name)
     }
 
-    async fn send(mut self, url: String, is_over: Arc<AtomicBool>) -> Self {
+    async fn send(mut self, base: String, is_over: Arc<AtomicBool>) -> Self {
         let client = reqwest::Client::builder()
             .timeout(Duration::from_secs(10))
             .build()
@@ -142,14 +140,8 @@ impl Sender {
             self.at += 1;
             self.number += 1;
             let (at, value) = (self.at, f64::from(self.number));
-            let mut request = client
-                .post(&url)
+            let is_accepted = remote_write(&client, &base, message(at, value))
                 .header("X-Scope-OrgID", self.tenant(of))
-                .body(message(at, value));
-            for (name, value) in REMOTE_WRITE_HEADERS {
-                request = request.header(name, value);
-            }
-            let is_accepted = request
                 .send()
                 .await
                 .is_ok_and(|answer| answer.status().is_success());
@@ -302,17 +294,4 @@ async fn pass(time: Duration) {
 fn random_below(bound: Duration) -> Duration {
     let random = RandomState::new().hash_one(0_u8);
     bound.mul_f64(random as f64 / u64::MAX as f64)
-}
-
-fn serve(folder: &Path) -> Process {
-    Process::start(
-        "watchbell",
-        Command::new(binary())
-            .arg("serve")
-            .arg("--config.file")
-            .arg(folder.join("watchbell.yml"))
-            .arg("--web.listen-address=127.0.0.1:0")
-            .arg(format!("--storage.path={}", folder.join("data").display())),
-        &folder.join("starting.log"),
-    )
 }

@@ -7,6 +7,7 @@ mod api_differential;
 mod bad_input;
 mod blocks;
 mod cadence;
+mod client;
 mod damage;
 mod demo;
 mod differential;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::{Client, RequestBuilder};
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
+use crate::client::plain_client;
 use crate::small::SETTLING;
 use crate::wait::wait_for;
 
@@ -38,10 +39,7 @@ impl Piped {
             output: BufReader::new(output),
             begun: String::new(),
             base: String::new(),
-            client: Client::builder()
-                .no_proxy()
-                .build()
-                .expect("a plain client"),
+            client: plain_client(),
         };
         let address = loop {
             let mut line = String::new();

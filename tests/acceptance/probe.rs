@@ -3,10 +3,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fakes::{REMOTE_WRITE_HEADERS, SentSample, write_request};
+use fakes::{SentSample, write_request};
 use runtime::{Clock, SystemClock};
 use tokio::task::JoinHandle;
 
+use crate::client::remote_write;
 use crate::watchbell::Watchbell;
 
 /// Between two requests.
@@ -23,7 +24,7 @@ pub(crate) struct Probe {
 
 impl Probe {
     /// Sends until it is dropped; requests that fail are not sent again.
-    pub(crate) fn start(write_url: String) -> Self {
+    pub(crate) fn start(base: String) -> Self {
         let acknowledged = Acknowledged::default();
         let kept = acknowledged.clone();
         let sending = tokio::spawn(async move {
@@ -37,11 +38,7 @@ impl Probe {
                 ticks.tick().await;
                 let (now, value) = (clock.now().as_millis(), f64::from(number));
                 let sample = SentSample::new(SERIES, &[], now, value);
-                let mut request = client.post(&write_url).body(write_request(&[sample]));
-                for (name, value) in REMOTE_WRITE_HEADERS {
-                    request = request.header(name, value);
-                }
-                if request
+                if remote_write(&client, &base, write_request(&[sample]))
                     .send()
                     .await
                     .is_ok_and(|answer| answer.status().is_success())

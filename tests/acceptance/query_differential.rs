@@ -7,11 +7,12 @@
 //! multiples of 10 s).
 use std::collections::{BTreeMap, BTreeSet};
 
-use fakes::{Message1, Part, REMOTE_WRITE_HEADERS, SentSample, integer_histogram, write_request};
+use fakes::{Message1, Part, SentSample, integer_histogram, write_request};
 use model::stale_nan;
 use runtime::{Clock, SystemClock};
 use serde_json::Value as Json;
 
+use crate::client::{plain_client, remote_write};
 use crate::files::folder;
 use crate::process::program;
 use crate::prometheus::{PROGRAM, Prometheus, free_address};
@@ -694,16 +695,7 @@ async fn write(client: &reqwest::Client, base: &str, sources: &[Source], start: 
                 samples.push(SentSample::new(source.name, &labels, seconds * 1000, value));
             }
         }
-        let mut request = client
-            .post(format!("{base}/api/v1/write"))
-            .body(write_request(&samples));
-        for (name, value) in REMOTE_WRITE_HEADERS {
-            request = request.header(name, value);
-        }
-        let answer = request.send().await.expect("it answers");
-        let status = answer.status().as_u16();
-        let text = answer.text().await.unwrap_or_default();
-        assert_eq!(status, 204, "{base}: {text}");
+        send(client, base, write_request(&samples)).await;
     }
 }
 
@@ -729,12 +721,11 @@ async fn write_histograms(client: &reqwest::Client, base: &str, start: i64) {
     let message = series.fold(Message1::default(), |message, (instance, parts)| {
         message.series(&[("__name__", NATIVE), ("instance", instance)], parts)
     });
-    let mut request = client
-        .post(format!("{base}/api/v1/write"))
-        .body(message.body());
-    for (name, value) in REMOTE_WRITE_HEADERS {
-        request = request.header(name, value);
-    }
+    send(client, base, message.body()).await;
+}
+
+async fn send(client: &reqwest::Client, base: &str, body: Vec<u8>) {
+    let request = remote_write(client, base, body);
     let answer = request.send().await.expect("it answers");
     let status = answer.status().as_u16();
     let text = answer.text().await.unwrap_or_default();
@@ -761,10 +752,7 @@ async fn debians_prometheus_and_watchbell_answer_the_same() {
     .await;
     let watchbell = Watchbell::start_target(folder.path(), "ingest").await;
     let bases = [format!("http://{address}"), watchbell.url("")];
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .expect("a plain client");
+    let client = plain_client();
     let sources = sources();
     let now = SystemClock::new().now().as_millis() / 1000;
     let start = now / 60 * 60 - SAMPLES * SECONDS_BETWEEN - 120;

@@ -7,6 +7,7 @@ use model::{Timestamp, stale_nan};
 use runtime::{Clock, SystemClock};
 use serde_json::json;
 
+use crate::client::plain_client;
 use crate::files::folder;
 use crate::small::SETTLING;
 use crate::wait::wait_for;
@@ -40,10 +41,7 @@ impl Receiver {
         let watchbell = Watchbell::start_target(folder.path(), "ingest").await;
         Self {
             watchbell,
-            client: reqwest::Client::builder()
-                .no_proxy()
-                .build()
-                .expect("a plain client"),
+            client: plain_client(),
             now: SystemClock::new().now(),
             _folder: folder,
         }

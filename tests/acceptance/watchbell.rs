@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use fakes::{REMOTE_WRITE_HEADERS, SentSample, write_request};
+use fakes::{SentSample, write_request};
 
+use crate::client::remote_write;
 use crate::process::Process;
 use crate::wait::wait_for;
 
@@ -127,12 +128,8 @@ impl Watchbell {
         tenant: Option<&str>,
         samples: &[SentSample],
     ) -> (u16, String) {
-        let mut request = reqwest::Client::new()
-            .post(self.url("/api/v1/write"))
-            .body(write_request(samples));
-        for (name, value) in REMOTE_WRITE_HEADERS {
-            request = request.header(name, value);
-        }
+        let client = reqwest::Client::new();
+        let request = remote_write(&client, &self.url(""), write_request(samples));
         self.ask(as_tenant(request, tenant)).await
     }
 
@@ -175,6 +172,20 @@ fn as_tenant(request: reqwest::RequestBuilder, tenant: Option<&str>) -> reqwest:
         Some(tenant) => request.header("X-Scope-OrgID", tenant),
         None => request,
     }
+}
+
+/// A Watchbell that nobody waits for, with a log of that name in its folder.
+pub(crate) fn serve(folder: &Path, log: &str) -> Process {
+    Process::start(
+        "watchbell",
+        Command::new(binary())
+            .arg("serve")
+            .arg("--config.file")
+            .arg(folder.join("watchbell.yml"))
+            .arg("--web.listen-address=127.0.0.1:0")
+            .arg(format!("--storage.path={}", folder.join("data").display())),
+        &folder.join(log),
+    )
 }
 
 pub(crate) fn binary() -> &'static str {

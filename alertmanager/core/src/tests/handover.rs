@@ -29,6 +29,14 @@ const B: &str = "alertname=Down instance=b";
 const C: &str = "alertname=Down instance=c";
 const D: &str = "alertname=Down instance=d";
 
+/// Some fire and are told here. At 400 seconds another one has told that others fire, and at 500 this one is back.
+fn hand_over(world: &mut World, here: &[&str], elsewhere: &str) {
+    world.fire(here);
+    world.until(100);
+    world.told_elsewhere(0, 400, elsewhere, "");
+    world.crash(secs(400));
+}
+
 /// The other one's word stands where it was taken over: what this process has tried to tell since is not undone by it.
 #[test]
 fn what_may_have_been_told_after_a_handover_outlives_a_restart() {
@@ -59,10 +67,7 @@ fn what_may_have_been_told_after_a_handover_outlives_a_restart() {
                     Reaction::take()
                 }
             });
-            world.fire(&[A]);
-            world.until(100);
-            world.told_elsewhere(0, 400, "a b", "");
-            world.crash(secs(400));
+            hand_over(&mut world, &[A], "a b");
             world.fire(&[A, B]);
             world.until(620);
             let said = |world: &mut World, words: &[&str]| {
@@ -341,10 +346,7 @@ fn the_end_of_what_only_the_other_one_told_is_told() {
     ] {
         for crashes in [false, true] {
             let mut world = World::new(PLAIN);
-            world.fire(&[A]);
-            world.until(100);
-            world.told_elsewhere(0, 400, "a c", "");
-            world.crash(secs(400));
+            hand_over(&mut world, &[A], "a c");
             world.fire(&[A]);
             if let Some(alert) = first {
                 world.fire(&[alert]);
@@ -367,10 +369,7 @@ fn the_end_of_what_only_the_other_one_told_is_told() {
 fn what_ended_unseen_and_fires_anew_is_told() {
     for crashes in [false, true] {
         let mut world = World::new(PLAIN);
-        world.fire(&[A]);
-        world.until(100);
-        world.told_elsewhere(0, 400, "a c", "");
-        world.crash(secs(400));
+        hand_over(&mut world, &[A], "a c");
         world.fire(&[A, D]);
         world.until(720);
         if crashes {
@@ -427,10 +426,7 @@ fn the_end_of_a_group_waits_for_what_was_not_heard_of() {
 #[test]
 fn an_end_that_waited_is_told_when_the_rest_is_heard_of() {
     let mut world = World::new(PLAIN);
-    world.fire(&[B]);
-    world.until(100);
-    world.told_elsewhere(0, 400, "b c", "");
-    world.crash(secs(400));
+    hand_over(&mut world, &[B], "b c");
     world.until(510);
     world.resolve(&[B]);
     world.until(750);
@@ -531,10 +527,7 @@ fn what_was_told_of_a_group_without_alerts_is_remembered() {
 #[test]
 fn what_fires_anew_is_told_where_no_ends_are() {
     let mut world = World::new(&PLAIN.replace("'}]}", "', send_resolved: false}]}"));
-    world.fire(&[A]);
-    world.until(100);
-    world.told_elsewhere(0, 400, "a c", "");
-    world.crash(secs(400));
+    hand_over(&mut world, &[A], "a c");
     world.fire(&[A, D]);
     world.until(720);
     world.fire(&[C]);
@@ -554,10 +547,7 @@ fn what_is_heard_of_after_another_keeps_the_interval() {
             "[alertname]}",
             &format!("[alertname], group_interval: {group_interval}}}"),
         ));
-        world.fire(&[A, B, C, D]);
-        world.until(100);
-        world.told_elsewhere(0, 400, "x", "");
-        world.crash(secs(400));
+        hand_over(&mut world, &[A, B, C, D], "x");
         for (secs, alert) in [
             (510, A),
             (520, B),

@@ -24,6 +24,17 @@ fn ambiguous(takes: bool) -> Reaction {
     }
 }
 
+/// What is told at 330 seconds arrives, but its answer is lost; then the receiver is down for five minutes.
+fn lost_answer_at_330(deliver: &Deliver, now: Timestamp) -> Reaction {
+    if now < at(330) || now >= at(630) {
+        Reaction::take()
+    } else if deliver.attempt == 1 {
+        ambiguous(true)
+    } else {
+        Reaction::fail()
+    }
+}
+
 fn rejected() -> Reaction {
     Reaction {
         takes: false,
@@ -400,16 +411,7 @@ route: {receiver: team, group_by: [alertname]}
 receivers: [{name: team, email_configs: [{to: 'x@y', send_resolved: true}]}]
 ";
     for yaml in [PLAIN, mail] {
-        // The first resolve arrives, but its answer is lost; then the receiver is down for a while.
-        let mut world = World::new(yaml).with_script(|deliver, now| {
-            if now < at(330) || now >= at(630) {
-                Reaction::take()
-            } else if deliver.attempt == 1 {
-                ambiguous(true)
-            } else {
-                Reaction::fail()
-            }
-        });
+        let mut world = World::new(yaml).with_script(lost_answer_at_330);
         world.fire(&["alertname=Down instance=a", "alertname=Down instance=b"]);
         world.until(100);
         world.resolve(&["alertname=Down instance=a"]);
@@ -451,15 +453,7 @@ fn what_was_perhaps_told_as_resolved_before_a_restart_fires_anew() {
 /// While it is silenced nobody is told that it fires again, but afterwards.
 #[test]
 fn what_was_perhaps_told_as_resolved_fires_anew_after_its_silence() {
-    let mut world = World::new(PLAIN).with_script(|deliver, now| {
-        if now < at(330) || now >= at(630) {
-            Reaction::take()
-        } else if deliver.attempt == 1 {
-            ambiguous(true)
-        } else {
-            Reaction::fail()
-        }
-    });
+    let mut world = World::new(PLAIN).with_script(lost_answer_at_330);
     world.fire(&["alertname=Down instance=a", "alertname=Down instance=b"]);
     world.until(100);
     world.resolve(&["alertname=Down instance=a"]);
@@ -484,15 +478,7 @@ fn what_was_perhaps_told_as_resolved_fires_anew_after_its_silence() {
 #[test]
 fn what_was_perhaps_told_before_its_silence_is_resolved() {
     for crash_at in [None, Some(900)] {
-        let mut world = World::new(PLAIN).with_script(|deliver, now| {
-            if now < at(330) || now >= at(630) {
-                Reaction::take()
-            } else if deliver.attempt == 1 {
-                ambiguous(true)
-            } else {
-                Reaction::fail()
-            }
-        });
+        let mut world = World::new(PLAIN).with_script(lost_answer_at_330);
         world.fire(&["alertname=Down instance=a"]);
         world.until(100);
         world.fire(&["alertname=Down instance=b"]);
