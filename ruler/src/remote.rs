@@ -288,6 +288,7 @@ mod tests {
     use parking_lot::Mutex;
     use promql::{ParserOptions, Query};
     use tokio::net::TcpListener;
+    use tokio::time::Instant;
 
     use super::{QueryAnswer, Remote, RemoteAddresses, vector};
 
@@ -350,11 +351,15 @@ mod tests {
                 write_url: String::new(),
             };
             let client = reqwest::Client::builder().no_proxy().build().unwrap();
-            let remote = Remote::new(client, addresses, Duration::from_secs(2));
+            let timeout = Duration::from_secs(3);
+            let remote = Remote::new(client, addresses, timeout);
             let query = Query::compile("up", &ParserOptions::default()).unwrap();
             for _ in 0..2 {
                 let at = Timestamp::from_secs(60);
+                let began = Instant::now();
                 let got = remote.instant(&TenantId::anonymous(), &query, at).await;
+                // One that hangs has taken its share and no more.
+                assert!(began.elapsed() < timeout, "{:?}", began.elapsed());
                 match (got, answer) {
                     (Ok(vector), Ok(count)) => assert_eq!(vector.len(), count),
                     (Err(reason), Err(expected)) => {

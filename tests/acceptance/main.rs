@@ -35,6 +35,7 @@ mod proxy;
 mod query_differential;
 mod query_tools;
 mod receiver;
+mod replicas;
 mod rule_tests;
 mod rules_client;
 mod rules_differential;
