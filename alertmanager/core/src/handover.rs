@@ -29,8 +29,9 @@
 //!
 //! What an integration knows as firing and no alert of this store is, in whatever group, is *not known*. From the handover on
 //! the process **waits** for `resolve_timeout` for what is doubtful or not known: whoever repeats an alert will have done so by
-//! then. That time is one, however often the process begins anew meanwhile; only while it is down it stands still. Whatever is heard of
-//! is *firing* or *over* from there on, and a flush that was held back for it is done, as are all at the end of
+//! then. That time is one, however often the process begins anew meanwhile; only while it is down it stands still. A log of an
+//! older release, in which something is doubtful and no time is written, begins it. Whatever is heard of is *firing* or
+//! *over* from there on, and a flush that was held back for it is done, as are all at the end of
 //! the time of waiting: at once, or where the group has told something, with its next one, or `resolve_timeout` later where
 //! that is sooner (4). The grid stays where it was, so that what is new comes no later. A flush tells:
 //!
@@ -43,7 +44,7 @@
 //! | not known | yes | nothing, and not that all is over (2) | the same | nothing | nothing | no |
 //! | doubtful, firing here | no longer | nothing (3) | nothing (3) | nothing | that it fires (5) | no |
 //! | doubtful, over here | no longer | its end | its end (1) | nothing | nothing | no |
-//! | not known | no longer | nothing, and the notification forgets it | the same | nothing | nothing | no |
+//! | not known | no longer | nothing: it is forgotten, so that its next firing is news | the same | nothing | nothing | no |
 //!
 //! 1. The other one may have told it before: an end that is told twice is the price of one that is never told.
 //! 2. The end of a group waits until the rest is heard of, or for the end of the time of waiting. What a notification in
@@ -56,7 +57,7 @@
 //! 5. Neither was it told of it by the other one: as far as anybody has said to it, nothing fires.
 //!
 //! A later start draws the same from the log: an entry is news once, and what was made of it is stored beside it.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{AlertStatus, Timestamp};
 
@@ -102,9 +103,13 @@ impl Word {
 impl Alertmanager {
     /// Takes over at the start what another Alertmanager told.
     pub(crate) fn take_over(&mut self, elsewhere: BTreeMap<LogKey, Entry>, now: Timestamp) {
-        if elsewhere.is_empty() {
+        if elsewhere.is_empty() && !self.alerts.lacks_wait() {
             return;
         }
+        // Before what is doubtful: where the end of the log is torn off it is waited for.
+        let heard_by = now + self.policy.config.global.resolve_timeout;
+        self.alerts.wait_until(heard_by, now);
+        self.persist(Record::HeardBy(heard_by));
         let elsewhere = self.with_ends(elsewhere, now);
         let word = |stored: &StoredAlert| {
             let word = self.word(&elsewhere, stored);
@@ -128,9 +133,6 @@ impl Alertmanager {
             self.take_word_over(key.clone(), entry.clone(), now);
             self.persist(Record::TookOver { key, entry });
         }
-        let heard_by = now + self.policy.config.global.resolve_timeout;
-        self.alerts.wait_until(heard_by);
-        self.persist(Record::HeardBy(heard_by));
     }
 
     /// An integration that is told no ends never says that an alert is over: where another said so later, it is over for it
@@ -158,6 +160,27 @@ impl Alertmanager {
             entry.resolved = entry.resolved.union(&over);
         }
         elsewhere
+    }
+
+    /// After the wait: whatever was told of and nobody has spoken of is over, so that its next firing is news.
+    pub(crate) fn forget_unheard(&mut self, known: &BTreeSet<u64>, now: Timestamp) {
+        let mut forgotten = Vec::new();
+        for (key, entry) in self.nflog.iter() {
+            let heard = entry.firing.iter().filter(|hash| known.contains(hash));
+            let firing: AlertHashes = heard.collect();
+            if firing != entry.firing {
+                let entry = Entry {
+                    firing,
+                    ..entry.clone()
+                };
+                forgotten.push((key.clone(), entry));
+            }
+        }
+        for (key, entry) in forgotten {
+            let uncertain = self.deliveries.uncertain(&key).cloned();
+            self.log(key.clone(), entry, now);
+            self.settle(&key, uncertain.unwrap_or_default());
+        }
     }
 
     fn word(&self, elsewhere: &BTreeMap<LogKey, Entry>, stored: &StoredAlert) -> Word {

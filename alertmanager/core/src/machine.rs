@@ -33,7 +33,7 @@ use crate::recorded_event::{EventData, GroupedAlert};
 use crate::silence::{Silence, SilenceChange, SilenceDraft, SilenceId, SilenceState, Silences};
 use crate::silenced::Silenced;
 use crate::snapshot_files::{write_nflog, write_silences};
-use crate::store::{AlertStore, Change, Extension, Standing};
+use crate::store::{AlertStore, Change, Extension, LIVED_UNSEEN, Standing};
 use crate::view::{Tally, View};
 
 /// Flushes, and attempts, that one call of `handle_timeout` does; what is left is due again at once.
@@ -553,8 +553,17 @@ impl Alertmanager {
         }
         self.alive_at = now;
         let has_something = !(self.alerts.is_empty() && self.silences.is_empty());
-        if now.saturating_since(self.alive_stored) >= ALIVE_INTERVAL && has_something {
+        let has_lived = now.saturating_since(self.alive_stored) >= self.alive_interval();
+        if has_lived && has_something {
             self.store_alive(now);
+        }
+    }
+
+    /// What is taken from a time of waiting must have been lived.
+    fn alive_interval(&self) -> Duration {
+        match self.alerts.waits_until() {
+            Some(_) => LIVED_UNSEEN,
+            None => ALIVE_INTERVAL,
         }
     }
 
@@ -702,7 +711,8 @@ impl Machine for Alertmanager {
         self.take_policy_over(now);
         self.end_start_delay(now);
         let resolve_timeout = self.policy.config.global.resolve_timeout;
-        if self.alerts.end_wait(resolve_timeout, now) {
+        if let Some(known) = self.alerts.end_wait(resolve_timeout, now) {
+            self.forget_unheard(&known, now);
             self.groups.let_all_go(&self.policy, now);
         }
         let flushes = if self.dispatch_from.is_some() {
@@ -750,7 +760,7 @@ impl Machine for Alertmanager {
         ]
         .into_iter()
         .flatten()
-        .chain([self.garbage_due, self.alive_at + ALIVE_INTERVAL])
+        .chain([self.garbage_due, self.alive_at + self.alive_interval()])
         .min()
     }
 }

@@ -89,7 +89,9 @@ impl Alertmanager {
         let taken_over = elsewhere.len();
         machine.take_over(elsewhere, now);
         let resolve_timeout = machine.policy.config.global.resolve_timeout;
-        machine.alerts.end_wait(resolve_timeout, now);
+        if let Some(known) = machine.alerts.end_wait(resolve_timeout, now) {
+            machine.forget_unheard(&known, now);
+        }
         machine.regroup(&Schedules::default(), now);
         machine.alerts.collect_garbage(now);
         machine.index_sources();
@@ -139,7 +141,10 @@ impl Alertmanager {
                 uncertain: uncertain.clone(),
             });
         let silences = self.silences.iter().cloned().map(Record::Silenced);
-        let heard_by = self.alerts.waits_until().map(Record::HeardBy);
+        // A doubtful alert bears witness of a wait, which may be over.
+        let was_doubtful = unheard.iter().any(|(_, of)| *of == Standing::Doubtful);
+        let waited = was_doubtful.then_some(now);
+        let heard_by = self.alerts.waits_until().or(waited).map(Record::HeardBy);
         [Record::SnapshotBegins, Record::Alive(now)]
             .into_iter()
             .chain(alerts)
@@ -215,7 +220,7 @@ impl Alertmanager {
                 alive_until
             }
             Record::HeardBy(until) => {
-                self.alerts.wait_until(until);
+                self.alerts.wait_until(until, alive_until);
                 alive_until
             }
             // Told by somebody else: it says nothing of when this process lived.

@@ -86,21 +86,30 @@ struct Wait {
     until: Timestamp,
     /// By their hashes, all alerts of which there has been word here. What the log names besides may still be heard of.
     known: Arc<BTreeSet<u64>>,
+    /// Since when the process lives that waits.
+    since: Timestamp,
 }
 
-/// A process whose end nobody saw is taken to have lived for so long after its last sign, as it may have: else one that
-/// crashes again and again before it gives another would wait for ever.
-const LIVED_UNSEEN_MAX: Duration = Duration::from_secs(10);
+/// A process that waits gives a sign so often, and one that gave none is taken to have lived for so long: else one that
+/// crashes again and again before it gives any would wait for ever.
+pub(crate) const LIVED_UNSEEN: Duration = Duration::from_secs(1);
 
 impl AlertStore {
-    /// What nobody has spoken of since the handover is waited for until then.
-    pub fn wait_until(&mut self, until: Timestamp) {
+    /// From `now` on what nobody has spoken of since the handover is waited for until then.
+    pub fn wait_until(&mut self, until: Timestamp, now: Timestamp) {
         match &mut self.wait {
-            Some(wait) => wait.until = until,
+            Some(wait) => {
+                wait.until = until;
+                wait.since = now;
+            }
             None => {
                 let known = self.alerts.values().map(|stored| stored.hash).collect();
                 let known = Arc::new(known);
-                self.wait = Some(Wait { until, known });
+                self.wait = Some(Wait {
+                    until,
+                    known,
+                    since: now,
+                });
             }
         }
     }
@@ -123,17 +132,25 @@ impl AlertStore {
         Some(Arc::clone(&wait.known))
     }
 
-    /// No wait is longer than `wait_max` from now, whatever the clock did. Says whether it has ended since it was asked last.
-    pub fn end_wait(&mut self, wait_max: Duration, now: Timestamp) -> bool {
-        let Some(wait) = &mut self.wait else {
-            return false;
-        };
-        wait.until = wait.until.min(now + wait_max);
-        let has_ended = wait.until <= now;
-        if has_ended {
-            self.wait = None;
+    /// No wait is longer than `wait_max` from now, whatever the clock did. Where it has ended since it was asked last, answers
+    /// the hashes of all alerts of which there has been word.
+    pub(crate) fn end_wait(
+        &mut self,
+        wait_max: Duration,
+        now: Timestamp,
+    ) -> Option<Arc<BTreeSet<u64>>> {
+        if let Some(wait) = &mut self.wait {
+            wait.until = wait.until.min(now + wait_max);
         }
-        has_ended
+        let ended = self.wait.take_if(|wait| wait.until <= now);
+        ended.map(|wait| wait.known)
+    }
+
+    /// A doubtful alert is waited for: a log that says nothing of it is an older release's, or its end is torn off.
+    #[must_use]
+    pub(crate) fn lacks_wait(&self) -> bool {
+        let mut alerts = self.alerts.values();
+        self.wait.is_none() && alerts.any(|stored| stored.standing == Standing::Doubtful)
     }
 
     /// Whether an alert fires so surely that it may keep others quiet.
@@ -230,7 +247,14 @@ impl AlertStore {
     /// `stretch_max`.
     pub fn stop_time(&mut self, since: Timestamp, now: Timestamp, stretch_max: Duration) {
         if let Some(wait) = self.wait.as_mut().filter(|wait| since < wait.until) {
-            wait.until = wait.until + now.saturating_since(since + LIVED_UNSEEN_MAX);
+            let was_seen = wait.since < since;
+            let lived_until = if was_seen {
+                since
+            } else {
+                since + LIVED_UNSEEN
+            };
+            wait.until = wait.until + now.saturating_since(lived_until);
+            wait.since = now;
         }
         for stored in self.alerts.values_mut() {
             if stored.alert.status(since) == AlertStatus::Resolved {

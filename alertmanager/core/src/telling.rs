@@ -168,7 +168,7 @@ impl Alertmanager {
     }
 
     /// What is uncertain after an entry was stored that told nothing: a stored entry ends what was uncertain before it.
-    fn settle(&mut self, target: &LogKey, uncertain: Uncertain) {
+    pub(crate) fn settle(&mut self, target: &LogKey, uncertain: Uncertain) {
         self.deliveries
             .set_uncertain(target.clone(), uncertain.clone());
         if !uncertain.is_empty() {

@@ -711,13 +711,12 @@ fn the_time_of_waiting_is_one() {
     let loops: Vec<(i64, u64)> = (0..100).map(|crash| (1100 + 203 * crash, 200)).collect();
     for (crashes, compacted, told_at) in [
         (&[][..], false, 1300),
-        (&[(1100, 5)], false, 1300),
-        (&[(1100, 5)], true, 1300),
-        (&often, false, 1300),
-        // What was not seen of a life counts as lived: ten seconds.
-        (&[(1100, 600)], false, 1890),
-        (&[(1100, 600)], true, 1890),
-        (&loops, false, 5157),
+        (&[(1100, 5)], false, 1305),
+        (&[(1100, 5)], true, 1304),
+        (&often, false, 1434),
+        (&[(1100, 600)], false, 1900),
+        (&[(1100, 600)], true, 1899),
+        (&loops, false, 14_700),
     ] {
         let mut world =
             World::new(&PLAIN.replace("[alertname]}", "[alertname], group_interval: 11m}"));

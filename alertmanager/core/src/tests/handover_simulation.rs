@@ -1,5 +1,5 @@
 //! Hours in which a data folder goes to another Alertmanager and back, with crashes, clean stops and clocks that are set
-//! back, against what the receiver was told: the laws of [`crate::handover`].
+//! back, against what two receivers were told, of which one is told no ends: the laws of [`crate::handover`].
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -24,7 +24,8 @@ const LEASE: i64 = 240;
 /// The end of an alert is sent again for so long.
 const END_RESENT: i64 = 900;
 const GROUP_WAIT: i64 = 30;
-const GROUP_INTERVAL: i64 = 120;
+/// Of the receiver `team`, and of `quiet`, which is told no ends.
+const INTERVALS: [i64; 2] = [120, 90];
 const RESOLVE_TIMEOUT: i64 = 300;
 const SLACK: i64 = 2 * TICK;
 /// A message that could not be delivered comes so late at most once its receiver is well, and may be older than what
@@ -33,8 +34,12 @@ const RETRY: i64 = 90;
 
 /// `a` keeps `t` quiet.
 const CONFIG: &str = "
-route: {receiver: team, group_by: [alertname], group_wait: 30s, group_interval: 2m, repeat_interval: 1h}
-receivers: [{name: team, webhook_configs: [{url: 'http://x'}]}]
+route:
+  {receiver: team, group_by: [alertname], group_wait: 30s, group_interval: 2m, repeat_interval: 1h,
+   routes: [{receiver: quiet, group_interval: 90s, continue: true}, {receiver: team}]}
+receivers:
+- {name: team, pagerduty_configs: [{routing_key: k}]}
+- {name: quiet, webhook_configs: [{url: 'http://x', send_resolved: false}]}
 inhibit_rules: [{source_matchers: [instance=a], target_matchers: [instance=t]}]
 ";
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
@@ -54,13 +59,21 @@ fn hashes(names: &BTreeSet<String>) -> crate::hashes::AlertHashes {
     names.iter().map(|name| alert(name).xxhash64()).collect()
 }
 
-fn key() -> LogKey {
+const TEAM: usize = 0;
+const QUIET: usize = 1;
+
+fn key(who: usize) -> LogKey {
+    let (receiver, integration) = [("team", "pagerduty"), ("quiet", "webhook")][who];
     LogKey {
-        group_key: GroupKey::new("{}", &labels("alertname=Down")),
-        receiver: "team".to_owned(),
-        integration: "webhook".to_owned(),
+        group_key: GroupKey::new("{}/{}", &labels("alertname=Down")),
+        receiver: receiver.to_owned(),
+        integration: integration.to_owned(),
         index: 0,
     }
+}
+
+fn all_names() -> BTreeSet<String> {
+    NAMES.iter().map(|name| (*name).to_owned()).collect()
 }
 
 /// An alert as it is. Times are those of the clock, `since` is that of a watch that nobody sets back.
@@ -68,14 +81,17 @@ fn key() -> LogKey {
 struct Real {
     fires: bool,
     since: i64,
+    /// As `since`, when it began last.
+    began: i64,
     started_at: i64,
     ended_at: i64,
     phase: i64,
 }
 
-/// The original: it knows of what it has told nothing but the entry.
+/// The original's group of one receiver: it knows of what it has told nothing but the entry.
 #[derive(Clone, Debug, Default)]
 struct Other {
+    who: usize,
     ends_at: BTreeMap<String, i64>,
     due: Option<i64>,
     told: Option<(i64, BTreeSet<String>, BTreeSet<String>)>,
@@ -91,7 +107,7 @@ impl Other {
     /// What it tells as firing and as resolved.
     fn flush(&mut self, now: i64) -> Option<(BTreeSet<String>, BTreeSet<String>)> {
         let due = self.due.filter(|due| *due <= now)?;
-        self.due = Some(due + GROUP_INTERVAL);
+        self.due = Some(due + INTERVALS[self.who]);
         let fires = |ends_at: &i64| *ends_at > now;
         let of = |status: bool| -> BTreeSet<String> {
             let alerts = self.ends_at.iter();
@@ -103,7 +119,9 @@ impl Other {
             None => !firing.is_empty(),
             Some((_, known, _)) if !firing.is_subset(known) => true,
             Some((_, known, _)) if firing.is_empty() => !known.is_empty(),
-            Some((told_at, _, over)) => !resolved.is_subset(over) || now - told_at > 3600,
+            Some((told_at, _, over)) => {
+                self.who == TEAM && !resolved.is_subset(over) || now - told_at > 3600
+            }
         };
         self.ends_at.retain(|_, ends_at| fires(ends_at));
         if self.ends_at.is_empty() {
@@ -125,12 +143,48 @@ enum Receiver {
     Mute,
 }
 
+/// One of those who are told.
+struct Ear {
+    who: usize,
+    /// The last two messages of this process that were not the end of the group.
+    told_at: [Option<i64>; 2],
+    /// Since it began.
+    has_told: bool,
+    /// What the receiver believes to fire; who is told no ends may believe what has ended.
+    believed: BTreeSet<String>,
+    /// When it was told last that an alert fires, by the watch.
+    told_of: BTreeMap<String, i64>,
+    /// What it was told of and was left out of another one's last word, or of a notification in the time of waiting: that may
+    /// be told once more.
+    left_out: BTreeSet<String>,
+    /// What the other one told last as firing, until this process hears of it.
+    told_there: BTreeSet<String>,
+    /// What it was told of without an answer: the same.
+    unanswered: BTreeSet<String>,
+    /// What this process must know to be over: its next firing is news, whatever the receiver believes.
+    over: BTreeSet<String>,
+    /// What the receiver answers, and since when it takes what it is told.
+    answers: Rc<Cell<Receiver>>,
+    well_since: i64,
+}
+
+impl Ear {
+    fn knows(&self, name: &str, real: &Real) -> bool {
+        let told_of = self.told_of.get(name).copied();
+        match self.who {
+            TEAM => self.believed.contains(name),
+            // Nobody may have seen that it ended and began anew.
+            _ => told_of.is_some_and(|at| at >= real.began || !self.over.contains(name)),
+        }
+    }
+}
+
 struct Run {
     seed: u64,
     rng: Rng,
     world: World,
-    /// Where it works in place of the world.
-    other: Option<Other>,
+    /// Where it works in place of the world, with a group for each receiver.
+    other: Option<[Other; 2]>,
     /// Seconds of the watch, and how far the clock is behind it.
     watch: i64,
     back: i64,
@@ -140,25 +194,10 @@ struct Run {
     up_since: i64,
     /// After a handover: by this time of the watch all that fires was heard of.
     heard_by: i64,
-    /// When this process told something last that was not the end of its group.
-    told_at: Option<i64>,
-    /// Since it began.
-    has_told: bool,
     real: BTreeMap<String, Real>,
-    /// What the receiver believes to fire.
-    believed: BTreeSet<String>,
-    /// What it was told of and was left out of another one's last word, or of a notification in the time of waiting: that may
-    /// be told once more.
-    left_out: BTreeSet<String>,
-    /// What the other one told last as firing, until this process hears of it.
-    told_there: BTreeSet<String>,
-    /// What it was told of without an answer: the same.
-    unanswered: BTreeSet<String>,
+    ears: [Ear; 2],
     /// Whom this process has heard firing, and when, since it began.
     heard_firing: BTreeMap<String, i64>,
-    /// What the receiver answers, and since when it takes what it is told.
-    receiver: Rc<Cell<Receiver>>,
-    well_since: i64,
     told: usize,
     handovers: usize,
     waited: usize,
@@ -172,6 +211,7 @@ impl Run {
             let real = Real {
                 fires: false,
                 since: -END_RESENT,
+                began: -END_RESENT,
                 started_at: -END_RESENT,
                 ended_at: -END_RESENT,
                 phase: rng.below(6) as i64 * TICK,
@@ -179,18 +219,32 @@ impl Run {
             ((*name).to_owned(), real)
         });
         let real = real.collect();
-        let receiver = Rc::new(Cell::new(Receiver::Well));
-        let answers = Rc::clone(&receiver);
-        let world = World::new(CONFIG).with_script(move |_, _| match answers.get() {
-            Receiver::Well => Reaction::take(),
-            Receiver::Down => Reaction::fail(),
-            Receiver::Mute => Reaction {
-                outcome: Outcome::Ambiguous {
-                    reason: "no answer".to_owned(),
-                },
-                ..Reaction::take()
-            },
+        let ears = [TEAM, QUIET].map(|who| Ear {
+            who,
+            told_at: [None; 2],
+            has_told: false,
+            believed: BTreeSet::new(),
+            told_of: BTreeMap::new(),
+            left_out: BTreeSet::new(),
+            told_there: BTreeSet::new(),
+            unanswered: BTreeSet::new(),
+            over: all_names(),
+            answers: Rc::new(Cell::new(Receiver::Well)),
+            well_since: 0,
         });
+        let answers = [TEAM, QUIET].map(|who| Rc::clone(&ears[who].answers));
+        let who = |order: &crate::protocol::Deliver| usize::from(order.key.receiver == "quiet");
+        let world =
+            World::new(CONFIG).with_script(move |order, _| match answers[who(order)].get() {
+                Receiver::Well => Reaction::take(),
+                Receiver::Down => Reaction::fail(),
+                Receiver::Mute => Reaction {
+                    outcome: Outcome::Ambiguous {
+                        reason: "no answer".to_owned(),
+                    },
+                    ..Reaction::take()
+                },
+            });
         Self {
             seed,
             rng,
@@ -201,16 +255,9 @@ impl Run {
             again_until: 0,
             up_since: 0,
             heard_by: 0,
-            told_at: None,
-            has_told: false,
             real,
-            believed: BTreeSet::new(),
-            left_out: BTreeSet::new(),
-            told_there: BTreeSet::new(),
-            unanswered: BTreeSet::new(),
+            ears,
             heard_firing: BTreeMap::new(),
-            receiver,
-            well_since: 0,
             told: 0,
             handovers: 0,
             waited: 0,
@@ -240,9 +287,10 @@ impl Run {
             }
             self.work();
             self.check();
-            match self.rng.below(60) {
-                0 => self.fall_ill(),
-                1..8 => self.get_well(),
+            let who = self.rng.below(2) as usize;
+            match self.rng.below(30) {
+                0 => self.fall_ill(who),
+                1..8 => self.get_well(who),
                 _ => {}
             }
             match self.rng.below(150) {
@@ -256,21 +304,21 @@ impl Run {
         self
     }
 
-    fn fall_ill(&mut self) {
+    fn fall_ill(&mut self, who: usize) {
         let how = if self.rng.below(2) == 0 {
             Receiver::Down
         } else {
             Receiver::Mute
         };
-        self.note(&format!("  the receiver: {how:?}"));
-        self.receiver.set(how);
-        self.well_since = self.watch;
+        self.note(&format!("  receiver {who}: {how:?}"));
+        self.ears[who].answers.set(how);
+        self.ears[who].well_since = self.watch;
     }
 
-    fn get_well(&mut self) {
-        if self.receiver.replace(Receiver::Well) != Receiver::Well {
-            self.well_since = self.watch;
-            self.note("  the receiver is well");
+    fn get_well(&mut self, who: usize) {
+        if self.ears[who].answers.replace(Receiver::Well) != Receiver::Well {
+            self.ears[who].well_since = self.watch;
+            self.note(&format!("  receiver {who} is well"));
         }
     }
 
@@ -282,6 +330,7 @@ impl Run {
         real.fires = !real.fires;
         real.since = watch;
         if real.fires {
+            real.began = watch;
             real.started_at = clock;
         } else {
             real.ended_at = clock;
@@ -303,9 +352,15 @@ impl Run {
         };
         let started_at = real.started_at.min(ends_at);
         match &mut self.other {
-            Some(other) => other.post(name, started_at, ends_at, now),
+            Some(groups) => {
+                for other in groups {
+                    other.post(name, started_at, ends_at, now);
+                }
+            }
             None => {
-                self.told_there.remove(name);
+                for ear in &mut self.ears {
+                    ear.told_there.remove(name);
+                }
                 if real.fires {
                     self.heard_firing.insert(name.to_owned(), self.watch);
                 }
@@ -326,16 +381,30 @@ impl Run {
     fn work(&mut self) {
         let now = self.clock();
         match &mut self.other {
-            Some(_) if self.receiver.get() == Receiver::Down => {}
-            Some(other) => {
-                if let Some((firing, resolved)) = other.flush(now) {
-                    self.note(&format!("  the other one: +{firing:?} -{resolved:?}"));
-                    let told = firing.union(&resolved);
-                    let told: BTreeSet<String> = told.cloned().collect();
-                    self.unanswered.retain(|name| !told.contains(name));
-                    self.believed.retain(|name| !resolved.contains(name));
-                    self.believed.extend(firing.iter().cloned());
-                    self.told_there = firing;
+            Some(groups) => {
+                let mut lines = Vec::new();
+                for (other, ear) in groups.iter_mut().zip(&mut self.ears) {
+                    if ear.answers.get() == Receiver::Down {
+                        continue;
+                    }
+                    if let Some((firing, resolved)) = other.flush(now) {
+                        lines.push(format!(
+                            "  the other one {}: +{firing:?} -{resolved:?}",
+                            ear.who
+                        ));
+                        let told = firing.union(&resolved);
+                        let told: BTreeSet<String> = told.cloned().collect();
+                        ear.unanswered.retain(|name| !told.contains(name));
+                        ear.believed.retain(|name| !resolved.contains(name));
+                        ear.believed.extend(firing.iter().cloned());
+                        for name in &firing {
+                            ear.told_of.insert(name.clone(), self.watch);
+                        }
+                        ear.told_there = firing;
+                    }
+                }
+                for line in lines {
+                    self.note(&line);
                 }
             }
             None => {
@@ -352,9 +421,12 @@ impl Run {
 
     /// The laws of a message.
     fn hear(&mut self, heard: &Heard) {
-        self.note(&format!("  {}", heard.words()));
-        let is_late = self.receiver.get() != Receiver::Well || self.watch - self.well_since < RETRY;
-        let late = if is_late { GROUP_INTERVAL } else { 0 };
+        self.note(&format!("  {} {}", heard.kind, heard.words()));
+        let ear = &self.ears[usize::from(heard.kind == "webhook")];
+        let interval = INTERVALS[ear.who];
+        let answers = ear.answers.get();
+        let is_late = answers != Receiver::Well || self.watch - ear.well_since < RETRY;
+        let late = if is_late { interval } else { 0 };
         let is_up_for = |watch: i64, since: i64| watch - since.max(self.up_since);
         for name in &heard.resolved {
             let real = &self.real[name];
@@ -365,7 +437,7 @@ impl Run {
             );
         }
         if self.watch - self.up_since < RESOLVE_TIMEOUT && !is_late {
-            for name in heard.resolved.intersection(&self.told_there) {
+            for name in heard.resolved.intersection(&ear.told_there) {
                 assert!(
                     !self.real[name].fires,
                     "{name} is told as over, and began again: {}",
@@ -374,7 +446,7 @@ impl Run {
             }
         }
         if heard.firing.is_empty() {
-            for name in &self.believed {
+            for name in &ear.believed {
                 assert!(
                     heard.resolved.contains(name) || !self.real[name].fires,
                     "all is told as over, and {name} fires: {}",
@@ -382,66 +454,114 @@ impl Run {
                 );
             }
         }
-        let believed = |name: &String| self.believed.contains(name);
-        if let Some(told_at) = self.told_at.filter(|_| !is_late) {
+        // One of the grid, and an early one.
+        if let Some(told_at) = ear.told_at[0].filter(|_| !is_late) {
             assert!(
-                self.watch - told_at >= GROUP_INTERVAL - SLACK,
-                "told too soon after another: {}",
+                self.watch - told_at >= interval - SLACK,
+                "three in an interval: {}",
                 self.story()
             );
         }
         // A flush that was due meanwhile is done when the group is known again, and the grid stays where it was.
-        let is_of_grid = !is_late && self.has_told;
-        self.has_told = true;
-        self.told_at = (is_of_grid && !heard.firing.is_empty()).then_some(self.watch);
-        let is_news = heard.firing.iter().any(|name| !believed(name))
-            || heard.resolved.iter().any(believed)
+        let is_of_grid = !is_late && ear.has_told;
+        let told_at = (is_of_grid && !heard.firing.is_empty()).then_some(self.watch);
+        let is_new_to = |name: &String| {
+            let told_of = ear.told_of.get(name).copied();
+            !ear.believed.contains(name) || told_of.is_none_or(|at| at < self.real[name].began)
+        };
+        let is_news = heard.firing.iter().any(is_new_to)
+            || heard
+                .resolved
+                .iter()
+                .any(|name| ear.believed.contains(name))
             || heard
                 .firing
                 .union(&heard.resolved)
-                .any(|name| self.left_out.contains(name) || self.unanswered.contains(name))
-            || heard.reason == NotificationReason::RepeatIntervalElapsed;
+                .any(|name| ear.left_out.contains(name) || ear.unanswered.contains(name))
+            || heard.reason == NotificationReason::RepeatIntervalElapsed
+            // An end that is not told leaves out what was not heard of yet.
+            || (ear.who == QUIET && self.watch < self.heard_by + interval);
         assert!(is_news, "told twice: {}", self.story());
+        let is_waiting = self.watch - self.up_since < RESOLVE_TIMEOUT + late;
+        let ear = &mut self.ears[usize::from(heard.kind == "webhook")];
+        ear.has_told = true;
+        ear.told_at = [ear.told_at[1], told_at];
         for name in heard.firing.union(&heard.resolved) {
-            if self.receiver.get() == Receiver::Mute {
-                self.unanswered.insert(name.clone());
+            if answers == Receiver::Mute {
+                ear.unanswered.insert(name.clone());
             } else {
-                self.left_out.remove(name);
-                self.unanswered.remove(name);
+                ear.left_out.remove(name);
+                ear.unanswered.remove(name);
             }
         }
-        self.believed.retain(|name| !heard.resolved.contains(name));
-        if self.watch - self.up_since < RESOLVE_TIMEOUT + late {
+        ear.believed.retain(|name| !heard.resolved.contains(name));
+        if is_waiting {
             // It may have ended unseen: when it is heard of it is told once more.
-            let unmentioned = self.believed.difference(&heard.firing);
-            self.left_out.extend(unmentioned.cloned());
+            let unmentioned = ear.believed.difference(&heard.firing);
+            ear.left_out.extend(unmentioned.cloned());
         }
-        self.believed.extend(heard.firing.iter().cloned());
+        for name in &heard.firing {
+            ear.believed.insert(name.clone());
+            ear.told_of.insert(name.clone(), self.watch);
+            ear.over.remove(name);
+        }
     }
 
     /// The laws of every moment.
-    fn check(&self) {
-        if self.other.is_some() || self.receiver.get() == Receiver::Down {
+    fn check(&mut self) {
+        if self.other.is_some() {
             return;
         }
-        let is_late = self.well_since > 0 && self.watch - self.well_since < 3600;
+        for who in [TEAM, QUIET] {
+            self.note_over(who);
+            self.check_ear(&self.ears[who]);
+        }
+        self.check_source();
+    }
+
+    /// What fires in no way any more, and was said to be over to this process long enough ago, is over for it.
+    fn note_over(&mut self, who: usize) {
+        for (name, real) in &self.real {
+            let lasts = self.watch - real.since.max(self.up_since).max(self.ears[who].well_since);
+            let was_said = self.up_since + RESEND + SLACK <= real.since + END_RESENT;
+            let most = RESEND + INTERVALS[who] + RETRY + SLACK;
+            if !real.fires && was_said && lasts > most {
+                self.ears[who].over.insert(name.clone());
+            }
+        }
+    }
+
+    fn check_ear(&self, ear: &Ear) {
+        if ear.answers.get() == Receiver::Down {
+            return;
+        }
+        let interval = INTERVALS[ear.who];
+        let is_late = ear.well_since > 0 && self.watch - ear.well_since < 3600;
         let late = if is_late { RETRY } else { 0 };
         for (name, real) in &self.real {
-            let from = real.since.max(self.up_since).max(self.well_since);
+            let from = real.since.max(self.up_since).max(ear.well_since);
             let waited = self.watch - from;
-            let is_believed = self.believed.contains(name);
-            if real.fires && !is_believed {
-                let most = RESEND + GROUP_WAIT.max(GROUP_INTERVAL) + late + SLACK;
-                assert!(waited <= most, "{name} fires, untold: {}", self.story());
+            if real.fires && !ear.knows(name, real) {
+                let most = RESEND + GROUP_WAIT.max(interval) + late + SLACK;
+                assert!(
+                    waited <= most,
+                    "{name} fires, untold to {}: {}",
+                    ear.who,
+                    self.story()
+                );
             }
             // Its end was said to this process.
             let was_said = self.up_since + RESEND + SLACK <= real.since + END_RESENT;
-            if !real.fires && is_believed && was_said {
+            let is_told = ear.who == QUIET || !ear.believed.contains(name);
+            if !real.fires && !is_told && was_said {
                 let heard = RESEND.max(self.heard_by - from);
-                let most = heard + GROUP_INTERVAL + late + SLACK;
+                let most = heard + interval + late + SLACK;
                 assert!(waited <= most, "{name} is over, untold: {}", self.story());
             }
         }
+    }
+
+    fn check_source(&self) {
         let target = labels("alertname=Other instance=t");
         let mutes = self.world.machine.mutes(self.world.now);
         let source = mutes
@@ -466,34 +586,55 @@ impl Run {
                 self.world.tell(Input::ExportWanted { ticket: Ticket(0) });
                 self.world.export();
                 self.pass(100);
-                let mut other = Other::default();
+                let mut other = [TEAM, QUIET].map(|who| Other {
+                    who,
+                    ..Other::default()
+                });
                 for record in read_nflog(&self.world.file).unwrap().records {
-                    if let Record::ToldElsewhere { entry, .. } = record {
+                    if let Record::ToldElsewhere { key, entry } = record {
                         let told_at = (entry.at.as_millis() - at(0).as_millis()) / 1000;
-                        other.told = Some((told_at, names(&entry.firing), names(&entry.resolved)));
+                        let told = (told_at, names(&entry.firing), names(&entry.resolved));
+                        other[usize::from(key.receiver == "quiet")].told = Some(told);
                     }
                 }
                 self.other = Some(other);
-                self.told_there.clear();
+                for ear in &mut self.ears {
+                    ear.told_there.clear();
+                    // Who is told no ends is not told anew by it.
+                    ear.over.clear();
+                }
                 self.note("the other one begins");
             }
             Some(other) => {
-                let entry = other.told.map(|(told_at, firing, resolved)| Entry {
-                    at: at(told_at),
-                    expires_at: at(told_at + 120 * 3600),
-                    firing: hashes(&firing),
-                    resolved: hashes(&resolved),
-                    memory: Memory::default(),
+                let entries = other.clone().map(|other| {
+                    other.told.map(|(told_at, firing, resolved)| Entry {
+                        at: at(told_at),
+                        expires_at: at(told_at + 120 * 3600),
+                        firing: hashes(&firing),
+                        resolved: hashes(&resolved),
+                        memory: Memory::default(),
+                    })
                 });
-                let mentioned = entry
-                    .as_ref()
-                    .map(|entry| names(&entry.firing.union(&entry.resolved)));
-                let mentioned = mentioned.unwrap_or_default();
-                // Whatever it was told, by whomever, and when.
-                self.left_out = NAMES.iter().map(|name| (*name).to_owned()).collect();
-                self.left_out.retain(|name| !mentioned.contains(name));
-                let key = key();
-                self.world.file = write_nflog(entry.iter().map(|entry| (&key, entry)));
+                for (ear, entry) in self.ears.iter_mut().zip(&entries) {
+                    let mentioned = entry
+                        .as_ref()
+                        .map(|entry| names(&entry.firing.union(&entry.resolved)));
+                    let mentioned = mentioned.unwrap_or_default();
+                    // Whatever it was told, by whomever, and when.
+                    ear.left_out = all_names();
+                    ear.left_out.retain(|name| !mentioned.contains(name));
+                }
+                // It was told to the one as over after it was told to the other as firing.
+                if let [Some(team), Some(quiet)] = &entries
+                    && team.at > quiet.at
+                {
+                    let over = team.resolved.intersection(&quiet.firing);
+                    self.ears[QUIET].over.extend(names(&over));
+                }
+                let keys = [key(TEAM), key(QUIET)];
+                let entries = keys.iter().zip(&entries);
+                let entries = entries.filter_map(|(key, entry)| Some((key, entry.as_ref()?)));
+                self.world.file = write_nflog(entries);
                 self.pass(100);
                 self.begin("the other one ends, clean");
                 self.heard_by = self.watch + RESOLVE_TIMEOUT;
@@ -540,8 +681,10 @@ impl Run {
         self.world.now = at(self.clock());
         self.world.crash(secs(0));
         self.heard_firing.clear();
-        self.told_at = None;
-        self.has_told = false;
+        for ear in &mut self.ears {
+            ear.told_at = [None; 2];
+            ear.has_told = false;
+        }
         self.up_since = self.watch;
         self.note(how);
     }
@@ -572,7 +715,7 @@ impl Run {
 }
 
 #[test]
-fn a_receiver_knows_what_fires_whoever_tells_it() {
+fn receivers_know_what_fires_whoever_tells_them() {
     let (mut handovers, mut waited, mut told) = (0, 0, 0);
     for seed in 0..SEEDS {
         let run = Run::new(seed).all();

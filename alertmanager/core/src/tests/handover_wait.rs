@@ -148,6 +148,37 @@ fn end_that_waits() -> World {
 }
 
 #[test]
+fn stops_and_crashes_take_nothing_from_the_wait_but_what_was_lived() {
+    for (is_clean, lives, down, told_at) in [
+        (true, Some(1), 9_000, 1660),
+        (true, None, 9_000, 1660),
+        (false, Some(1), 9_000, 1660),
+        // A life that leaves no sign, as all but the first, counts as a second, so that a loop ends.
+        (false, None, 9_995, 1661),
+    ] {
+        let mut world = end_that_waits();
+        for _ in 0..40 {
+            match lives {
+                Some(secs) => {
+                    let now = (world.now.as_millis() - at(0).as_millis()) / 1000;
+                    world.until(now + secs);
+                }
+                // Not for long enough to be called.
+                None => world.now = world.now + Duration::from_millis(5),
+            }
+            if is_clean {
+                world.tell(Input::ExportWanted { ticket: Ticket(0) });
+                world.export();
+            }
+            world.crash(Duration::from_millis(down));
+        }
+        world.until(5000);
+        let told = format!("{told_at} all alerts resolved -b");
+        assert_eq!(world.lines()[1..], [told], "{is_clean} {lives:?}");
+    }
+}
+
+#[test]
 fn a_reload_takes_nothing_from_the_wait() {
     let reload = |world: &mut World, wait: &str, interval: &str| {
         let timing = format!("[alertname], group_wait: {wait}, group_interval: {interval}}}");
@@ -183,4 +214,91 @@ fn a_reload_takes_nothing_from_the_wait() {
             "700 new alerts added +a +b +c +d"
         ]
     );
+}
+
+fn is_wait(record: &[u8]) -> bool {
+    matches!(Record::decode(record), Ok(Record::HeardBy(_)))
+}
+
+/// As an older release wrote it, or where the end of the log is torn off.
+#[test]
+fn what_is_doubtful_is_waited_for_where_no_wait_is_written() {
+    let mut world = World::new(PLAIN);
+    world.fire(&[A, B]);
+    world.until(100);
+    world.resolve(&[B]);
+    world.until(400);
+    world.told_elsewhere(0, 500, "a b", "");
+    world.crash(secs(450));
+    let is_standing = |record: &Vec<u8>| matches!(Record::decode(record), Ok(Record::Standings(_)));
+    let wait = world.log.iter().position(|record| is_wait(record));
+    assert!(wait < world.log.iter().position(is_standing));
+    world.log.retain(|record| !is_wait(record));
+    for _ in 0..3 {
+        world.crash(secs(1));
+        world.fire(&[A]);
+        world.until(1000);
+        assert_eq!(world.heard.len(), 2, "{:?}", world.lines());
+        world.compact();
+    }
+    world.until(3000);
+    assert_eq!(world.lines()[2..], ["1151 some alerts resolved +a -b"]);
+
+    // A wait that is over is over.
+    let mut world = World::new(PLAIN);
+    world.fire(&[A]);
+    world.until(100);
+    world.told_elsewhere(0, 400, "x", "");
+    world.crash(secs(400));
+    world.until(1000);
+    for compacted in [false, true] {
+        if compacted {
+            world.compact();
+        }
+        world.crash(secs(1));
+        assert_eq!(world.machine.alerts.waits_until(), None, "{compacted}");
+    }
+}
+
+/// c was told by the other one, and nobody was heard of it: when it fires later that is news.
+#[test]
+fn what_was_never_heard_of_is_over_after_the_wait() {
+    for crashes in [&[][..], &[700], &[850], &[700, 850]] {
+        for alone in [false, true] {
+            let mut world = World::new(PLAIN);
+            world.fire(&[A]);
+            world.until(100);
+            if alone {
+                world.resolve(&[A]);
+                world.until(390);
+            }
+            world.told_elsewhere(
+                0,
+                400,
+                if alone { "c" } else { "a c" },
+                if alone { "a" } else { "" },
+            );
+            let before = world.heard.len();
+            world.crash(secs(400) - secs(if alone { 290 } else { 0 }));
+            let crashed = [500].iter().chain(crashes);
+            for secs_from_start in crashed.skip(1) {
+                world.until(*secs_from_start);
+                world.compact();
+                world.crash(secs(1));
+            }
+            world.until(900);
+            if !alone {
+                world.fire(&[A]);
+            }
+            world.fire(&[C]);
+            world.until(1300);
+            let told: Vec<String> = world.heard[before..].iter().map(Heard::words).collect();
+            let expected = if alone {
+                "first notification +c"
+            } else {
+                "new alerts added +a +c"
+            };
+            assert_eq!(told, [expected], "{crashes:?} {alone}");
+        }
+    }
 }
