@@ -44,7 +44,7 @@
 //! | not known | yes | nothing, and not that all is over (2) | the same | nothing | nothing | no |
 //! | doubtful, firing here | no longer | nothing (3) | nothing (3) | nothing | that it fires (5) | no |
 //! | doubtful, over here | no longer | its end | its end (1) | nothing | nothing | no |
-//! | not known | no longer | nothing: it is forgotten, so that its next firing is news | the same | nothing | nothing | no |
+//! | not known | no longer | nothing, and the notification forgets it | the same | nothing | nothing | no |
 //!
 //! 1. The other one may have told it before: an end that is told twice is the price of one that is never told.
 //! 2. The end of a group waits until the rest is heard of, or for the end of the time of waiting. What a notification in
@@ -57,7 +57,7 @@
 //! 5. Neither was it told of it by the other one: as far as anybody has said to it, nothing fires.
 //!
 //! A later start draws the same from the log: an entry is news once, and what was made of it is stored beside it.
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use model::{AlertStatus, Timestamp};
 
@@ -136,14 +136,14 @@ impl Alertmanager {
     }
 
     /// An integration that is told no ends never says that an alert is over: where another said so later, it is over for it
-    /// too. An entry of a clock that was ahead stays as it is, by which the file's is known again.
+    /// too. An entry of a clock that was ahead says nothing of others, and stays as it is, by which the file's is known again.
     fn with_ends(
         &self,
         mut elsewhere: BTreeMap<LogKey, Entry>,
         now: Timestamp,
     ) -> BTreeMap<LogKey, Entry> {
         let mut ended: BTreeMap<u64, Timestamp> = BTreeMap::new();
-        for entry in elsewhere.values() {
+        for entry in elsewhere.values().filter(|entry| entry.at <= now) {
             for hash in entry.resolved.iter() {
                 let at = ended.entry(hash).or_insert(entry.at);
                 *at = entry.at.max(*at);
@@ -160,27 +160,6 @@ impl Alertmanager {
             entry.resolved = entry.resolved.union(&over);
         }
         elsewhere
-    }
-
-    /// After the wait: whatever was told of and nobody has spoken of is over, so that its next firing is news.
-    pub(crate) fn forget_unheard(&mut self, known: &BTreeSet<u64>, now: Timestamp) {
-        let mut forgotten = Vec::new();
-        for (key, entry) in self.nflog.iter() {
-            let heard = entry.firing.iter().filter(|hash| known.contains(hash));
-            let firing: AlertHashes = heard.collect();
-            if firing != entry.firing {
-                let entry = Entry {
-                    firing,
-                    ..entry.clone()
-                };
-                forgotten.push((key.clone(), entry));
-            }
-        }
-        for (key, entry) in forgotten {
-            let uncertain = self.deliveries.uncertain(&key).cloned();
-            self.log(key.clone(), entry, now);
-            self.settle(&key, uncertain.unwrap_or_default());
-        }
     }
 
     fn word(&self, elsewhere: &BTreeMap<LogKey, Entry>, stored: &StoredAlert) -> Word {

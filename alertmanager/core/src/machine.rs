@@ -711,8 +711,7 @@ impl Machine for Alertmanager {
         self.take_policy_over(now);
         self.end_start_delay(now);
         let resolve_timeout = self.policy.config.global.resolve_timeout;
-        if let Some(known) = self.alerts.end_wait(resolve_timeout, now) {
-            self.forget_unheard(&known, now);
+        if self.alerts.end_wait(resolve_timeout, now) {
             self.groups.let_all_go(&self.policy, now);
         }
         let flushes = if self.dispatch_from.is_some() {

@@ -89,9 +89,7 @@ impl Alertmanager {
         let taken_over = elsewhere.len();
         machine.take_over(elsewhere, now);
         let resolve_timeout = machine.policy.config.global.resolve_timeout;
-        if let Some(known) = machine.alerts.end_wait(resolve_timeout, now) {
-            machine.forget_unheard(&known, now);
-        }
+        machine.alerts.end_wait(resolve_timeout, now);
         machine.regroup(&Schedules::default(), now);
         machine.alerts.collect_garbage(now);
         machine.index_sources();

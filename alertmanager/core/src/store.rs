@@ -132,18 +132,12 @@ impl AlertStore {
         Some(Arc::clone(&wait.known))
     }
 
-    /// No wait is longer than `wait_max` from now, whatever the clock did. Where it has ended since it was asked last, answers
-    /// the hashes of all alerts of which there has been word.
-    pub(crate) fn end_wait(
-        &mut self,
-        wait_max: Duration,
-        now: Timestamp,
-    ) -> Option<Arc<BTreeSet<u64>>> {
+    /// No wait is longer than `wait_max` from now, whatever the clock did. Answers whether it has ended since it was asked last.
+    pub(crate) fn end_wait(&mut self, wait_max: Duration, now: Timestamp) -> bool {
         if let Some(wait) = &mut self.wait {
             wait.until = wait.until.min(now + wait_max);
         }
-        let ended = self.wait.take_if(|wait| wait.until <= now);
-        ended.map(|wait| wait.known)
+        self.wait.take_if(|wait| wait.until <= now).is_some()
     }
 
     /// A doubtful alert is waited for: a log that says nothing of it is an older release's, or its end is torn off.
